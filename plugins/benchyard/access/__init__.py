@@ -1,1 +1,1 @@
-"""."""
+"""Users, their passwords and tokens, and what each role may do."""

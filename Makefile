@@ -1,0 +1,63 @@
+# Needs python3 (3.11 or newer, with its venv module), make and git; everything else goes into .venv.
+PYTHON ?= python3
+LAB ?= lab
+BIN := .venv/bin
+INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt \
+  --build-constraint constraints.txt
+
+# The Python of .venv is $(PYTHON); uv must not fetch another.
+export UV_PYTHON_DOWNLOADS = never
+# Whatever environment is active in the calling shell, ours is .venv.
+unexport VIRTUAL_ENV
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo up test test-slow lint types lock dist clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+$(BIN)/uv:
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
+
+# Two stages, so that a demo need not wait for what only a developer wants.
+$(BIN)/.installed: pyproject.toml constraints.txt | $(BIN)/uv
+	$(INSTALL) --editable '.[all]'
+	touch $@
+
+$(BIN)/.installed-dev: $(BIN)/.installed
+	$(INSTALL) --group dev
+	touch $@
+
+demo: $(BIN)/.installed ## Show the lab at work: start one, measure, compare, take it down
+	$(BIN)/python -m benchyard.lab.demo
+
+up: $(BIN)/.installed ## Keep a lab running in the folder LAB (default: lab), made at first
+	test -e '$(LAB)' || $(BIN)/benchyard lab init '$(LAB)'
+	$(BIN)/benchyard lab up '$(LAB)'
+
+test: lint types ## Lint, check the types, run the tests (all but the slow ones)
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(BIN)/.installed-dev ## Run the tests that take minutes
+	$(BIN)/python -m pytest -m slow
+
+lint: $(BIN)/.installed-dev ## Check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(BIN)/.installed-dev ## Check the types
+	$(BIN)/mypy
+
+lock: $(BIN)/uv ## Take the newest versions of all dependencies into constraints.txt
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras --group dev \
+	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
+	  --output-file constraints.txt pyproject.toml
+
+dist: $(BIN)/.installed-dev ## Build the sdist and the wheel into dist/
+	$(BIN)/python -m build --no-isolation --outdir dist .
+
+clean: ## Remove what make and the tools made, but no lab
+	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find master workers steps plugins client tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,80 @@
+"""Times, durations and values as performance people write them, and text that is safe on a terminal."""
+
+from datetime import datetime
+
+TIME_UNITS = ((1.0, "sec"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
+BYTE_UNITS = ((1024.0**3, "GiB"), (1024.0**2, "MiB"), (1024.0, "KiB"), (1.0, "bytes"))
+
+
+def clean(text: str) -> str:
+    """Return text from outside without what could move the cursor or forge lines on a terminal."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def duration(seconds: float) -> str:
+    """Write a stretch of time: "8 s", "2 min 5 s", "1 h 3 min"."""
+    whole = max(0, round(seconds))
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    if minutes:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    return f"{rest} s"
+
+
+def local_time(moment: datetime | None, now: datetime | None = None) -> str:
+    """Write a time in the local zone, the shorter the nearer: "11:03", "20 Nov 11:03", "2025-11-20"."""
+    if moment is None:
+        return ""
+    local = moment.astimezone()
+    today = (now or datetime.now().astimezone()).astimezone(local.tzinfo)
+    if local.date() == today.date():
+        return f"{local:%H:%M}"
+    if local.year == today.year:
+        return f"{local.day} {local:%b %H:%M}"
+    return f"{local:%Y-%m-%d}"
+
+
+def spent(start: datetime | None, end: datetime | None = None) -> str:
+    """Write the time from start to end, or to now; empty if it has not begun."""
+    if start is None:
+        return ""
+    return duration(((end or datetime.now().astimezone()) - start).total_seconds())
+
+
+def measured(mean: float, stdev: float | None, unit: str) -> str:
+    """Write mean and standard deviation in one unit, three digits of the mean: "12.3 ms +- 0.2 ms".
+
+    As pyperf writes them (pyperf._formatter), so that numbers can be found again in its output.
+    """
+    numbers = [mean] if stdev is None else [mean, stdev]
+    if unit == "second":
+        texts = _seconds(numbers)
+    elif unit == "byte":
+        texts = _scaled(numbers, BYTE_UNITS, digits=1)
+    else:
+        texts = [f"{number:.6g}" for number in numbers]
+    return " +- ".join(texts)
+
+
+def change_style(change: str) -> str:
+    """Return the colour of a change: green for faster, red for slower, dim for neither."""
+    return {"faster": "green", "slower": "red"}.get(change.rpartition(" ")[2], "dim")
+
+
+def counted(number: int, noun: str) -> str:
+    """Write a number of things: "1 benchmark", "3 benchmarks"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _seconds(numbers: list[float]) -> list[str]:
+    size, name = next((unit for unit in TIME_UNITS if abs(numbers[0]) >= unit[0]), TIME_UNITS[-1])
+    scaled = abs(numbers[0]) / size
+    digits = 0 if scaled >= 100 else 1 if scaled >= 10 else 2
+    return [f"{number / size:.{digits}f} {name}" for number in numbers]
+
+
+def _scaled(numbers: list[float], units: tuple[tuple[float, str], ...], *, digits: int) -> list[str]:
+    size, name = next((unit for unit in units if abs(numbers[0]) >= unit[0]), units[-1])
+    return [f"{number / size:.{digits if size > 1 else 0}f} {name}" for number in numbers]

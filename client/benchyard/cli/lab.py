@@ -1,0 +1,164 @@
+"""`benchyard lab`: make, start, look at and stop a lab on this host."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+import benchyard.config.settings  # noqa: F401 (tells at once if the extra `master` is not installed)
+
+if TYPE_CHECKING:
+    from benchyard.lab.health import Health
+
+DIR = click.argument("directory", metavar="[DIR]", type=click.Path(path_type=Path), default=Path("lab"))
+
+
+@click.group()
+def lab() -> None:
+    """Make, start and stop a lab on this host; DIR is its folder, `lab` if not named."""
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    from benchyard.lab.errors import LabError
+
+    try:
+        yield
+    except LabError as exc:
+        raise click.ClickException(str(exc)) from exc
+
+
+@lab.command()
+@DIR
+@click.option("--title", default="benchyard", show_default=True, help="What the web pages are headed.")
+@click.option("--listen", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--http-port", type=click.IntRange(1, 65535), help="Default: 8010, or the next free one.")
+@click.option("--worker-port", type=click.IntRange(1, 65535), help="Default: 9989, or the next free one.")
+@click.option("--no-isolated", is_flag=True, help="Do not measure on this host; isolated hosts join later.")
+@click.option("--cpus", metavar="LIST", help="CPUs to measure on, such as 2-3 (default: the last).")
+def init(
+    directory: Path,
+    title: str,
+    listen: str,
+    http_port: int | None,
+    worker_port: int | None,
+    no_isolated: bool,
+    cpus: str | None,
+) -> None:
+    """Make a lab: a master, a regular worker, an isolated worker, and you as its admin.
+
+    Example: benchyard lab init ~/lab
+    """
+    from benchyard.client.config import save_login
+    from benchyard.lab.init import ADMIN, PASSWORD_FILE, LabOptions, init_lab
+    from benchyard.tasks.cpus import check_cpus, format_cpu_list, parse_cpu_list
+    from benchyard.tasks.errors import CpuListError
+
+    try:
+        chosen = check_cpus(parse_cpu_list(cpus)) if cpus else None
+    except CpuListError as exc:
+        raise click.UsageError(f"--cpus: {exc}") from exc
+    options = LabOptions(
+        title=title,
+        listen=listen,
+        http_port=http_port,
+        worker_port=worker_port,
+        isolated=not no_isolated,
+        cpus=chosen,
+    )
+    with _errors():
+        new = init_lab(directory, options)
+    save_login(new.url, ADMIN, new.token)
+    click.echo(f"lab       {new.root}")
+    click.echo(f"target    {new.target}")
+    if new.isolated is None:
+        click.echo("measures  nothing yet: join an isolated host with `benchyard worker init URL` there")
+    else:
+        click.echo(f"measures  on host {new.isolated}, CPU {format_cpu_list(new.measuring)}")
+        if set(new.measuring) & set(new.housekeeping):
+            click.echo("          and so does everything else, as this machine has no other: expect noise")
+    click.echo(f"web       {new.url}  user {ADMIN}, password in {new.root / 'secrets' / PASSWORD_FILE}")
+    click.echo(f"start it  benchyard lab up {directory}")
+
+
+@lab.command()
+@DIR
+@click.option("--detach", is_flag=True, help="Come back when it works, and leave it running.")
+def up(directory: Path, detach: bool) -> None:
+    """Start a lab; without --detach until Ctrl-C.
+
+    Example: benchyard lab up ~/lab --detach
+    """
+    from benchyard.lab.run import run, run_detached
+
+    with _errors():
+        if detach:
+            _show(run_detached(directory))
+            click.echo(f"stop it   benchyard lab down {directory}")
+        else:
+            run(directory, lambda line: click.echo(line))
+
+
+@lab.command()
+@DIR
+@click.option("--keep-runs", is_flag=True, help="Leave measurements running; the lab finds them at its next start.")
+def down(directory: Path, keep_runs: bool) -> None:
+    """Stop a lab with all it started.
+
+    Example: benchyard lab down ~/lab
+    """
+    from benchyard.lab.run import stop
+
+    with _errors():
+        ran = stop(directory, lambda line: click.echo(line), keep_runs=keep_runs)
+    click.echo("the lab is down" if ran else "the lab was not running")
+
+
+@lab.command()
+@DIR
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one document.")
+def status(directory: Path, as_json: bool) -> int:
+    """Tell whether a lab is healthy; exit status 1 if it is not.
+
+    Example: benchyard lab status ~/lab
+    """
+    from benchyard.cli.output import print_json
+    from benchyard.config.settings import SettingsError, load_settings
+    from benchyard.lab.health import look
+    from benchyard.lab.paths import LabPaths
+
+    paths = LabPaths(directory.absolute())
+    try:
+        health = look(paths, load_settings(paths.root))
+    except SettingsError as exc:
+        raise click.ClickException(str(exc)) from exc
+    if as_json:
+        print_json(
+            {
+                "healthy": health.ok,
+                "url": health.url,
+                "pid": health.pid,
+                "hosts": health.hosts,
+                "jobs": health.jobs,
+            }
+        )
+    else:
+        _show(health)
+    return 0 if health.ok else 1
+
+
+def _show(health: "Health") -> None:
+    from benchyard.cli.output import print_fields
+
+    open_jobs = ", ".join(f"{count} {status}" for status, count in health.jobs.items() if count)
+    print_fields(
+        (
+            ("lab", "healthy" if health.ok else f"not healthy: {health.trouble()}"),
+            ("web", health.url),
+            ("process", health.pid),
+            ("hosts", ", ".join(f"{n} {'online' if up else 'offline'}" for n, up in health.hosts.items())),
+            ("jobs", open_jobs),
+        )
+    )

@@ -1,0 +1,108 @@
+"""What the commands that talk to a lab share: --url and --json, the connection, names of jobs and results."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from benchyard.cli.format import clean
+
+if TYPE_CHECKING:  # httpx takes longer to import than most commands take to run
+    from benchyard.client import BenchmarkResult, Client, ClientError, Job
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+LONGEST_NUMBER = 18
+"""Digits; longer numbers are no ids, as they do not fit a database's integer."""
+
+
+def lab_options(command: F) -> F:
+    """Give a command --url, which may also stand before the command's name, and --json."""
+    with_json = click.option("--json", "as_json", is_flag=True, help="Print the server's JSON, one document.")
+    with_url = click.option("--url", metavar="URL", help="The lab to talk to.")
+    return with_url(with_json(command))
+
+
+@contextmanager
+def connect(url: str | None) -> "Iterator[Client]":
+    """Connect to the lab that the command line, the environment or the configuration names.
+
+    What goes wrong with the lab inside the block ends the command with one line that says what to do.
+    """
+    from benchyard.client import Client, ClientError
+
+    chosen = url or click.get_current_context().find_root().params.get("url")
+    try:
+        with Client(chosen) as client:
+            yield client
+    except ClientError as exc:
+        raise click.ClickException(explain(exc)) from exc
+
+
+def explain(error: "ClientError") -> str:
+    """Return the error in one line, with the remedy where there is one on the command line."""
+    from benchyard.client import Invalid, Unauthorized, Unavailable
+
+    message = clean(str(error))
+    if isinstance(error, Invalid) and error.field:
+        return f"{clean(error.field)}: {message}"
+    if isinstance(error, Unauthorized):
+        return f"{message}; log in with `benchyard login URL`"
+    if isinstance(error, Unavailable) and error.status is None and message.startswith("no lab answers"):
+        return f"{message}; start it with `benchyard lab up` or name another with --url"
+    if isinstance(error, Unavailable):
+        return f"{message}; try again in a while"
+    return message
+
+
+def entity_argument(name: str, kind: str, words: tuple[str, ...]) -> Callable[[F], F]:
+    """Make an argument that takes the number of a job or result, or one of the words that stand for one."""
+
+    def convert(value: str | int) -> str | int:
+        if isinstance(value, int) or value in words:
+            return value
+        if value.isascii() and value.isdigit() and len(value) <= LONGEST_NUMBER:
+            return int(value)
+        raise click.BadParameter(f"{value!r} is not the number of a {kind}, nor {' nor '.join(words)}")
+
+    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+        return [word for word in words if word.startswith(incomplete)]
+
+    return click.argument(name, metavar=name.upper(), type=convert, shell_complete=complete)
+
+
+def job_argument(command: F) -> F:
+    """Give a command the argument JOB: a number, `current` or `last`."""
+    return entity_argument("job", "job", ("current", "last"))(command)
+
+
+def result_argument(name: str = "result") -> Callable[[F], F]:
+    """Give a command the argument RESULT: a number or `last`."""
+    return entity_argument(name, "result", ("last",))
+
+
+def find_job(client: "Client", name: str | int) -> "Job":
+    """Return the job of this number; `last` is the newest, `current` the one that the lab is busy with."""
+    if isinstance(name, int):
+        return client.jobs.get(name)
+    if name == "last":
+        for job in client.jobs.list(limit=1):
+            return job
+        raise click.ClickException("the lab has no job yet; make one with `benchyard submit`")
+    jobs = client.jobs.current
+    if len(jobs) == 1:
+        return jobs[0]
+    if not jobs:
+        raise click.ClickException("no job is current; see `benchyard job list`")
+    numbers = ", ".join(str(job.id) for job in jobs)
+    raise click.ClickException(f"{len(jobs)} jobs are current ({numbers}); name one by its number")
+
+
+def find_result(client: "Client", name: str | int) -> "BenchmarkResult":
+    """Return the result of this number; `last` is the newest one."""
+    if isinstance(name, int):
+        return client.results.get(name)
+    for result in client.results.list(limit=1):
+        return result
+    raise click.ClickException("the lab has no result yet; make one with `benchyard submit`")

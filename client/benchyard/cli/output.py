@@ -1,0 +1,81 @@
+"""How commands print: one JSON document, tables that fit the terminal, and lists of names and values."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from benchyard.cli.format import clean
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+UNBOUNDED = 10_000
+"""Columns of an output that is not a terminal: a program that reads it wants whole values."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table; a flexible one is cut where the terminal is too narrow for all."""
+
+    title: str
+    right: bool = False
+    flexible: bool = False
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell with a colour of its own."""
+
+    text: str
+    style: str = ""
+
+
+def print_json(document: object) -> None:
+    """Print one JSON document, indented, as the server sent it."""
+    click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2))
+
+
+def make_console(*, err: bool = False) -> "Console":
+    """Make a rich console on stdout or stderr that takes text as it is, without markup."""
+    from rich.console import Console
+
+    console = Console(stderr=err, markup=False, highlight=False, emoji=False)
+    if not console.is_terminal:
+        console = Console(stderr=err, markup=False, highlight=False, emoji=False, width=UNBOUNDED)
+    return console
+
+
+def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str | Cell]], *, empty: str) -> None:
+    """Print a table, or the sentence `empty` if it has no row."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for column in columns:
+        table.add_column(
+            column.title, justify="right" if column.right else "left", no_wrap=not column.flexible
+        )
+    for row in rows:
+        cells = [cell if isinstance(cell, Cell) else Cell(cell) for cell in row]
+        table.add_row(
+            *(Text(clean(cell.text), cell.style, no_wrap=True, overflow="ellipsis") for cell in cells)
+        )
+    if not table.row_count:
+        click.echo(empty)
+        return
+    console = make_console()
+    with console.capture() as capture:
+        console.print(table)
+    for line in capture.get().splitlines():
+        click.echo(line.rstrip())
+
+
+def print_fields(fields: Iterable[tuple[str, Any]]) -> None:
+    """Print names and values, one a line, leaving out what is empty."""
+    known = [(name, clean(str(value))) for name, value in fields if value not in (None, "", ())]
+    width = max((len(name) for name, _ in known), default=0)
+    for name, value in known:
+        click.echo(f"{name:<{width}}  {value}")

@@ -1,0 +1,262 @@
+"""`benchyard task`: measure on this host, no lab needed; the lab's own steps call the same commands.
+
+Nothing of `benchyard.tasks` is imported before a command runs.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from benchyard.cli.output import Column, print_fields, print_json, print_table
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@contextmanager
+def _task_errors() -> Iterator[None]:
+    """Turn the errors of tasks into the command line's: status 2 for what was typed wrong, else 1."""
+    from benchyard.tasks.errors import CpuListError, OptionError, RunNameError, SelectionError, TaskError
+
+    try:
+        yield
+    except (CpuListError, OptionError, RunNameError, SelectionError) as exc:
+        raise click.UsageError(str(exc), ctx=click.get_current_context()) from exc
+    except TaskError as exc:
+        raise click.ClickException(str(exc)) from exc
+
+
+def _state_option(*, required: bool) -> Callable[[F], F]:
+    return click.option(
+        "--state",
+        required=required,
+        envvar="BENCHYARD_STATE",
+        type=click.Path(file_okay=False, path_type=Path),
+        help="Where this host keeps its lock and its runs (default: $BENCHYARD_STATE).",
+    )
+
+
+def _default_environments() -> Path:
+    state = os.environ.get("BENCHYARD_STATE")
+    if state:
+        return Path(state) / "environments"
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "benchyard" / "environments"
+
+
+def _say_on(err: bool) -> Callable[[str], None]:
+    def say(line: str) -> None:
+        click.echo(line, err=err)
+        (sys.stderr if err else sys.stdout).flush()
+
+    return say
+
+
+def _parse_metadata(
+    context: click.Context, parameter: click.Parameter, values: Sequence[str]
+) -> dict[str, str]:
+    metadata = {}
+    for value in values:
+        key, equals, text = value.partition("=")
+        if not equals:
+            raise click.BadParameter(f"{value!r} is not KEY=VALUE", ctx=context, param=parameter)
+        metadata[key] = text
+    return metadata
+
+
+@click.group()
+def task() -> None:
+    """Measure on this host, no lab needed."""
+
+
+@task.command("check-interpreter")
+@click.argument("path")
+@_state_option(required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def check_interpreter(path: str, state: Path | None, as_json: bool) -> None:
+    """Say what the Python at PATH is.
+
+    With a state directory, not while this host measures.
+    """
+    from contextlib import nullcontext
+
+    from benchyard.tasks.hostlock import hold_host
+    from benchyard.tasks.interpreter import inspect_interpreter
+
+    with _task_errors():
+        with hold_host(state, shared=True, say=_say_on(err=True)) if state else nullcontext():
+            interpreter = inspect_interpreter(path)
+    if as_json:
+        print_json(interpreter)
+        return
+    print_fields(
+        [
+            ("id", interpreter.id),
+            ("executable", interpreter.executable),
+            ("implementation", interpreter.implementation),
+            ("version", interpreter.version),
+            ("commit", interpreter.commit),
+            ("branch", interpreter.branch),
+            ("built", interpreter.build_date),
+            ("flags", ",".join(interpreter.flags)),
+            ("configure", interpreter.configure_args),
+            ("compiler", interpreter.compiler),
+            ("machine", f"{interpreter.system}-{interpreter.machine}"),
+        ]
+    )
+
+
+@task.command("run-benchmarks")
+@click.option("--python", required=True, metavar="PATH", help="The interpreter to measure.")
+@click.option(
+    "--benchmarks",
+    multiple=True,
+    metavar="SEL,-SEL",
+    help="Benchmarks, groups or tags; with - in front: not these. Default: the suite's default group.",
+)
+@click.option("--fast", is_flag=True, help="Fewer values: a quick look, not a result.")
+@click.option("--rigorous", is_flag=True, help="More values.")
+@click.option("--affinity", metavar="LIST", help="The CPUs to measure on, like 2-3,5.")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("benchmarks.json"),
+    show_default=True,
+    help="The pyperf file to write; it must not exist.",
+)
+@click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Also write the report here.")
+@click.option(
+    "--environments",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where environments are kept (default: in $BENCHYARD_STATE, else in your cache directory).",
+)
+@click.option("--metadata", multiple=True, metavar="K=V", callback=_parse_metadata, help="Added to the file.")
+@click.option("--inherit-environ", multiple=True, metavar="NAMES", help="Variables the benchmarks get, too.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON document.")
+def run_benchmarks(
+    python: str,
+    benchmarks: tuple[str, ...],
+    fast: bool,
+    rigorous: bool,
+    affinity: str | None,
+    output: Path,
+    report: Path | None,
+    environments: Path | None,
+    metadata: dict[str, str],
+    inherit_environ: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Measure an interpreter with pyperformance and write one pyperf file.
+
+    The status is 0 if any benchmark gave a value; those that did not are named at the end.
+    """
+    from benchyard.tasks.benchmarks import run_benchmarks as run
+    from benchyard.tasks.cpus import parse_cpu_list
+    from benchyard.tasks.errors import RunError
+
+    if fast and rigorous:
+        raise click.UsageError("--fast and --rigorous exclude each other")
+    say = _say_on(err=as_json)
+    with _task_errors():
+        try:
+            done = run(
+                python,
+                benchmarks,
+                mode="fast" if fast else "rigorous" if rigorous else "default",
+                affinity=None if affinity is None else parse_cpu_list(affinity),
+                output=output,
+                report=report,
+                environments=environments or _default_environments(),
+                metadata=metadata,
+                inherit_environ=[name for names in inherit_environ for name in names.split(",") if name],
+                say=say,
+            )
+        except RunError as exc:
+            if as_json and exc.report is not None:
+                print_json(exc.report)
+            raise
+    if as_json:
+        print_json(done)
+    good = len(done.benchmarks) - len(done.failed)
+    say(f"benchyard: {good} of {len(done.benchmarks)} benchmarks measured: {output}")
+    if done.failed:
+        say(f"benchyard: failed: {', '.join(outcome.name for outcome in done.failed)}")
+
+
+@task.command()
+@click.argument("run")
+@_state_option(required=True)
+@click.option("--limit", type=float, metavar="SECONDS", help="End the command after this time.")
+@click.option("--cpus", metavar="LIST", help="The CPUs the command runs on, like 2-3,5.")
+@click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.pass_context
+def attach(
+    context: click.Context,
+    run: str,
+    state: Path,
+    limit: float | None,
+    cpus: str | None,
+    argv: tuple[str, ...],
+) -> None:
+    """Start RUN with the command ARGV, or attach to it, and show its output to its end.
+
+    A run is started once; ending this command does not end it. Status: 0 done, 1 done but the command failed,
+    74 canceled, 75 over its time limit, 76 lost, 77 interrupted.
+    """
+    from benchyard.tasks.cpus import parse_cpu_list
+    from benchyard.tasks.runner import attach as attach_run
+
+    with _task_errors():
+        outcome = attach_run(
+            run,
+            argv,
+            state=state,
+            limit_s=limit,
+            cpus=None if cpus is None else parse_cpu_list(cpus),
+            out=click.get_binary_stream("stdout"),
+        )
+    click.echo(f"benchyard: run {run} is {_describe(outcome)}", err=True)
+    context.exit(outcome.exit_code)
+
+
+@task.command()
+@click.argument("run")
+@_state_option(required=True)
+@click.option("--interrupted", is_flag=True, help="The lab shuts down; nobody canceled the run.")
+def stop(run: str, state: Path, interrupted: bool) -> None:
+    """End RUN with all its processes; one that has not started never will."""
+    from benchyard.tasks.runner import stop as stop_run
+
+    with _task_errors():
+        outcome = stop_run(run, state=state, outcome="interrupted" if interrupted else "canceled")
+    click.echo(f"benchyard: run {run} is {_describe(outcome)}", err=True)
+
+
+@task.command()
+@_state_option(required=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def runs(state: Path, as_json: bool) -> None:
+    """List the runs this host knows."""
+    from benchyard.tasks.runner import list_runs
+
+    with _task_errors():
+        found = list_runs(state)
+    if as_json:
+        print_json({"items": found, "next": None})
+        return
+    print_table(
+        [Column("RUN"), Column("STATE"), Column("SUPERVISOR", right=True)],
+        [(run.run, _describe(run), str(run.supervisor or "")) for run in found],
+        empty="this host has had no run yet",
+    )
+
+
+def _describe(outcome: Any) -> str:
+    text = str(outcome.state)
+    if outcome.rc is not None:
+        text += f", exit status {outcome.rc}" if outcome.rc >= 0 else f", killed by signal {-outcome.rc}"
+    return f"{text} ({outcome.reason})" if outcome.reason else text

@@ -1,0 +1,74 @@
+"""The client: one lab, its collections, and the connection they share."""
+
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from benchyard.client.config import Config, Login, check_token, load_login, normal_url
+from benchyard.client.entities import Link, make_entity
+from benchyard.client.health import Health
+from benchyard.client.hosts import Hosts
+from benchyard.client.http import Api
+from benchyard.client.jobs import Jobs
+from benchyard.client.queues import Queues
+from benchyard.client.results import Results
+from benchyard.client.waiting import Polling
+
+
+class Client:
+    """A lab at `url`; use it as a context manager, or close() it.
+
+    Without `url` the user's default lab is meant, without `token` the one the user's configuration (or
+    BENCHYARD_TOKEN) has for the lab; `config` stands in for that configuration. `timeout_s` bounds each
+    wait for the lab to answer, in seconds; GET is tried again a few times when nobody answers.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        config: Config | None = None,
+        *,
+        token: str | None = None,
+        timeout_s: float = 30.0,
+        polling: Polling | None = None,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        login = _login(url, config, token)
+        self.url = login.url
+        polling = polling or Polling()
+        api = Api(login.url, login.token, timeout_s=timeout_s, transport=transport, sleep=polling.sleep)
+        self._link = Link(api, polling)
+        self.jobs = Jobs(self._link)
+        self.results = Results(self._link)
+        self.hosts = Hosts(self._link)
+        self.queues = Queues(self._link)
+
+    def health(self) -> Health:
+        """Return the lab's state in short; answered without a token, too."""
+        return make_entity(Health, self._link.api.get("/health"), self._link)
+
+    def close(self) -> None:
+        """Close the connections; the client is of no use afterwards."""
+        self._link.api.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Client({self.url!r})"
+
+
+def _login(url: str | None, config: Config | None, token: str | None) -> Login:
+    if url is not None and token is not None:
+        return Login(normal_url(url), token=check_token(token))
+    login = load_login(url, config=config)
+    return login if token is None else Login(login.url, token=check_token(token))

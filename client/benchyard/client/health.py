@@ -1,0 +1,24 @@
+"""The state of a lab in short: what `client.health()` returns."""
+
+import msgspec
+
+from benchyard.client.entities import Entity
+
+
+class HostHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a host's worker is connected to its master."""
+
+    name: str
+    role: str = ""
+    connected: bool = False
+
+
+class Health(Entity, frozen=True, kw_only=True):
+    """Status "ok" or "degraded", title and version; hosts and jobs by status for who is logged in."""
+
+    status: str
+    title: str = ""
+    version: str = ""
+    user: str | None = None
+    hosts: tuple[HostHealth, ...] | None = None
+    jobs: dict[str, int] | None = None

@@ -1,0 +1,214 @@
+"""Jobs: requests to measure, as the lab tells of them, and the collection `client.jobs`."""
+
+import builtins
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from benchyard.client.entities import Entity, Link, make_entity
+from benchyard.client.errors import Unavailable
+from benchyard.client.paging import Pages
+from benchyard.client.waiting import watch
+
+FINAL = frozenset({"success", "failed", "canceled", "lost"})
+Mode = Literal["default", "fast", "rigorous"]
+
+
+class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """What a job measures: an interpreter's path on the host, and benchmarks as selected and as asked for."""
+
+    python: str = ""
+    benchmarks: tuple[str, ...] = ()
+    selection: tuple[str, ...] = ()
+    mode: str = "default"
+    affinity: str | None = None
+
+
+class JobProgress(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a run is: benchmark number `index` of `total`, counted from 1, started at `since`."""
+
+    index: int
+    total: int
+    benchmark: str
+    since: datetime | None = None
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One try at a job's measurement on one host."""
+
+    number: int
+    host: str | None = None
+    status: str = ""
+    cause: str | None = None
+    started: datetime | None = None
+    finished: datetime | None = None
+
+
+class FailedBenchmark(msgspec.Struct, frozen=True, kw_only=True):
+    """A benchmark of which there are no values, with the reason and the end of its output."""
+
+    name: str
+    error: str | None = None
+    log_tail: str = ""
+
+
+class Job(Entity, frozen=True, kw_only=True):
+    """One request to measure; times are in UTC.
+
+    Status goes created, queued, building, ready, running, storing, success; or failed, canceled, lost.
+    """
+
+    id: int
+    status: str
+    kind: str = "benchmarks"
+    enabled: bool = True
+    target: str | None = None
+    host: str | None = None
+    owner: str | None = None
+    origin: str = ""
+    reason: str = ""
+    spec: JobSpec = JobSpec()
+    error: str | None = None
+    progress: JobProgress | None = None
+    attempts: tuple[Attempt, ...] = ()
+    results: tuple[int, ...] = ()
+    failed_benchmarks: tuple[FailedBenchmark, ...] = ()
+    url: str | None = None
+    created: datetime | None = None
+    queued: datetime | None = None
+    started: datetime | None = None
+    finished: datetime | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether the job has its final status."""
+        return self.status in FINAL or self.finished is not None
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it ended with a result; some benchmarks may have failed (`failed_benchmarks`)."""
+        return self.status == "success"
+
+    def refresh(self) -> "Job":
+        """Return the job as it is now."""
+        return make_entity(Job, self.link.api.get(f"/jobs/{self.id}"), self.link)
+
+    def run(self) -> "Job":
+        """Queue a job that is not queued."""
+        return make_entity(Job, self.link.api.post(f"/jobs/{self.id}/run"), self.link)
+
+    def cancel(self) -> "Job":
+        """Ask for the end of the job; the status follows once its host has let go of it."""
+        return make_entity(Job, self.link.api.post(f"/jobs/{self.id}/cancel"), self.link)
+
+    def attach(self, *, timeout_s: float | None = None) -> "Iterator[Job]":
+        """Yield the job now and each time it has changed, up to its end.
+
+        Leaving the loop leaves the job alone. Raises WaitTimeout when `timeout_s` seconds are over; a lab
+        that is away for some minutes (a restart) is waited for.
+        """
+        last = self.refresh()
+        yield last
+        if last.ended:
+            return
+        for job in watch(last.refresh, self.link.polling, what=f"job {self.id}", timeout_s=timeout_s):
+            if job != last:
+                yield job
+            if job.ended:
+                return
+            last = job
+
+    def wait(
+        self, timeout_s: float | None = None, on_change: "Callable[[Job], object] | None" = None
+    ) -> "Job":
+        """Return the job once it has ended; `on_change` is called with it now and at each change."""
+        job = self
+        for job in self.attach(timeout_s=timeout_s):
+            if on_change is not None:
+                on_change(job)
+        return job
+
+    def log(self, follow: bool = False) -> Iterator[str]:
+        """Yield the text of the job's log in pieces; with `follow`, as it is written, up to its end.
+
+        A followed log whose connection breaks is taken up again where it broke off, within the patience of
+        the client.
+        """
+        if not follow:
+            yield from self.link.api.stream_text(f"/jobs/{self.id}/log")
+            return
+        polling = self.link.polling
+        heard = polling.clock()
+        given, ended = 0, False
+        while True:
+            skip = given
+            try:
+                for text in self.link.api.stream_text(f"/jobs/{self.id}/log", {"follow": 1}):
+                    fresh = text[skip:]
+                    skip -= len(text) - len(fresh)
+                    given += len(fresh)
+                    if fresh:
+                        yield fresh
+                return
+            except Unavailable:
+                if ended or polling.clock() - heard > polling.patience_s:
+                    raise
+            # A silent log is no sign of a lost lab: ask for the job before giving up.
+            polling.sleep(polling.first_s)
+            with contextlib.suppress(Unavailable):
+                ended = self.refresh().ended
+                heard = polling.clock()
+
+
+class Jobs:
+    """The jobs of a lab, newest first."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def list(
+        self,
+        *,
+        status: Sequence[str] = (),
+        target: str | None = None,
+        owner: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> Pages[Job]:
+        """Iterate over jobs, newest first; of one of the statuses, of a target, of an owner where given."""
+        params = {"status": tuple(status), "target": target, "owner": owner}
+        return Pages(Job, "/jobs", params, self._link, limit=limit, cursor=cursor)
+
+    def get(self, job_id: int) -> Job:
+        """Return the job; NotFound if there is none of this number."""
+        return make_entity(Job, self._link.api.get(f"/jobs/{job_id}"), self._link)
+
+    @property
+    def current(self) -> builtins.list[Job]:
+        """The jobs being built, ready, measured or stored now."""
+        return [*Pages(Job, "/jobs/current", {}, self._link)]
+
+    def add(
+        self,
+        python: str,
+        *,
+        target: str | None = None,
+        host: str | None = None,
+        benchmarks: Sequence[str] = (),
+        mode: Mode = "default",
+        affinity: str | None = None,
+        reason: str | None = None,
+        run: bool = True,
+    ) -> Job:
+        """Make a job that measures the interpreter at a path of the host; queue it unless told not to.
+
+        `benchmarks` are names and groups, "-name" leaves one out, none means the suite's default;
+        `affinity` is a list of CPUs like "2-3". Raises Invalid, with the field, for what the lab refuses.
+        """
+        body: dict[str, Any] = {"python": python, "benchmarks": list(benchmarks), "mode": mode, "run": run}
+        optional = {"target": target, "host": host, "affinity": affinity, "reason": reason}
+        body.update({name: value for name, value in optional.items() if value is not None})
+        return make_entity(Job, self._link.api.post("/jobs", body), self._link)

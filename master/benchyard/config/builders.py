@@ -1,0 +1,105 @@
+"""Builders: for each target the job itself and its two stages, prepare and measure."""
+
+from typing import Any
+
+from benchyard.config.locks import host_lock
+from benchyard.config.settings import Settings
+from benchyard.queueing.engine import LabBuild
+from benchyard.queueing.order import Lane
+
+PREPARE, MEASURE = "prepare", "measure"
+STAGES = (PREPARE, MEASURE)
+
+
+def stage_builder(target: str, stage: str) -> str:
+    """The name of the builder of a target's stage."""
+    return f"{target}-{stage}"
+
+
+def coordinators(settings: Settings, target: str) -> list[str]:
+    """Names of the LocalWorkers that hold a target's job builds: a builder runs one build per worker at a time.
+
+    As many as jobs may have begun, and one more so that a refused job can end while all others wait.
+    """
+    return [f"{target}-coordinator-{n}" for n in range(1, capacity(settings, target) + 2)]
+
+
+def capacity(settings: Settings, target: str) -> int:
+    """How many jobs of a target may have begun."""
+    return len(settings.isolated(target)) * (1 + settings.lab.prefetch)
+
+
+def make_lanes(settings: Settings) -> dict[str, Lane]:
+    """What each builder is for, as the queue needs to know it."""
+    lanes = {}
+    for target in settings.targets:
+        hosts = {PREPARE: settings.workers(target), MEASURE: settings.isolated(target)}
+        lanes[target] = Lane(target, None, tuple(coordinators(settings, target)), capacity(settings, target))
+        for stage in STAGES:
+            lanes[stage_builder(target, stage)] = Lane(target, stage, tuple(hosts[stage]))
+    return lanes
+
+
+def make_builders(settings: Settings) -> list[Any]:
+    """All builders of the lab, in the order in which the web shows them.
+
+    Buildbot wants a worker for each: a stage without hosts is given coordinators, which its lane never lets it use.
+    """
+    builders = []
+    for target in settings.targets:
+        builders += [
+            _builder(target, coordinators(settings, target), _job_steps(settings, target), "jobs"),
+            _builder(
+                stage_builder(target, PREPARE),
+                list(settings.workers(target)) or coordinators(settings, target),
+                _prepare_steps(settings, target),
+                PREPARE,
+            ),
+            _builder(
+                stage_builder(target, MEASURE),
+                list(settings.isolated(target)) or coordinators(settings, target),
+                _measure_steps(settings, target),
+                MEASURE,
+            ),
+        ]
+    return builders
+
+
+def _builder(name: str, workers: list[str], steps: list[Any], tag: str) -> Any:
+    from buildbot.plugins import util
+
+    factory = util.BuildFactory(steps)
+    factory.buildClass = LabBuild
+    return util.BuilderConfig(
+        name=name, workernames=workers, factory=factory, collapseRequests=False, tags=["benchyard", tag]
+    )
+
+
+def _job_steps(settings: Settings, target: str) -> list[Any]:
+    from benchyard.steps.stage import Stage
+    from benchyard.steps.store import StoreResult
+
+    stages = [Stage(stage_builder(target, stage), name=stage) for stage in STAGES]
+    return [*stages, StoreResult(incoming=settings.incoming_dir, results_dir=settings.results_dir)]
+
+
+def _prepare_steps(settings: Settings, target: str) -> list[Any]:
+    from benchyard.steps.prepare import CheckInterpreter
+
+    measured = {host.address for host in settings.isolated(target).values()}
+    shares = tuple(name for name, host in settings.workers(target).items() if host.address in measured)
+    return [CheckInterpreter(shares_machine=shares, locks=host_lock(settings, "counting"))]
+
+
+def _measure_steps(settings: Settings, target: str) -> list[Any]:
+    from benchyard.steps.measure import Measure
+
+    return [
+        Measure(
+            incoming=settings.incoming_dir,
+            cpus={name: host.cpus for name, host in settings.isolated(target).items()},
+            limit_s=settings.lab.time_limit_h * 3600,
+            # On the step, not on the worker: worker-level locks raced into quarantine.
+            locks=host_lock(settings, "exclusive"),
+        )
+    ]

@@ -1,0 +1,98 @@
+"""What is refused before a job is made: everything the master can know to be wrong."""
+
+import difflib
+from collections.abc import Iterable
+
+from benchyard.config.settings import Settings
+from benchyard.queueing.requests import CheckedJob, Invalid, JobRequest, JobSpec
+from benchyard.tasks.cpus import check_cpus, format_cpu_list, parse_cpu_list
+from benchyard.tasks.errors import CpuListError, InterpreterError, SelectionError
+from benchyard.tasks.interpreter import inspect_interpreter
+from benchyard.tasks.suite import select_benchmarks
+
+
+def check_job(settings: Settings, request: JobRequest) -> CheckedJob:
+    """The job that a request asks for, every name resolved; Invalid names the field and the remedy.
+
+    Starts the interpreter once where a measuring host is this very machine; elsewhere the prepare stage or the run does
+    so. Blocks for as long as that takes.
+    """
+    target = _target(settings, request)
+    host = _host(settings, target, request)
+    try:
+        benchmarks = select_benchmarks(request.benchmarks)
+    except SelectionError as exc:
+        raise Invalid("benchmarks", f"{exc}") from exc
+    return CheckedJob(
+        target=target,
+        host=host,
+        spec=JobSpec(
+            python=_python(settings, target, host, request.python),
+            benchmarks=benchmarks,
+            selection=request.benchmarks,
+            mode=request.mode,
+            affinity=_affinity(settings, target, host, request.affinity),
+        ),
+    )
+
+
+def _target(settings: Settings, request: JobRequest) -> str:
+    targets = list(settings.targets)
+    if request.target is None:
+        if request.host in settings.hosts:
+            return settings.hosts[request.host].target
+        if len(targets) == 1:
+            return targets[0]
+        raise Invalid("target", f"this lab has several; name one of {', '.join(targets)}")
+    if request.target not in settings.targets:
+        raise Invalid("target", f"unknown target {request.target!r}; {_hint(request.target, targets)}")
+    return request.target
+
+
+def _host(settings: Settings, target: str, request: JobRequest) -> str | None:
+    if request.host is None:
+        return None
+    isolated = settings.isolated(target)
+    if request.host in isolated:
+        return request.host
+    if not isolated:
+        raise Invalid("host", f"target {target!r} has no isolated host yet; add one, or leave out the host")
+    raise Invalid(
+        "host", f"no isolated host {request.host!r} measures {target!r}; {_hint(request.host, isolated)}"
+    )
+
+
+def _python(settings: Settings, target: str, host: str | None, python: str) -> str:
+    if not python.startswith("/") or not python.isprintable():
+        raise Invalid("python", f"{python!r} is not the full path of an interpreter, such as /usr/bin/python3")
+    try:
+        if _measured_here(settings, target, host):
+            inspect_interpreter(python)
+    except InterpreterError as exc:
+        raise Invalid("python", f"{exc}") from exc
+    return python
+
+
+def _affinity(settings: Settings, target: str, host: str | None, affinity: str | None) -> str | None:
+    if not affinity:
+        return None
+    try:
+        cpus = parse_cpu_list(affinity)
+        if _measured_here(settings, target, host):
+            check_cpus(cpus)
+    except CpuListError as exc:
+        raise Invalid("affinity", f"{exc}") from exc
+    return format_cpu_list(cpus)
+
+
+def _measured_here(settings: Settings, target: str, host: str | None) -> bool:
+    """Whether every host that may measure the job is the master's own machine."""
+    isolated = settings.isolated(target)
+    candidates = [isolated[host]] if host else list(isolated.values())
+    return bool(candidates) and all(candidate.is_local for candidate in candidates)
+
+
+def _hint(word: str, known: Iterable[str]) -> str:
+    names = sorted(known)
+    close = difflib.get_close_matches(word, names, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"there are {', '.join(names)}"

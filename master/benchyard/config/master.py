@@ -1,0 +1,59 @@
+"""Buildbot's configuration, composed from the settings."""
+
+from functools import partial
+from typing import Any
+
+from benchyard.access.service import AccessService
+from benchyard.config.builders import make_builders, make_lanes
+from benchyard.config.checks import check_job
+from benchyard.config.schedulers import make_schedulers
+from benchyard.config.settings import Host, Settings
+from benchyard.config.workers import make_workers
+from benchyard.config.www import make_www
+from benchyard.hosting.service import HostFacts, LabService
+from benchyard.queueing import engine
+from benchyard.queueing.jobs import JobService
+
+
+def master_config(settings: Settings) -> dict[str, Any]:
+    """The dictionary that `master.cfg` gives to Buildbot."""
+    engine.install()
+    lab = settings.lab
+    settings.incoming_dir.mkdir(parents=True, exist_ok=True)
+    settings.results_dir.mkdir(parents=True, exist_ok=True)
+    return {
+        "title": lab.title,
+        "titleURL": lab.url,
+        "buildbotURL": lab.url,
+        "buildbotNetUsageData": None,
+        "db": {"db_url": lab.db_url},
+        "protocols": {"pb": {"port": f"tcp:{lab.worker_port}:interface={lab.listen}"}},
+        "www": make_www(settings),
+        "workers": make_workers(settings),
+        "builders": make_builders(settings),
+        "schedulers": make_schedulers(settings),
+        "services": [
+            JobService(
+                lanes=make_lanes(settings),
+                check=partial(check_job, settings),
+                max_attempts=lab.max_attempts,
+            ),
+            AccessService(),
+            LabService(
+                lab_dir=str(settings.directory),
+                results_dir=str(settings.results_dir),
+                title=lab.title,
+                targets=tuple(settings.targets),
+                hosts=tuple(_facts(name, host) for name, host in settings.hosts.items()),
+                worker_port=lab.worker_port,
+                anonymous_read=lab.anonymous_read,
+            ),
+        ],
+        # Buildbot's default silently drops jobs of one commit; ours differ by more than the commit.
+        "collapseRequests": False,
+        "prioritizeBuilders": engine.by_name,
+    }
+
+
+def _facts(name: str, host: Host) -> HostFacts:
+    return HostFacts(name=name, role=host.role, target=host.target, address=host.address, cpus=host.cpus)

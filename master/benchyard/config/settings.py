@@ -1,0 +1,244 @@
+"""The lab's settings: `benchyard.toml` and `hosts.d/NAME.toml` as frozen structs.
+
+A lab starts with settings that are right, or not at all: every fault is one line that names the file, the key and the remedy.
+"""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+from croniter import croniter
+
+from benchyard.hosting.registration import HOSTS_DIR, NAME_RULE, SECRETS_DIR, is_name
+
+SETTINGS_FILE = "benchyard.toml"
+
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+
+
+class SettingsError(Exception):
+    """A settings file is wrong; the message names file, key and remedy in one line."""
+
+
+class Lab(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The `[lab]` table."""
+
+    title: Text = "benchyard"
+    listen: Text = "127.0.0.1"
+    http_port: Port = 8010
+    worker_port: Port = 9989
+    url: str = ""
+    db_url: Text = "sqlite:///state.sqlite"
+    results: Text = "results"
+    anonymous_read: bool = True
+    time_limit_h: Annotated[float, msgspec.Meta(gt=0, le=24 * 30)] = 8.0
+    max_attempts: Annotated[int, msgspec.Meta(ge=1, le=20)] = 2
+    prefetch: Annotated[int, msgspec.Meta(ge=0, le=20)] = 1
+
+
+class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A `[targets.NAME]` table: an arch/OS pair to measure on."""
+
+    description: str = ""
+
+
+class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A `[schedules.NAME]` table: a job submitted at the times of a cron line, for each of its targets."""
+
+    cron: Text
+    targets: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    python: Text
+    benchmarks: tuple[str, ...] = ()
+    mode: Literal["default", "fast", "rigorous"] = "default"
+
+
+class Host(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A `hosts.d/NAME.toml` file: what Buildbot must know of a host; its state is a row in the datastore."""
+
+    role: Literal["worker", "isolated"]
+    target: Text
+    address: Text = "localhost"
+    cpus: str = ""
+    name: str = ""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the host is the master's own machine."""
+        return self.address in {"localhost", "127.0.0.1", "::1"}
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """All that a master needs to know of its lab; `directory` is the lab's own."""
+
+    directory: Path
+    lab: Lab
+    targets: dict[str, Target]
+    schedules: dict[str, Schedule]
+    hosts: dict[str, Host]
+
+    @property
+    def results_dir(self) -> Path:
+        return self.directory / self.lab.results
+
+    @property
+    def incoming_dir(self) -> Path:
+        """Where measuring hosts deliver what their runs left, one folder for each run."""
+        return self.directory / "incoming"
+
+    @property
+    def secrets_dir(self) -> Path:
+        return self.directory / SECRETS_DIR
+
+    def isolated(self, target: str) -> dict[str, Host]:
+        return self._hosts(target, "isolated")
+
+    def workers(self, target: str) -> dict[str, Host]:
+        return self._hosts(target, "worker")
+
+    def _hosts(self, target: str, role: str) -> dict[str, Host]:
+        return {n: h for n, h in self.hosts.items() if h.target == target and h.role == role}
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    lab: Lab = Lab()
+    targets: dict[str, Target] = {}
+    schedules: dict[str, Schedule] = {}
+
+
+def load_settings(directory: Path) -> Settings:
+    """The settings of the lab in `directory`; SettingsError at the first fault."""
+    path = directory / SETTINGS_FILE
+    if not path.is_file():
+        raise SettingsError(f"{path}: not found; make a lab with `benchyard lab init {directory}`")
+    file = _decode(path, _File)
+    if not file.targets:
+        raise SettingsError(f"{path}: no targets; add a table such as [targets.linux-x86_64]")
+    for name in file.targets:
+        _check_name(path, f"[targets.{name}]", name)
+    hosts = _load_hosts(directory / HOSTS_DIR, file.targets)
+    for name, schedule in file.schedules.items():
+        _check_schedule(path, name, schedule, file.targets)
+    lab = file.lab
+    if not lab.url:
+        lab = msgspec.structs.replace(lab, url=f"http://{lab.listen}:{lab.http_port}/")
+    elif not re.fullmatch(r"https?://[^\s]+/", lab.url):
+        raise SettingsError(f"{path}: [lab] url = {lab.url!r}: must be http(s)://.../ with a slash at its end")
+    return Settings(directory=directory, lab=lab, targets=file.targets, schedules=file.schedules, hosts=hosts)
+
+
+def _load_hosts(folder: Path, targets: Mapping[str, Target]) -> dict[str, Host]:
+    hosts: dict[str, Host] = {}
+    for path in sorted(folder.glob("*.toml")):
+        host = _decode(path, Host)
+        name = host.name or path.stem
+        if name != path.stem:
+            raise SettingsError(f"{path}: name = {name!r}: must be {path.stem!r}, as the file is called")
+        _check_name(path, "the file's name", name)
+        if host.target not in targets:
+            raise SettingsError(
+                f"{path}: target = {host.target!r}: no such target{_nearest(host.target, targets)}; "
+                f"{SETTINGS_FILE} has {', '.join(sorted(targets))}"
+            )
+        check_cpu_list(path, host.cpus)
+        twin = next((n for n in hosts if n.lower() == name.lower()), None)
+        if twin is not None:
+            raise SettingsError(f"{path}: the host {twin!r} has this name already; rename one of the files")
+        hosts[name] = msgspec.structs.replace(host, name=name)
+    return hosts
+
+
+def check_cpu_list(path: Path, text: str) -> None:
+    """Refuse a `cpus` value that is no CPU list, such as `2-3,6`; empty means "choose"."""
+    from benchyard.tasks.cpus import parse_cpu_list
+    from benchyard.tasks.errors import CpuListError
+
+    try:
+        if text:
+            parse_cpu_list(text)
+    except CpuListError as exc:
+        raise SettingsError(f"{path}: cpus: {exc}") from exc
+
+
+def _check_schedule(path: Path, name: str, schedule: Schedule, targets: Mapping[str, Target]) -> None:
+    where = f"{path}: [schedules.{name}]"
+    _check_name(path, f"[schedules.{name}]", name)
+    if len(schedule.cron.split()) != 5 or not croniter.is_valid(schedule.cron):
+        raise SettingsError(
+            f"{where} cron = {schedule.cron!r}: not a cron line of five fields, such as '0 3 * * *'"
+        )
+    for target in schedule.targets:
+        if target not in targets:
+            raise SettingsError(f"{where} targets: no target {target!r}{_nearest(target, targets)}")
+
+
+def _check_name(path: Path, where: str, name: str) -> None:
+    if not is_name(name):
+        raise SettingsError(f"{path}: {where}: {name!r} is no name; use {NAME_RULE}")
+
+
+_S = TypeVar("_S", bound=msgspec.Struct)
+
+
+def _decode(path: Path, kind: type[_S]) -> _S:
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as exc:
+        raise SettingsError(f"{path}: cannot be read: {exc.strerror}") from exc
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise SettingsError(f"{path}: not valid TOML: {exc}") from exc
+    try:
+        return msgspec.convert(data, kind)
+    except msgspec.ValidationError as exc:
+        raise SettingsError(f"{path}: {_explain(str(exc), data, kind)}") from exc
+
+
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>[^`]*)`(?: - at `(?P<at>[^`]*)`)?")
+_MISSING = re.compile(r"Object missing required field `(?P<key>[^`]*)`(?: - at `(?P<at>[^`]*)`)?")
+_WRONG = re.compile(r"(?P<what>.*?)(?: - at `(?P<at>[^`]*)`)?", re.DOTALL)
+
+
+def _explain(message: str, data: Mapping[str, Any], kind: type[msgspec.Struct]) -> str:
+    """msgspec's message with the key as the file spells it, and the nearest right key."""
+    if match := _UNKNOWN.fullmatch(message):
+        table, keys = _find(match["at"], data, kind, unknown=match["key"])
+        return f"{table}unknown key {match['key']!r}{_nearest(match['key'], keys)}; known are {', '.join(keys)}"
+    if match := _MISSING.fullmatch(message):
+        table, _ = _find(match["at"], data, kind)
+        return f"{table}the key {match['key']!r} is missing; add it"
+    match = _WRONG.fullmatch(message)
+    at = (match["at"] or "") if match else ""
+    what = match["what"] if match else message
+    return f"{at.removeprefix('$').lstrip('.') or 'the file'}: {what[:1].lower()}{what[1:]}; correct the value"
+
+
+def _find(
+    at: str | None, data: Mapping[str, Any], kind: type[msgspec.Struct], *, unknown: str | None = None
+) -> tuple[str, tuple[str, ...]]:
+    """The table that msgspec's path means, as `[lab] `, and the keys it may hold.
+
+    msgspec writes `$.targets[...]` for any member of a mapping, so the member is the one that holds the unknown key.
+    """
+    parts = [p for p in (at or "$").removeprefix("$").split(".") if p]
+    if not parts:
+        return "", kind.__struct_fields__
+    head = parts[0].removesuffix("[...]")
+    tables: dict[str, type[msgspec.Struct]] = {"lab": Lab, "targets": Target, "schedules": Schedule}
+    inner = tables.get(head, kind)
+    if not parts[0].endswith("[...]"):
+        return f"[{head}] ", inner.__struct_fields__
+    keys = inner.__struct_fields__
+    required = {f.name for f in msgspec.structs.fields(inner) if f.required}
+    for name, table in data.get(head, {}).items():
+        if isinstance(table, dict) and (unknown in table if unknown else not required <= set(table)):
+            return f"[{head}.{name}] ", keys
+    return f"[{head}] ", keys
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f", did you mean {close[0]!r}?" if close else ""

@@ -1,0 +1,1 @@
+../../../buildbot.tac

@@ -1,0 +1,54 @@
+"""Whether a lab works: its process, its web server, its hosts."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from benchyard import daemon
+from benchyard.config.settings import Settings
+from benchyard.lab.paths import LabPaths
+
+HEALTH_PATH = "plugins/benchyard/api/v1/health"
+
+
+@dataclass(frozen=True)
+class Health:
+    """What was found: the supervisor's process, what the master answered, and which of its hosts are connected."""
+
+    url: str
+    pid: int | None
+    answered: bool
+    all_connected: bool = False
+    hosts: dict[str, bool] = field(default_factory=dict)
+    jobs: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        """Whether all is well."""
+        return self.pid is not None and self.answered and self.all_connected
+
+    def trouble(self) -> str:
+        """What is not well, in words."""
+        if self.pid is None:
+            return "it is not running"
+        if not self.answered:
+            return f"its master does not answer at {self.url}"
+        missing = ", ".join(name for name, connected in self.hosts.items() if not connected) or "some hosts"
+        return "nothing" if self.all_connected else f"not connected: {missing}"
+
+
+def look(paths: LabPaths, settings: Settings) -> Health:
+    """The health of a lab of this host, as its own user sees it; takes no longer than a few seconds."""
+    pid, answer = daemon.running(paths.lock), _ask(settings.lab.url)
+    hosts = {host["name"]: host["connected"] for host in answer.get("hosts", [])}
+    return Health(settings.lab.url, pid, bool(answer), answer.get("status") == "ok", hosts, answer.get("jobs", {}))
+
+
+def _ask(url: str) -> dict[str, Any]:
+    try:
+        answer = httpx.get(url + HEALTH_PATH, timeout=5.0)
+        answer.raise_for_status()
+        return dict(answer.json())
+    except (httpx.HTTPError, ValueError):
+        return {}

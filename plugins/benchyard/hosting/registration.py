@@ -1,0 +1,65 @@
+"""How a host joins: a file in `hosts.d` and a secret of its own."""
+
+import json
+import os
+import re
+import secrets
+from pathlib import Path
+
+HOSTS_DIR = "hosts.d"
+SECRETS_DIR = "secrets"
+
+#: Hosts and targets become builder names, file names and fields of result names.
+NAME_RULE = "1 to 40 letters, digits, `_` or `-`, starting with a letter or digit"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
+
+
+class HostExists(Exception):
+    """A host of this name is in the lab already."""
+
+
+def is_name(text: str) -> bool:
+    """Whether `text` may name a host or a target."""
+    return _NAME.fullmatch(text) is not None
+
+
+def secret_path(lab_dir: Path, host: str) -> Path:
+    """The file with a host's password for the master."""
+    return lab_dir / SECRETS_DIR / f"worker-{host}"
+
+
+def register_host(lab_dir: Path, name: str, *, role: str, target: str, address: str, cpus: str = "") -> str:
+    """Write a host's secret and then its file, so that no file is ever without its secret; returns the secret.
+
+    `name` must be one by `is_name`; HostExists if it is taken, in whatever spelling of capitals.
+    """
+    if any(path.stem.lower() == name.lower() for path in (lab_dir / HOSTS_DIR).glob("*.toml")):
+        raise HostExists(f"the lab has a host {name!r} already; choose another name")
+    secret = secrets.token_urlsafe(32)
+    write_secret(secret_path(lab_dir, name), secret)
+    fields = {"role": role, "target": target, "address": address, "cpus": cpus}
+    text = "".join(f"{key} = {json.dumps(value)}\n" for key, value in fields.items() if value)
+    _write_whole(lab_dir / HOSTS_DIR / f"{name}.toml", text, 0o644)
+    return secret
+
+
+def forget_host(lab_dir: Path, name: str) -> None:
+    """Take back a registration."""
+    (lab_dir / HOSTS_DIR / f"{name}.toml").unlink(missing_ok=True)
+    secret_path(lab_dir, name).unlink(missing_ok=True)
+
+
+def write_secret(path: Path, secret: str) -> None:
+    """Write a secret that only the lab's own user may read."""
+    _write_whole(path, secret + "\n", 0o600)
+
+
+def _write_whole(path: Path, text: str, mode: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.part")
+    partial.unlink(missing_ok=True)
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)

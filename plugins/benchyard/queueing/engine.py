@@ -1,0 +1,158 @@
+"""What we lean on inside Buildbot 4.3, in one place: each piece says which upstream change would break it.
+
+Buildbot is held to `>=4.3,<4.4` for the sake of this module; `tests/queueing/test_engine.py` is its contract.
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+from buildbot.process import buildrequestdistributor
+from buildbot.process.build import Build
+from buildbot.process.buildrequest import BuildRequest, BuildRequestCollapser
+from buildbot.process.results import CANCELLED, RETRY
+from buildbot.util.twisted import async_to_deferred
+from twisted.internet import defer
+from twisted.python import log
+
+from benchyard.queueing import order
+
+
+#: The name under which the job service is found in a master.
+SERVICE = "benchyard-jobs"
+
+
+class LabBuild(Build):
+    """A build that cannot wedge its builder, and that goes back to the queue when the master stops.
+
+    Four holes of 4.3.0 are closed: a worker lost while the build is prepared, and a request cancelled between claim and
+    start, leave the request claimed for ever; a step that waits for a lock at shutdown ends CANCELLED, which outranks
+    RETRY, and loses the job; a lost race for a worker-level lock quarantines the worker.
+    """
+
+    _requeue = False
+
+    def stopBuild(self, reason: str = "<no reason given>", results: int = CANCELLED) -> Any:
+        self._requeue = self._requeue or (results == RETRY and not self.stopped)
+        return super().stopBuild(reason, results)
+
+    def buildFinished(self, text: list[str], results: int) -> Any:
+        if self._requeue:
+            self.results = results = RETRY
+        return super().buildFinished(text, results)
+
+    @defer.inlineCallbacks
+    def startBuild(self, workerforbuilder: Any) -> Any:
+        try:
+            yield super().startBuild(workerforbuilder)
+        except Exception:
+            # Whatever it was, a build that never started must not hold its request.
+            log.err(None, "a build could not be started; its request goes back to the queue")
+            if not self.finished and self.buildid is not None:
+                yield self.buildFinished(["start", "failed"], RETRY)
+            return
+        if self.stopped and not self.finished and self._preparation_step is None:
+            yield self.buildFinished(["cancelled"], CANCELLED)
+
+    @defer.inlineCallbacks
+    def buildPreparationFailure(self, why: Any, state: str) -> Any:
+        worker_lost = self.workerforbuilder.worker is None
+        lock_race_lost = why is False
+        if (worker_lost or lock_race_lost) and not self.stopped:
+            log.msg(f"{self}: {'worker' if worker_lost else 'lock'} lost while {state}; trying again")
+            yield self.master.data.updates.finishStep(self._preparation_step.stepid, RETRY, False)
+            return
+        yield super().buildPreparationFailure(why, state)
+
+
+class QueueChooser(buildrequestdistributor.BasicBuildChooser):
+    """Asks the datastore for the one next request of a builder; never reads the queue.
+
+    Stock loads all pending requests at each choice. Only requests that belong to a job are ever chosen.
+    """
+
+    @async_to_deferred
+    async def popNextBuild(self) -> tuple[Any, Any]:
+        service = self.master.service_manager.namedServices.get(SERVICE)
+        lane = service.lanes.get(self.bldr.name) if service is not None and service.running else None
+        names = [wfb.worker.workername for wfb in self.workerpool]
+        free = [name for name in names if lane is not None and name in lane.workers]
+        if not free:
+            return None, None
+        builderid = await self.bldr.getBuilderId()
+        picked = await self.master.db.pool.do(order.next_request, self.master.db.model, lane, builderid, free)
+        if picked is None:
+            return None, None
+        model = await self.master.db.buildrequests.getBuildRequest(picked.request_id)
+        name = picked.worker or free[0]
+        worker = next(wfb for wfb in self.workerpool if wfb.worker.workername == name)
+        self.workerpool.remove(worker)
+        return worker, await BuildRequest.fromBrdict(self.master, model)
+
+
+class NoCollapser(BuildRequestCollapser):
+    """Keeps every request. Stock loads the whole queue at each submission before it finds collapsing is off."""
+
+    @async_to_deferred
+    async def collapse(self) -> list[int]:
+        return []
+
+
+@async_to_deferred
+async def by_name(_master: Any, builders: list[Any]) -> list[Any]:
+    """Order of builders at a round of choosing; stock asks each for its oldest request."""
+    return sorted(builders, key=lambda b: b.name)
+
+
+def install() -> None:
+    """Put our chooser and collapser in the places of Buildbot's own; called when the configuration is made."""
+    from buildbot.data import buildsets
+
+    buildrequestdistributor.BuildRequestDistributor.BuildChooser = QueueChooser
+    buildsets.BuildRequestCollapser = NoCollapser
+
+
+@async_to_deferred
+async def requests_with_key(master: Any, key: str) -> list[tuple[int, bool]]:
+    """(id, complete) of the requests whose buildset bears `key`, first made first."""
+    model = master.db.model
+
+    def query(conn: sa.Connection) -> list[tuple[int, bool]]:
+        rows = conn.execute(
+            sa.select(model.buildrequests.c.id, model.buildrequests.c.complete)
+            .join(model.buildsets, model.buildsets.c.id == model.buildrequests.c.buildsetid)
+            .where(model.buildsets.c.external_idstring == key, model.buildsets.c.rebuilt_buildid.is_(None))
+            .order_by(model.buildrequests.c.id)
+        )
+        return [(row.id, bool(row.complete)) for row in rows]
+
+    return await master.db.pool.do(query)
+
+
+@async_to_deferred
+async def ensure_request(
+    master: Any, builder: str, key: str, *, reason: str, priority: int = 0, parent: int | None = None, **properties: Any
+) -> tuple[int, bool]:
+    """The request of `builder` that bears `key`, and whether it was made just now.
+
+    The key is written with the buildset in one transaction, so whoever asks again after a crash adopts the request.
+    """
+    for request_id, _complete in await requests_with_key(master, key):
+        return request_id, False
+    builderid = await master.data.updates.findBuilderId(builder)
+    _bsid, requests = await master.data.updates.addBuildset(
+        waited_for=False,  # a waited-for request is CANCELLED at an ordinary master stop
+        sourcestamps=[{"codebase": "", "project": "", "repository": "", "branch": None, "revision": None}],
+        reason=reason,
+        properties={name: (value, "benchyard") for name, value in properties.items()},
+        builderids=[builderid],
+        external_idstring=key,
+        parent_buildid=parent,
+        parent_relationship="Triggered from" if parent else None,
+        priority=priority,
+    )
+    return requests[builderid], True
+
+
+def cancel_request(master: Any, request_id: int, reason: str) -> None:
+    """Ask Buildbot to cancel a request, wherever it is; the request must exist (an unknown id would be poisoned)."""
+    master.mq.produce(("control", "buildrequests", str(request_id), "cancel"), {"reason": reason})

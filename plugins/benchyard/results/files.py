@@ -1,0 +1,89 @@
+"""Keeping result files: whole, read-only, and never replaced by others."""
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from benchyard.results.errors import ResultError, StorageError
+
+_READ_ONLY = 0o444
+_MOST_RERUNS = 10_000
+
+
+class StoredFile(msgspec.Struct, frozen=True):
+    """A kept file: `path` relative to the results directory, with `/`; `sha256` in hex; `size` in bytes."""
+
+    path: str
+    sha256: str
+    size: int
+
+
+def store_file(root: Path, relative: PurePosixPath, data: bytes) -> StoredFile:
+    """Keep `data` below `root` and return where, once it is safe on the disk.
+
+    The same bytes again change nothing. Where other bytes have the name, the file goes below `rerun-2/`,
+    `rerun-3/` and so on, at the top: the directory of a file is part of bench_runner's name for it.
+
+    Raises ResultError for a path that leaves `root`, StorageError where the disk refuses.
+    """
+    if relative.is_absolute() or not relative.parts or ".." in relative.parts:
+        raise ResultError(
+            f"the path of a result file must stay in the results directory: {str(relative)!r:.80}"
+        )
+    if not data:
+        raise ResultError(f"the result file {relative} would be empty")
+    for number in range(1, _MOST_RERUNS + 1):
+        place = relative if number == 1 else PurePosixPath(f"rerun-{number}", relative)
+        try:
+            if _create(root, place, data) or (root / place).read_bytes() == data:
+                return StoredFile(path=str(place), sha256=hashlib.sha256(data).hexdigest(), size=len(data))
+        except OSError as exc:
+            raise StorageError(f"cannot write the result file {root / place}: {exc.strerror or exc}") from exc
+    raise StorageError(f"there are {_MOST_RERUNS} results named {relative} already: move some away")
+
+
+def _create(root: Path, place: PurePosixPath, data: bytes) -> bool:
+    """Make the file in one step, with all its bytes; False where the name is taken."""
+    target = root / place
+    _make_folders(root, target.parent)
+    if target.exists():
+        return False
+    # The suffix keeps a file that a crash left behind from being read as a result.
+    descriptor, name = tempfile.mkstemp(prefix=".", suffix=".partial", dir=target.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            os.fchmod(file.fileno(), _READ_ONLY)
+            file.flush()
+            os.fsync(file.fileno())
+        # A link, not a rename: a rename would replace what another process has put there meanwhile.
+        target.hardlink_to(temporary)
+    except FileExistsError:
+        return False
+    finally:
+        temporary.unlink()
+    _sync_folder(target.parent)
+    return True
+
+
+def _make_folders(root: Path, folder: Path) -> None:
+    if not root.is_dir():
+        raise StorageError(f"the results directory {root} does not exist")
+    if not folder.is_dir():
+        _make_folders(root, folder.parent)
+        folder.mkdir(exist_ok=True)
+        _sync_folder(folder.parent)
+    if not folder.resolve().is_relative_to(root.resolve()):
+        raise ResultError(f"the directory {folder} leads out of the results directory")
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

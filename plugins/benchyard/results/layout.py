@@ -1,0 +1,97 @@
+"""Where a result file lives: the directories and names of bench_runner, so that its tools read ours.
+
+    bm-DATE-VERSION-HASH[-FLAG,FLAG]/bm-DATE-NICKNAME-MACHINE-FORK-REF-VERSION-HASH.json
+
+The names are those of `Result.filename` in `bench_runner/result.py`, which splits them at each `-`
+(https://github.com/faster-cpython/bench_runner).
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, date, datetime
+from pathlib import PurePosixPath
+from typing import Any
+
+from benchyard.results.errors import ResultError
+
+# bench_runner's names for the flags it knows, and one more. It builds everything with PGO and LTO, and names
+# neither; a debug build is named, so that it is never taken for a base.
+_FLAG_NAMES = {"debug": "DEBUG", "jit": "JIT", "nogil": "NOGIL", "tailcall": "TAILCALL"}
+
+_HASH_LENGTH = 7
+_REF_LENGTH = 20
+# Linux takes no longer names.
+_NAME_BYTES = 255
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._+%~]")
+
+
+def result_path(
+    *,
+    day: date,
+    nickname: str,
+    machine: str,
+    fork: str,
+    ref: str,
+    version: str,
+    commit: str,
+    flags: Sequence[str] = (),
+) -> PurePosixPath:
+    """Return the path of a result file below the results directory.
+
+    `day` is the commit's, `nickname` the host's, `machine` as "x86_64", `flags` as of an interpreter ("jit").
+    Whatever cannot be in a field becomes `_`; ResultError for an empty or over-long name.
+    """
+    stamp = f"{day:%Y%m%d}"
+    version = _field("version", version)
+    commit = _field("commit", commit[:_HASH_LENGTH])
+    names = sorted({_FLAG_NAMES[flag] for flag in flags if flag in _FLAG_NAMES})
+    folder = "-".join(["bm", stamp, version, commit, *([",".join(names)] if names else [])])
+    fields = {
+        "nickname": nickname,
+        "machine": machine.lower(),
+        # bench_runner quotes a fork as in URLs, and unquotes it for people.
+        "fork": fork.replace("-", "%2d"),
+        "ref": ref[:_REF_LENGTH],
+    }
+    middle = [_field(name, value) for name, value in fields.items()]
+    file = "-".join(["bm", stamp, *middle, version, commit]) + ".json"
+    if max(len(folder), len(file)) > _NAME_BYTES:
+        raise ResultError(f"the name of the result file is longer than {_NAME_BYTES} bytes: {file[:80]}...")
+    return PurePosixPath(folder, file)
+
+
+def path_of_run(interpreter: Mapping[str, Any], *, host: str, started: float) -> PurePosixPath:
+    """Return the path of the result of an interpreter measured on `host` from `started` (epoch seconds).
+
+    An installed interpreter has no commit: its id stands for it, and its version for the ref. The date is that
+    of the build, where it is known and an ISO date, else of the run in UTC.
+    """
+    commit = interpreter.get("commit")
+    version = str(interpreter["version"])
+    return result_path(
+        day=_day(interpreter.get("build_date"), started),
+        nickname=host,
+        machine=str(interpreter["machine"]),
+        fork="python",
+        ref=str(interpreter.get("branch") or commit or f"v{version}"),
+        version=version,
+        commit=str(commit or interpreter["id"]),
+        flags=tuple(interpreter.get("flags", ())),
+    )
+
+
+def _day(build_date: str | None, started: float) -> date:
+    # Hours of measuring are not refused for a date that only names the file.
+    with suppress(ValueError):
+        if build_date:
+            return datetime.fromisoformat(build_date).date()
+    return datetime.fromtimestamp(started, UTC).date()
+
+
+def _field(name: str, value: str) -> str:
+    """Clean one field: `-` would end it, `/` would leave the directory."""
+    if not value:
+        raise ResultError(f"the result file cannot be named: its {name} is empty")
+    return _UNSAFE.sub("_", value)

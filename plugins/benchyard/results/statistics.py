@@ -1,0 +1,67 @@
+"""The statistics of a comparison: mean, spread, Student's test, geometric mean.
+
+Sums are exact (`math.fsum`), so that the order of values changes nothing.
+"""
+
+import math
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+
+# Two-tailed 5 % points of Student's t distribution for 1 to 30 degrees of freedom, and the first degree of freedom
+# of each coarser step. Published: NIST/SEMATECH e-Handbook of Statistical Methods, 1.3.6.7.2,
+# https://www.itl.nist.gov/div898/handbook/eda/section3/eda3672.htm (column 0.975). The steps are pyperf's
+# (`pyperf._utils.tdist95conf_level`): our verdicts must be those of `pyperf compare_to`.
+_T_95 = (
+    *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
+    *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086),
+    *(2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042),
+)
+_T_95_STEPS = ((31, 2.042), (40, 2.021), (50, 2.009), (60, 2.000), (80, 1.990), (100, 1.984), (200, 1.960))
+
+
+def mean(values: Sequence[float]) -> float:
+    """Return the arithmetic mean of at least one value."""
+    return math.fsum(values) / len(values)
+
+
+def stdev(values: Sequence[float]) -> float | None:
+    """Return the sample standard deviation (n - 1), None for one value."""
+    if len(values) < 2:
+        return None
+    return math.sqrt(_squares(values) / (len(values) - 1))
+
+
+def geometric_mean(ratios: Iterable[float]) -> float:
+    """Return exp(mean(log(ratio))) of at least one positive ratio."""
+    return math.exp(mean([math.log(ratio) for ratio in ratios]))
+
+
+def t_quantile_95(degrees: int) -> float:
+    """Return the two-tailed 5 % point of Student's t distribution, `degrees` at least 1."""
+    if degrees <= len(_T_95):
+        return _T_95[degrees - 1]
+    return _T_95_STEPS[bisect_right(_T_95_STEPS, degrees, key=lambda step: step[0]) - 1][1]
+
+
+def differ(base: Sequence[float], head: Sequence[float]) -> bool:
+    """Tell whether the means of two samples differ significantly: Student's test, two-tailed, at 95 %.
+
+    t = (mean1 - mean2) / sqrt(s² (1/n1 + 1/n2)) with the pooled variance s² of n1 + n2 - 2 degrees of freedom:
+    https://en.wikipedia.org/wiki/Student%27s_t-test, "Equal or unequal sample sizes, similar variances". For
+    samples of one size this is pyperf's test to the letter. For others pyperf's formula fails, and it prints an
+    error and calls every difference significant; so it does for values that do not vary. Here both are tested.
+    One value against one cannot be tested: as in pyperf, any difference counts.
+    """
+    difference = abs(mean(base) - mean(head))
+    degrees = len(base) + len(head) - 2
+    if degrees == 0:
+        return difference > 0.0
+    variance = (_squares(base) + _squares(head)) / degrees
+    # Not divided by the error: it is zero where no value varies, and then any difference is significant.
+    error = math.sqrt(variance * (1.0 / len(base) + 1.0 / len(head)))
+    return difference > 0.0 and difference >= t_quantile_95(degrees) * error
+
+
+def _squares(values: Sequence[float]) -> float:
+    centre = mean(values)
+    return math.fsum((value - centre) ** 2 for value in values)

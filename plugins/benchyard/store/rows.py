@@ -1,0 +1,159 @@
+"""What leaves the datastore: one frozen struct per table, named by the glossary.
+
+Times are epoch seconds in UTC. A `None` time means that it has not happened.
+"""
+
+from typing import Any
+
+import msgspec
+
+JOB_STATUSES = (
+    "created",
+    "queued",
+    "building",
+    "ready",
+    "running",
+    "storing",
+    "success",
+    "failed",
+    "canceled",
+    "lost",
+)
+FINAL_JOB_STATUSES = frozenset({"success", "failed", "canceled", "lost"})
+
+ATTEMPT_STATUSES = ("pending", "running", "success", "failed", "canceled", "timeout", "lost", "interrupted")
+FINAL_ATTEMPT_STATUSES = frozenset(ATTEMPT_STATUSES) - {"pending", "running"}
+
+RESULT_STATUSES = ("stored", "trashed")
+USER_STATUSES = ("active", "removed")
+ROLES = ("viewer", "member", "admin")
+
+
+class User(msgspec.Struct, frozen=True):
+    """A person who may log in; `password_hash` is None for one who has tokens only."""
+
+    id: int
+    name: str
+    password_hash: str | None
+    role: str
+    status: str
+    enabled: bool
+    created: float
+    changed: float
+    changed_by: str
+
+
+class Token(msgspec.Struct, frozen=True):
+    """A secret of a user's for programs; the store knows its hash only, and does not hand it out."""
+
+    id: int
+    user_id: int
+    name: str
+    created: float
+    expires: float | None
+    revoked: float | None
+    read_only: bool
+
+
+class Host(msgspec.Struct, frozen=True):
+    """The state of a host; what Buildbot must know of it is in the lab directory, not here."""
+
+    name: str
+    enabled: bool
+    reason: str
+    created: float
+    changed: float
+    changed_by: str
+
+
+class Job(msgspec.Struct, frozen=True):
+    """One request to measure; `request_id` is Buildbot's, and another one after each push."""
+
+    id: int
+    kind: str
+    target: str
+    host: str | None
+    status: str
+    enabled: bool
+    spec: dict[str, Any]
+    owner: str
+    origin: str
+    reason: str
+    error: str | None
+    request_id: int | None
+    pushes: int
+    progress: dict[str, Any] | None
+    cancel_by: str | None
+    created: float
+    changed: float
+    changed_by: str
+    queued: float | None
+    started: float | None
+    finished: float | None
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the status can change no more."""
+        return self.status in FINAL_JOB_STATUSES
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """One try at a job's measurement on one host; `host` is None until it is placed."""
+
+    job_id: int
+    number: int
+    host: str | None
+    status: str
+    cause: str | None
+    report: dict[str, Any] | None
+    started: float | None
+    finished: float | None
+
+    @property
+    def run(self) -> str:
+        """The name the host knows it by: JOB.ATTEMPT."""
+        return f"{self.job_id}.{self.number}"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the attempt has ended."""
+        return self.status in FINAL_ATTEMPT_STATUSES
+
+
+class Result(msgspec.Struct, frozen=True):
+    """The index row of one result file; `path` is relative to the results directory, `size` in bytes."""
+
+    id: int
+    job_id: int
+    attempt: int
+    status: str
+    enabled: bool
+    host: str
+    target: str
+    interpreter: dict[str, Any]
+    commit: str | None
+    branch: str | None
+    version: str
+    flags: tuple[str, ...]
+    suite: str
+    suite_version: str
+    mode: str
+    path: str
+    sha256: str
+    size: int
+    benchmarks: int
+    failed: tuple[dict[str, Any], ...]
+    created: float
+    changed: float
+    changed_by: str
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One line of an entity's history: what `who` changed at `time`."""
+
+    id: int
+    entity: str
+    entity_id: str
+    time: float
+    who: str
+    change: dict[str, Any]

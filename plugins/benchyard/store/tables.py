@@ -1,0 +1,148 @@
+"""The tables, all named `benchyard_*`: they live in Buildbot's database beside its own.
+
+A change here needs a migration in `migrations/versions`; a test holds the two equal.
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from benchyard.store.columns import Flag, Json, PlainText
+
+metadata = sa.MetaData()
+
+
+def _kept(name: str, kind: Any, *constraints: Any) -> sa.Column[Any]:
+    return sa.Column(name, kind, *constraints, nullable=False)
+
+
+users = sa.Table(
+    "benchyard_users",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    _kept("name", PlainText),
+    sa.Column("password_hash", PlainText),
+    _kept("role", PlainText),
+    _kept("status", PlainText),
+    _kept("enabled", Flag),
+    _kept("created", sa.Float),
+    _kept("changed", sa.Float),
+    _kept("changed_by", PlainText),
+    sa.Index("benchyard_users_name", "name", unique=True),
+)
+
+tokens = sa.Table(
+    "benchyard_tokens",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    _kept("user_id", sa.Integer, sa.ForeignKey("benchyard_users.id")),
+    _kept("name", PlainText),
+    _kept("token_hash", PlainText),
+    _kept("created", sa.Float),
+    sa.Column("expires", sa.Float),
+    sa.Column("revoked", sa.Float),
+    _kept("read_only", Flag),
+    sa.Index("benchyard_tokens_hash", "token_hash", unique=True),
+    sa.Index("benchyard_tokens_user", "user_id"),
+)
+
+hosts = sa.Table(
+    "benchyard_hosts",
+    metadata,
+    sa.Column("name", PlainText, primary_key=True),
+    _kept("enabled", Flag),
+    _kept("reason", PlainText),
+    _kept("created", sa.Float),
+    _kept("changed", sa.Float),
+    _kept("changed_by", PlainText),
+)
+
+jobs = sa.Table(
+    "benchyard_jobs",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    _kept("kind", PlainText),
+    _kept("target", PlainText),
+    sa.Column("host", PlainText),
+    _kept("status", PlainText),
+    _kept("enabled", Flag),
+    _kept("spec", Json(dict[str, Any])),
+    _kept("owner", PlainText),
+    _kept("origin", PlainText),
+    _kept("reason", PlainText),
+    sa.Column("error", PlainText),
+    sa.Column("request_id", sa.Integer),
+    _kept("pushes", sa.Integer),
+    sa.Column("progress", Json(dict[str, Any])),
+    sa.Column("cancel_by", PlainText),
+    _kept("created", sa.Float),
+    _kept("changed", sa.Float),
+    _kept("changed_by", PlainText),
+    sa.Column("queued", sa.Float),
+    sa.Column("started", sa.Float),
+    sa.Column("finished", sa.Float),
+    sa.Index("benchyard_jobs_request", "request_id", unique=True),
+    sa.Index("benchyard_jobs_status", "status", "target", "id"),
+    sa.Index("benchyard_jobs_owner", "owner", "id"),
+    # A host remembers runs by JOB.ATTEMPT: an id is never given twice, even after the last row is deleted.
+    sqlite_autoincrement=True,
+)
+
+attempts = sa.Table(
+    "benchyard_attempts",
+    metadata,
+    sa.Column(
+        "job_id", sa.Integer, sa.ForeignKey("benchyard_jobs.id"), primary_key=True, autoincrement=False
+    ),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("host", PlainText),
+    _kept("status", PlainText),
+    sa.Column("cause", PlainText),
+    sa.Column("report", Json(dict[str, Any])),
+    sa.Column("started", sa.Float),
+    sa.Column("finished", sa.Float),
+    sa.Index("benchyard_attempts_status", "status"),
+)
+
+results = sa.Table(
+    "benchyard_results",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    _kept("job_id", sa.Integer, sa.ForeignKey("benchyard_jobs.id")),
+    _kept("attempt", sa.Integer),
+    _kept("status", PlainText),
+    _kept("enabled", Flag),
+    _kept("host", PlainText),
+    _kept("target", PlainText),
+    _kept("interpreter", Json(dict[str, Any])),
+    sa.Column("commit", PlainText),
+    sa.Column("branch", PlainText),
+    _kept("version", PlainText),
+    _kept("flags", Json(tuple[str, ...])),
+    _kept("suite", PlainText),
+    _kept("suite_version", PlainText),
+    _kept("mode", PlainText),
+    _kept("path", PlainText),
+    _kept("sha256", PlainText),
+    _kept("size", sa.BigInteger),
+    _kept("benchmarks", sa.Integer),
+    _kept("failed", Json(tuple[dict[str, Any], ...])),
+    _kept("created", sa.Float),
+    _kept("changed", sa.Float),
+    _kept("changed_by", PlainText),
+    sa.Index("benchyard_results_run", "job_id", "attempt", unique=True),
+    sa.Index("benchyard_results_host", "host", "id"),
+    sa.Index("benchyard_results_target", "target", "id"),
+)
+
+history = sa.Table(
+    "benchyard_history",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    _kept("entity", PlainText),
+    _kept("entity_id", PlainText),
+    _kept("time", sa.Float),
+    _kept("who", PlainText),
+    _kept("change", Json(dict[str, Any])),
+    sa.Index("benchyard_history_entity", "entity", "entity_id", "id"),
+)

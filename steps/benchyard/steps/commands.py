@@ -1,0 +1,49 @@
+"""Command lines of runs, made of a job's row; pure."""
+
+import posixpath
+from typing import NamedTuple
+
+from benchyard.store.rows import Attempt, Job
+
+#: Options of `benchyard task run-benchmarks` by a job's mode.
+MODE_OPTIONS = {"default": (), "fast": ("--fast",), "rigorous": ("--rigorous",)}
+
+
+class MeasuringArguments(NamedTuple):
+    """Arguments after `task attach RUN` and after `task run-benchmarks`."""
+
+    options: tuple[str, ...]
+    run: tuple[str, ...]
+
+
+def measuring_arguments(
+    job: Job, attempt: Attempt, *, state: str, host_cpus: str, limit_s: float
+) -> MeasuringArguments:
+    """How a job's attempt is run on a host that keeps its state in `state`.
+
+    The job's own affinity goes before the host's measuring CPUs. The mark BENCHYARD_RUN is handed down, so that a
+    process that outlives its supervisor is still known as this run's.
+    """
+    folder = posixpath.join(state, "runs", attempt.run)
+    cpus = job.spec.get("affinity") or host_cpus
+    pinning = ("--cpus", cpus) if cpus else ()
+    affinity = ("--affinity", cpus) if cpus else ()
+    return MeasuringArguments(
+        options=("--state", state, "--limit", f"{limit_s:.0f}", *pinning),
+        run=(
+            "--python",
+            job.spec["python"],
+            "--benchmarks",
+            ",".join(job.spec["benchmarks"]),
+            *MODE_OPTIONS[job.spec["mode"]],
+            *affinity,
+            "--output",
+            posixpath.join(folder, "result.json"),
+            "--report",
+            posixpath.join(folder, "report.json"),
+            "--environments",
+            posixpath.join(state, "environments"),
+            "--inherit-environ",
+            "BENCHYARD_RUN",
+        ),
+    )

@@ -1,0 +1,46 @@
+"""From what a run delivered to a stored result: the file under its name, and the columns of its row."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from benchyard.results.errors import ResultError
+from benchyard.results.files import store_file
+from benchyard.results.layout import path_of_run
+from benchyard.results.reading import read_suite
+from benchyard.store.rows import Attempt
+
+
+def file_result(root: Path, delivered: Path, attempt: Attempt) -> dict[str, Any]:
+    """Validate and keep the delivered file; gives the columns of its row that come from the run.
+
+    Safe to repeat: the same bytes have the same place. Blocks; ResultError if the file or the run's report is not usable.
+    """
+    report = attempt.report or {}
+    try:
+        data = delivered.read_bytes()
+        interpreter: Mapping[str, Any] = report["interpreter"]
+        place = path_of_run(interpreter, host=attempt.host or "host", started=report["started"])
+        columns = {
+            "interpreter": dict(interpreter),
+            "commit": interpreter["commit"],
+            "branch": interpreter["branch"],
+            "version": interpreter["version"],
+            "flags": tuple(interpreter["flags"]),
+            "suite": report["suite"],
+            "suite_version": report["suite_version"],
+            "mode": report["mode"],
+        }
+    except FileNotFoundError as exc:
+        raise ResultError(f"run {attempt.run} delivered no file") from exc
+    except KeyError as exc:
+        raise ResultError(f"the report of run {attempt.run} lacks {exc}") from exc
+    suite = read_suite(data)
+    stored = store_file(root, place, data)
+    return {
+        **columns,
+        "path": stored.path,
+        "sha256": stored.sha256,
+        "size": stored.size,
+        "benchmarks": len(suite.benchmarks),
+    }

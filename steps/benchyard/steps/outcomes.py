@@ -1,0 +1,65 @@
+"""What became of a run, told by the exit code of `benchyard task attach` and by the run's own report."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from buildbot.process.results import CANCELLED, FAILURE, SUCCESS
+
+from benchyard.store.rows import Attempt
+
+
+class Ending(NamedTuple):
+    """How an attempt ended, Buildbot's result for it, and the cause in words."""
+
+    status: str
+    results: int
+    cause: str | None = None
+
+
+#: By exit code of `benchyard task attach`; the codes are the tasks library's.
+_ENDINGS: Mapping[int, Ending] = {
+    0: Ending("success", SUCCESS),
+    1: Ending("failed", FAILURE, "the run failed"),
+    74: Ending("canceled", CANCELLED, "canceled"),
+    75: Ending("timeout", FAILURE, "the run took longer than its time limit and was stopped"),
+    76: Ending("lost", FAILURE, "the run's supervisor was killed, or the host was restarted"),
+    77: Ending("interrupted", FAILURE, "stopped because the lab was shut down"),
+}
+
+
+def ending_of(exit_code: int | None) -> Ending | None:
+    """How the run ended; None when the exit code says nothing of it (the connection was lost, the command broke)."""
+    return None if exit_code is None else _ENDINGS.get(exit_code)
+
+
+def ending_of_attempt(attempt: Attempt) -> Ending:
+    """The same for an attempt that has ended before."""
+    return next(e for e in _ENDINGS.values() if e.status == attempt.status)._replace(cause=attempt.cause)
+
+
+def failed_benchmarks(report: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """Name, error and end of the log of each benchmark that failed."""
+    benchmarks = (report or {}).get("benchmarks", [])
+    return [
+        {"name": b["name"], "error": b.get("error"), "log_tail": b.get("log_tail", "")}
+        for b in benchmarks
+        if b.get("status") != "success"
+    ]
+
+
+def failure_text(ending: Ending, report: Mapping[str, Any] | None, log_tail: str) -> str:
+    """One line that says why a run failed: its benchmarks' errors if it got so far, else the end of its log."""
+    failed = failed_benchmarks(report)
+    if ending.status != "failed":
+        return ending.cause or ending.status
+    if failed:
+        shown = "; ".join(f"{b['name']}: {b['error']}" for b in failed[:3])
+        return "all benchmarks failed: " + shown + (" ..." if len(failed) > 3 else "")
+    last = [line for line in log_tail.splitlines() if line.strip()]
+    return f"the run failed: {last[-1].strip()}" if last else "the run failed without a word; see its log"
+
+
+def lost_for_good(tried: Sequence[Attempt]) -> str:
+    """Why a job is given up: each lost attempt with its cause."""
+    causes = "; ".join(f"attempt {a.number} on {a.host}: {a.cause}" for a in tried if a.status == "lost")
+    return f"no attempts left ({causes})"

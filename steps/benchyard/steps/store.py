@@ -1,0 +1,61 @@
+"""The last step of a job: its result, validated by pyperf, kept whole as a file and known in the index."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from buildbot.process.results import FAILURE, SUCCESS
+from twisted.internet import threads
+
+from benchyard.results.errors import ResultError
+from benchyard.steps.base import JobStep, service
+from benchyard.steps.filing import file_result
+from benchyard.steps.outcomes import failed_benchmarks
+from benchyard.store import attempts, jobs, results
+from benchyard.store.rows import Attempt, Job
+
+
+class StoreResult(JobStep):
+    """Files what the job's run left; safe to repeat, since a run has one result."""
+
+    name = "store"
+
+    def __init__(self, *, incoming: Path, results_dir: Path, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.incoming, self.results_dir = incoming, results_dir
+
+    async def run_for(self, job: Job) -> int:
+        jobs_service = service(self)
+        await jobs_service.set_status(job.id, "storing")
+        attempt = await jobs_service.db(attempts.current_attempt, job.id)
+        delivered = self.incoming / f"{attempt.run}.json"
+        try:
+            filed = await threads.deferToThread(file_result, self.results_dir, delivered, attempt)
+        except ResultError as exc:
+            await jobs_service.set_status(job.id, "failed", error=f"the run's result file is not usable: {exc}")
+            self.descriptionDone = str(exc)
+            return int(FAILURE)
+        result_id = await jobs_service.db(_note, job, attempt, filed, time.time())
+        delivered.unlink(missing_ok=True)
+        failed = failed_benchmarks(attempt.report)
+        self.descriptionDone = f"result {result_id}: {filed['benchmarks']} benchmarks" + (
+            f", {len(failed)} failed: " + ", ".join(b["name"] for b in failed) if failed else ""
+        )
+        return int(SUCCESS)
+
+
+def _note(conn: Any, job: Job, attempt: Attempt, filed: dict[str, Any], now: float) -> int:
+    """The result's row and the job's success, in one transaction."""
+    row = results.add_result(
+        conn,
+        now=now,
+        who="lab",
+        job_id=job.id,
+        attempt=attempt.number,
+        host=attempt.host or "",
+        target=job.target,
+        failed=tuple(failed_benchmarks(attempt.report)),
+        **filed,
+    )
+    jobs.set_status(conn, job.id, "success", now=now, who="lab")
+    return row.id

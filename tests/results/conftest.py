@@ -1,0 +1,54 @@
+"""Result files for the tests: real ones, and ones made to the point."""
+
+import gzip
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+MakeFile = Callable[..., bytes]
+
+
+@pytest.fixture(scope="session")
+def real_results() -> Path:
+    """The directory of real result files, in bench_runner's layout."""
+    named = os.environ.get("BENCHYARD_REAL_RESULTS")
+    if not named:
+        pytest.skip("BENCHYARD_REAL_RESULTS does not name a directory of real result files")
+    return Path(named)
+
+
+@pytest.fixture(scope="session")
+def real_files(real_results: Path) -> tuple[Path, ...]:
+    """The real result files with bench_runner's names, by date."""
+    found = tuple(sorted(real_results.glob("bm-*/bm-*.json.gz")))
+    assert found, f"no bm-*/bm-*.json.gz below {real_results}"
+    return found
+
+
+@pytest.fixture(scope="session")
+def unpack() -> Callable[[Path], bytes]:
+    """A function that reads a packed file."""
+    return lambda path: gzip.decompress(path.read_bytes())
+
+
+@pytest.fixture(scope="session")
+def make_file() -> MakeFile:
+    """A function that makes a pyperf file of benchmarks with these values, each value a list for one run."""
+
+    def make(benchmarks: dict[str, Sequence[float]], unit: str = "second", **metadata: Any) -> bytes:
+        return json.dumps(
+            {
+                "version": "1.0",
+                "metadata": metadata,
+                "benchmarks": [
+                    {"metadata": {"name": name, "unit": unit}, "runs": [{"values": list(values)}]}
+                    for name, values in benchmarks.items()
+                ],
+            }
+        ).encode()
+
+    return make

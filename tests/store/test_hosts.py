@@ -1,0 +1,34 @@
+"""The state of hosts."""
+
+import pytest
+import sqlalchemy as sa
+
+from benchyard.store import hosts
+from benchyard.store.errors import NotFound
+from benchyard.store.history import history_of
+
+
+def test_added_host_is_enabled(conn: sa.Connection) -> None:
+    """A host is added once, however often it is said."""
+    host = hosts.add_host(conn, "sulaco", now=1.0, who="ada")
+    assert (host.enabled, host.reason, host.created) == (True, "", 1.0)
+    assert hosts.add_host(conn, "sulaco", now=2.0, who="bob") == host
+    assert hosts.list_hosts(conn) == (host,)
+
+
+def test_disabled_host(conn: sa.Connection) -> None:
+    """Disabling keeps who, when and why, once."""
+    hosts.add_host(conn, "sulaco", now=1.0, who="ada")
+    host = hosts.enable_host(conn, "sulaco", False, now=2.0, who="bob", reason="fan is loud")
+    assert (host.enabled, host.reason, host.changed, host.changed_by) == (False, "fan is loud", 2.0, "bob")
+    assert hosts.enable_host(conn, "sulaco", False, now=3.0, who="eve", reason="fan is loud") == host
+    assert [change.change for change in history_of(conn, "host", "sulaco")] == [
+        {"enabled": True},
+        {"enabled": False, "reason": "fan is loud"},
+    ]
+
+
+def test_unknown_host(conn: sa.Connection) -> None:
+    """A host that is not there is named."""
+    with pytest.raises(NotFound, match=r"^there is no host 'nostromo'$"):
+        hosts.enable_host(conn, "nostromo", True, now=1.0, who="ada")

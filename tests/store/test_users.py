@@ -1,0 +1,102 @@
+"""Users and tokens, as far as the store knows them: by hash."""
+
+import pytest
+import sqlalchemy as sa
+
+from benchyard.store import users
+from benchyard.store.errors import Conflict, NotFound, StoreError
+from benchyard.store.history import history_of
+from benchyard.store.rows import User
+from benchyard.store.tables import users as users_table
+
+
+@pytest.fixture
+def ada(conn: sa.Connection) -> User:
+    """A member."""
+    return users.create_user(conn, now=1.0, who="root", name="ada", password_hash="$argon2id$first")
+
+
+def test_created_user(conn: sa.Connection, ada: User) -> None:
+    """A user is found by name, active and enabled."""
+    assert users.get_user(conn, "ada") == ada
+    assert (ada.role, ada.status, ada.enabled, ada.created, ada.changed_by) == (
+        "member",
+        "active",
+        True,
+        1.0,
+        "root",
+    )
+    with pytest.raises(NotFound, match=r"^there is no user 'eve'$"):
+        users.get_user(conn, "eve")
+
+
+def test_names_are_unique(conn: sa.Connection, ada: User) -> None:
+    """A taken name is refused, and the transaction goes on."""
+    with pytest.raises(Conflict, match=r"^there is a user 'ada' already$"):
+        users.create_user(conn, now=2.0, who="root", name="ada", password_hash=None, role="admin")
+    users.create_user(conn, now=2.0, who="root", name="Ada", password_hash=None, role="admin")
+    assert sorted(user.name for user in users.list_users(conn)) == ["Ada", "ada"]
+
+
+def test_unknown_role(conn: sa.Connection) -> None:
+    """A misspelt role makes no user."""
+    with pytest.raises(StoreError, match="unknown role 'amdin'; known are viewer, member, admin"):
+        users.create_user(conn, now=1.0, who="root", name="x", password_hash=None, role="amdin")
+
+
+def test_history_never_holds_a_secret(conn: sa.Connection, ada: User) -> None:
+    """A changed password and a new token are in the history; their hashes are not."""
+    changed = users.set_password(conn, "ada", "$argon2id$second", now=2.0, who="ada")
+    assert changed.password_hash == "$argon2id$second"
+    token = users.add_token(conn, user_id=ada.id, name="laptop", token_hash="f00d", now=3.0)
+    changes = history_of(conn, "user", "ada") + history_of(conn, "token", token.id)
+    assert len(changes) == 3
+    assert not any(secret in repr(changes) for secret in ("argon2", "f00d"))
+    with pytest.raises(NotFound):
+        users.set_password(conn, "eve", None, now=2.0, who="ada")
+
+
+def test_good_token(conn: sa.Connection, ada: User) -> None:
+    """A token leads to its user and to its own rights."""
+    token = users.add_token(conn, user_id=ada.id, name="ci", token_hash="f00d", now=3.0, read_only=True)
+    assert users.user_of_token(conn, "f00d", 4.0) == ada
+    assert users.token_of_hash(conn, "f00d", 4.0) == token
+    assert token.read_only
+    assert users.user_of_token(conn, "beef", 4.0) is None
+    assert users.list_tokens(conn, ada.id) == (token,)
+
+
+def test_expired_token(conn: sa.Connection, ada: User) -> None:
+    """A token is good before its end, not at it."""
+    users.add_token(conn, user_id=ada.id, name="ci", token_hash="f00d", now=3.0, expires=10.0)
+    assert users.user_of_token(conn, "f00d", 9.9) == ada
+    assert users.user_of_token(conn, "f00d", 10.0) is None
+    assert users.token_of_hash(conn, "f00d", 10.0) is None
+
+
+def test_revoked_token(conn: sa.Connection, ada: User) -> None:
+    """A revoked token is useless; revoking again keeps the first time."""
+    token = users.add_token(conn, user_id=ada.id, name="ci", token_hash="f00d", now=3.0)
+    assert users.revoke_token(conn, token.id, now=4.0, who="root").revoked == 4.0
+    assert users.revoke_token(conn, token.id, now=5.0, who="root").revoked == 4.0
+    assert users.user_of_token(conn, "f00d", 4.5) is None
+    with pytest.raises(NotFound):
+        users.revoke_token(conn, 99, now=4.0, who="root")
+
+
+@pytest.mark.parametrize("change", [{"enabled": False}, {"status": "removed"}])
+def test_token_of_a_stopped_user(conn: sa.Connection, ada: User, change: dict[str, object]) -> None:
+    """Tokens of a disabled or removed user open nothing."""
+    users.add_token(conn, user_id=ada.id, name="ci", token_hash="f00d", now=3.0)
+    conn.execute(sa.update(users_table).values(**change))
+    assert users.user_of_token(conn, "f00d", 4.0) is None
+    assert users.token_of_hash(conn, "f00d", 4.0) is None
+
+
+def test_tokens_are_unique(conn: sa.Connection, ada: User) -> None:
+    """A hash is of one token only, and a token is of a known user."""
+    users.add_token(conn, user_id=ada.id, name="ci", token_hash="f00d", now=3.0)
+    with pytest.raises(Conflict, match=r"^the token 'other' is known already"):
+        users.add_token(conn, user_id=ada.id, name="other", token_hash="f00d", now=3.0)
+    with pytest.raises(NotFound, match=r"^there is no user with id 99$"):
+        users.add_token(conn, user_id=99, name="other", token_hash="beef", now=3.0)

@@ -1,0 +1,244 @@
+"""The environment that benchmarks run in: a virtual environment per interpreter and suite version, made once.
+
+pyperformance asks pip at each run whether everything is there, which costs seconds and changes nothing. Here
+a record beside the environment says what was installed; a run that needs nothing more starts no pip at all.
+
+ENVIRONMENTS/NAME         the virtual environment
+             NAME.json    the record; taken away while pip works: an environment without one is half-made
+             NAME.lock    held while it is made or added to
+             NAME.log     what venv and pip printed last
+"""
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from benchyard.tasks.errors import EnvironmentMakeError
+from benchyard.tasks.files import tail, write_atomically
+from benchyard.tasks.hostlock import wait_lock
+from benchyard.tasks.interpreter import Interpreter
+from benchyard.tasks.suite import load_benchmarks, suite_version
+
+# pyperformance has these in each environment, for benchmarks whose requirements come as source.
+_INSTALLER = ("setuptools>=18.5", "wheel")
+_OPTIONAL = ("psutil",)
+_LOCK_LIMIT_S = 3600.0
+_STEP_LIMIT_S = 3600.0
+# Of the caller's variables, these would make one interpreter load another's modules.
+_FOREIGN = (
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "PYTHONSTARTUP",
+    "PYTHONEXECUTABLE",
+    "VIRTUAL_ENV",
+    "__PYVENV_LAUNCHER__",
+)
+
+
+class Record(msgspec.Struct, frozen=True):
+    """What an environment has: requirement lists as they were given to pip, and whom it was made for."""
+
+    interpreter: str
+    suite_version: str
+    made: float
+    installed: tuple[tuple[str, ...], ...] = ()
+
+
+class Environment(msgspec.Struct, frozen=True):
+    """An environment ready for the benchmarks that `failed` does not name.
+
+    `failed` maps a benchmark to the end of pip's output; `pip_calls` counts how often pip was started, 0
+    where everything was there; `seconds` is the time it took to make sure.
+    """
+
+    path: str
+    python: str
+    failed: dict[str, str]
+    made: bool
+    pip_calls: int
+    seconds: float
+
+
+def ensure_environment(
+    python: str,
+    interpreter: Interpreter,
+    benchmarks: Sequence[str],
+    *,
+    environments: Path,
+    say: Callable[[str], None] = lambda line: None,
+) -> Environment:
+    """Return an environment of this interpreter with what the benchmarks require, made or added to where
+    needed.
+
+    `python` is the path that was asked for, `benchmarks` are names from `select_benchmarks`. A benchmark
+    whose requirements do not install is in `failed`; raises EnvironmentMakeError where not even pyperf
+    installs.
+    """
+    began = time.monotonic()
+    environments = environments.resolve()
+    environments.mkdir(parents=True, exist_ok=True)
+    maker = _Maker(environments / _name(interpreter), say)
+    needs = {benchmark.name: _requirements(benchmark) for benchmark in load_benchmarks(benchmarks)}
+    with maker.locked():
+        record = maker.record()
+        made = record is None
+        if record is None:
+            record = Record(interpreter.id, suite_version(), time.time())
+            maker.make(python)
+        wanted = {need for need in needs.values() if need}
+        missing = sorted(wanted - set(record.installed))
+        failures: dict[tuple[str, ...], str] = {}
+        if made or missing:
+            maker.forget()
+            failures = maker.install(missing, base=made)
+            done = [need for need in missing if need not in failures]
+            maker.remember(msgspec.structs.replace(record, installed=(*record.installed, *done)))
+    return Environment(
+        path=str(maker.root),
+        python=str(maker.python),
+        failed={name: failures[need] for name, need in needs.items() if need in failures},
+        made=made,
+        pip_calls=maker.pip_calls,
+        seconds=time.monotonic() - began,
+    )
+
+
+def clean_environ(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return a copy of the variables without those that belong to the calling Python."""
+    return {name: value for name, value in environ.items() if name not in _FOREIGN}
+
+
+def _name(interpreter: Interpreter) -> str:
+    version = "".join(char if char.isalnum() or char in ".+" else "_" for char in interpreter.version)[:30]
+    implementation = "".join(char for char in interpreter.implementation if char.isalnum())[:20]
+    return f"{implementation}{version}-{interpreter.id[:12]}-pyperformance{suite_version()}"
+
+
+def _requirements(benchmark: Any) -> tuple[str, ...]:
+    """Return what the benchmark's lock file asks for; () where pyperf is all it needs."""
+    from pyperformance.venv import Requirements
+
+    return tuple(str(spec) for spec in Requirements.from_benchmarks([benchmark]))
+
+
+def _base_requirements() -> tuple[str, ...]:
+    from pyperformance.venv import REQUIREMENTS_FILE, Requirements
+
+    return (*_INSTALLER, *(str(spec) for spec in Requirements.from_file(REQUIREMENTS_FILE)))
+
+
+class _Maker:
+    """Makes one environment and adds to it; counts the starts of pip."""
+
+    def __init__(self, root: Path, say: Callable[[str], None]) -> None:
+        self.root = root
+        self.python = root / "bin" / "python"
+        self.pip_calls = 0
+        self._record = root.with_name(root.name + ".json")
+        self._lock = root.with_name(root.name + ".lock")
+        self._log = root.with_name(root.name + ".log")
+        self._say = say
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        deadline = time.monotonic() + _LOCK_LIMIT_S
+
+        def pause() -> bool:
+            time.sleep(0.1)
+            return time.monotonic() < deadline
+
+        fd = wait_lock(self._lock, shared=False, pause=pause)
+        if fd is None:
+            raise EnvironmentMakeError(f"environment {self.root}: another process holds {self._lock}")
+        try:
+            yield
+        finally:
+            os.close(fd)
+
+    def record(self) -> Record | None:
+        """Return the record of a whole environment, None where there is none or its interpreter has gone."""
+        try:
+            record = msgspec.json.decode(self._record.read_bytes(), type=Record)
+        except (FileNotFoundError, msgspec.DecodeError):
+            return None
+        return record if os.access(self.python, os.X_OK) else None
+
+    def remember(self, record: Record) -> None:
+        write_atomically(self._record, msgspec.json.encode(record))
+
+    def forget(self) -> None:
+        self._record.unlink(missing_ok=True)
+
+    def make(self, python: str) -> None:
+        """Make the bare environment; what is there is a half-made one and goes away."""
+        self.forget()
+        if self.root.exists():
+            self._say(f"benchyard: throwing away the half-made environment {self.root}")
+            shutil.rmtree(self.root)
+        self._say(f"benchyard: making the environment {self.root}")
+        self._log.write_bytes(b"")
+        if not self._run([python, "-m", "venv", str(self.root)]):
+            raise EnvironmentMakeError(f"environment {self.root} cannot be made: {self._last_line()}")
+
+    def install(self, needs: Sequence[tuple[str, ...]], *, base: bool) -> dict[tuple[str, ...], str]:
+        """Install what is needed, in one go if that works; returns the end of pip's output by what failed."""
+        common = _base_requirements() if base else ()
+        if self._pip(common, *needs):
+            return {}
+        if base:
+            self._install_base(common)
+        failures = {}
+        for need in needs:
+            if not self._pip(need):
+                failures[need] = tail(self._log)
+        return failures
+
+    def _install_base(self, common: tuple[str, ...]) -> None:
+        if self._pip(common):
+            return
+        # pyperf does without psutil, whose source does not build on every new Python.
+        if not self._pip(tuple(spec for spec in common if not spec.startswith(_OPTIONAL))):
+            raise EnvironmentMakeError(
+                f"environment {self.root} cannot be made: {self._last_line()}; see {self._log}"
+            )
+
+    def _pip(self, *needs: tuple[str, ...]) -> bool:
+        specs = list(dict.fromkeys(spec for need in needs for spec in need))
+        if not specs:
+            return True
+        self._say(f"benchyard: installing {' '.join(specs)}"[:300])
+        self.pip_calls += 1
+        options = ["--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
+        files = [part for spec in specs for part in (["-r", spec] if spec.endswith(".txt") else [spec])]
+        self._log.write_bytes(b"")
+        return self._run([str(self.python), "-m", "pip", "install", *options, *files])
+
+    def _run(self, argv: list[str]) -> bool:
+        with self._log.open("ab") as log:
+            try:
+                result = subprocess.run(
+                    argv,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    env=clean_environ(os.environ),
+                    timeout=_STEP_LIMIT_S,
+                    check=False,
+                )
+            except OSError as exc:
+                log.write(f"cannot run {argv[0]}: {exc}\n".encode())
+                return False
+            except subprocess.TimeoutExpired:
+                log.write(f"not done within {_STEP_LIMIT_S:g} s\n".encode())
+                return False
+        return result.returncode == 0
+
+    def _last_line(self) -> str:
+        return tail(self._log, 1).strip() or "it said nothing"

@@ -1,0 +1,156 @@
+"""The directory of a run: its name, its files, and who may write its state.
+
+STATE/host.lock, STATE/host.turn   see hostlock.py
+STATE/runs/runs.log                a line per START and END: ISO time, word, run, supervisor's pid, state
+STATE/runs/RUN/order.json          what to run: arguments, directory, time limit, CPUs
+               state.json          how far it is; written only by the holder of alive.lock
+               output.log          what the command and its children print
+               alive.lock          held by the supervisor as long as it lives
+               control.lock        held by whoever starts or stops the run
+               cancel              the outcome somebody asked for; it forbids a start
+"""
+
+import os
+import re
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from benchyard.tasks.errors import RunNameError, SupervisorError
+from benchyard.tasks.files import append_line, write_atomically
+from benchyard.tasks.hostlock import try_lock
+
+FINAL_STATES = ("done", "canceled", "timeout", "interrupted", "lost")
+STOP_OUTCOMES = ("canceled", "interrupted")
+LOG_NAME = "runs.log"
+
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}", re.ASCII)
+
+
+class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a run executes: `limit_s` are seconds from the command's start, `cpus` None means any."""
+
+    argv: tuple[str, ...]
+    cwd: str
+    limit_s: float | None = None
+    cpus: tuple[int, ...] | None = None
+
+
+class RunState(msgspec.Struct, frozen=True):
+    """How far a run is: "waiting" for the host, "running" or one of FINAL_STATES; times are epoch seconds."""
+
+    state: str
+    supervisor: int | None = None
+    boot_id: str | None = None
+    pid: int | None = None
+    rc: int | None = None
+    created: float | None = None
+    started: float | None = None
+    finished: float | None = None
+    reason: str | None = None
+
+    @property
+    def final(self) -> bool:
+        """Whether this state never changes again."""
+        return self.state in FINAL_STATES
+
+
+class RunDir:
+    """One run's directory; all paths are absolute and real, as the mark of its processes is compared with
+    them.
+    """
+
+    def __init__(self, state: Path | str, run: str) -> None:
+        if not _NAME.fullmatch(run) or run == LOG_NAME:
+            shown = repr(run if len(run) <= 80 else run[:80] + "...")
+            raise RunNameError(
+                f"bad run name {shown}: letters, digits, '_', '.', '-', at most 64, no dot in front"
+            )
+        self.run = run
+        self.state_dir = Path(os.path.realpath(state))
+        self.runs = self.state_dir / "runs"
+        self.path = self.runs / run
+        self.order = self.path / "order.json"
+        self.state = self.path / "state.json"
+        self.output = self.path / "output.log"
+        self.alive_lock = self.path / "alive.lock"
+        self.control_lock = self.path / "control.lock"
+        self.cancel = self.path / "cancel"
+
+    def make(self) -> None:
+        """Make the directory, if it is not there."""
+        self.path.mkdir(parents=True, exist_ok=True)
+
+    def read_state(self) -> RunState | None:
+        """Return the state, None before the supervisor has written its first."""
+        try:
+            data = self.state.read_bytes()
+        except FileNotFoundError:
+            return None
+        try:
+            return msgspec.json.decode(data, type=RunState)
+        except msgspec.DecodeError as exc:
+            raise SupervisorError(f"run {self.run}: {self.state} is damaged: {exc}") from exc
+
+    def write_state(self, state: RunState) -> None:
+        """Write the state; only the holder of alive.lock may."""
+        write_atomically(self.state, msgspec.json.encode(state))
+
+    def read_order(self) -> Order:
+        """Return what to run."""
+        return msgspec.json.decode(self.order.read_bytes(), type=Order)
+
+    def write_order(self, order: Order) -> None:
+        """Write what to run."""
+        write_atomically(self.order, msgspec.json.encode(order))
+
+    def asked_outcome(self) -> str | None:
+        """Return the outcome somebody asked for, None if nobody did."""
+        try:
+            text = self.cancel.read_text("utf-8").strip()
+        except FileNotFoundError:
+            return None
+        return text if text in STOP_OUTCOMES else "canceled"
+
+    def ask_outcome(self, outcome: str) -> None:
+        """Ask for an outcome; a person's cancel is not softened by a later shutdown of the lab."""
+        if self.asked_outcome() != "canceled":
+            write_atomically(self.cancel, outcome.encode())
+
+    def alive(self) -> bool:
+        """Whether the supervisor lives: it holds alive.lock, and the kernel frees that, whatever ends it."""
+        if not self.alive_lock.exists():
+            return False
+        fd = try_lock(self.alive_lock)
+        if fd is not None:
+            os.close(fd)
+        return fd is None
+
+    def log(self, word: str, supervisor: int | None, state: str) -> None:
+        """Write a line of the host's history of runs."""
+        now = (
+            datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        )
+        append_line(self.runs / LOG_NAME, f"{now} {word} {self.run} {supervisor or '-'} {state}")
+
+
+def all_runs(state: Path | str) -> list[RunDir]:
+    """Return the runs a state directory knows, by name."""
+    runs = Path(os.path.realpath(state)) / "runs"
+    if not runs.is_dir():
+        return []
+    return [
+        RunDir(state, entry.name)
+        for entry in sorted(runs.iterdir())
+        if entry.is_dir() and _NAME.fullmatch(entry.name)
+    ]
+
+
+def boot_id() -> str | None:
+    """Return what tells one start of this host from the next, None where the kernel does not say."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return None

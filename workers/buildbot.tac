@@ -1,0 +1,36 @@
+# A host's Buildbot worker. `buildbot-worker start` looks for the literal Application('buildbot-worker').
+# What differs between hosts is in worker.toml beside this file; the password is in the file it names.
+import os
+import sys
+import tomllib
+
+from buildbot_worker.bot import Worker
+from twisted.application import service
+from twisted.python.log import FileLogObserver, ILogObserver
+from twisted.python.logfile import LogFile
+
+basedir = os.path.abspath(os.path.dirname(__file__))
+with open(os.path.join(basedir, "worker.toml"), "rb") as file:
+    settings = tomllib.load(file)
+with open(os.path.join(basedir, settings["secret_file"]), encoding="ascii") as file:
+    secret = file.read().strip()
+
+# The steps of the lab find here which Python has benchyard on this host, and where its state is.
+os.environ["BENCHYARD_PYTHON"] = sys.executable
+os.environ["BENCHYARD_STATE"] = os.path.abspath(os.path.join(basedir, settings["state_dir"]))
+
+application = service.Application('buildbot-worker')
+log = LogFile.fromFullPath(os.path.join(basedir, "twistd.log"), rotateLength=10_000_000, maxRotatedFiles=5)
+application.setComponent(ILogObserver, FileLogObserver(log).emit)
+Worker(
+    settings["master_host"],
+    settings["master_port"],
+    settings["name"],
+    secret,
+    basedir,
+    keepalive=60,
+    umask=0o027,
+    maxdelay=30,
+    allow_shutdown=False,
+    delete_leftover_dirs=False,
+).setServiceParent(application)
