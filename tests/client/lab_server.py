@@ -1,4 +1,4 @@
-"""A lab made of a plain HTTP server: real HTTP, the REST interface's JSON, and as much state as the client's tests need.
+"""A lab made of a plain HTTP server: real HTTP, and as much state as the client's tests need.
 
 Loaded by the conftest.py of tests/client and tests/cli.
 """
@@ -236,15 +236,13 @@ class LabServer:
             chosen = [
                 job
                 for job in self.jobs.values()
-                if job["status"] in seen.query.get("status", [job["status"]])
+                if job["status"] in seen.query.get("status", [job["status"]])[0].split(",")
                 and job["owner"] in seen.query.get("owner", [job["owner"]])
             ]
             return self.paged(chosen, seen)
         if rest == "current":
             busy = {"building", "ready", "running", "storing"}
-            return as_json(
-                {"items": [job for job in self.jobs.values() if job["status"] in busy], "next": None}
-            )
+            return as_json({"items": [job for job in self.jobs.values() if job["status"] in busy], "next": None})
         number, _, action = rest.partition("/")
         if int(number) not in self.jobs:
             raise Problem(404, f"job {number} does not exist")

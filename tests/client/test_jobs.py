@@ -95,9 +95,7 @@ def test_list_hands_filters_on(client: Client, lab: "LabServer") -> None:
     assert set(lab.seen[-1].query) == {"status", "limit"}
 
 
-def test_a_lab_that_pages_in_a_circle_is_noticed(
-    client: Client, lab: "LabServer", server_module: ModuleType
-) -> None:
+def test_a_lab_that_pages_in_a_circle_is_noticed(client: Client, lab: "LabServer", server_module: ModuleType) -> None:
     """The same cursor twice ends the list with an error instead of never."""
     page = {"items": [], "next": "1"}
     lab.canned = [server_module.as_json(page), server_module.as_json(page)]
@@ -127,7 +125,7 @@ def test_wait_returns_the_ended_job(
 
 
 def test_wait_gives_up_in_time(client: Client, lab: "LabServer", clock: "Clock") -> None:
-    """wait(timeout_s) raises WaitTimeout, which is a TimeoutError as well, when the time is over and not later."""
+    """wait(timeout_s) raises WaitTimeout, a TimeoutError as well, when the time is over and not later."""
     job = client.jobs.get(lab.add_job())
     with pytest.raises(WaitTimeout, match="job 1 has not ended after 10 s") as caught:
         job.wait(timeout_s=10)
@@ -135,9 +133,7 @@ def test_wait_gives_up_in_time(client: Client, lab: "LabServer", clock: "Clock")
     assert clock.now == 10
 
 
-def test_wait_outlives_a_restart(
-    client: Client, lab: "LabServer", clock: "Clock", server_module: ModuleType
-) -> None:
+def test_wait_outlives_a_restart(client: Client, lab: "LabServer", clock: "Clock", server_module: ModuleType) -> None:
     """A lab that is away for a while, longer than the retries of one request, does not end the wait."""
     number = lab.add_job({}, {}, server_module.ended())
     job = client.jobs.get(number)
@@ -176,9 +172,7 @@ def test_a_broken_log_is_taken_up_again(client: Client, lab: "LabServer", server
     assert lab.seen[-1].query == {"follow": ["1"]}
 
 
-def test_a_log_that_breaks_for_good_is_an_error(
-    client: Client, lab: "LabServer", server_module: ModuleType
-) -> None:
+def test_a_log_that_breaks_for_good_is_an_error(client: Client, lab: "LabServer", server_module: ModuleType) -> None:
     """After the job's end a broken log is tried once more only."""
     number = lab.add_job(server_module.ended())
     job = client.jobs.get(number)
@@ -200,7 +194,7 @@ def test_run_and_cancel(client: Client, lab: "LabServer") -> None:
 
 def test_a_missing_job_is_not_found(client: Client) -> None:
     """get() of a number that no job has raises NotFound with the lab's own words."""
-    with pytest.raises(NotFound, match="^job 99 does not exist$") as caught:
+    with pytest.raises(NotFound, match=r"^job 99 does not exist$") as caught:
         client.jobs.get(99)
     assert caught.value.status == 404
 

@@ -38,9 +38,7 @@ def test_results_compare(client: Client, lab: "LabServer") -> None:
     assert (comparison.missing, comparison.new) == (("old_one",), ("new_one", "newer_one"))
 
 
-def test_results_of_a_comparison_can_be_read(
-    client: Client, lab: "LabServer", server_module: ModuleType
-) -> None:
+def test_results_of_a_comparison_can_be_read(client: Client, lab: "LabServer", server_module: ModuleType) -> None:
     """The two results within a comparison are entities like any other."""
     comparison = client.results.compare(lab.add_result(), lab.add_result())
     assert comparison.head.read() == server_module.FILE

@@ -79,9 +79,7 @@ class Yard:
         }
 
     def spec(self, *programs: Mapping[str, Any], grace_s: float, stop_order: Sequence[str] | None) -> str:
-        return json.dumps(
-            {"programs": programs, "lock": str(self.lock), "grace_s": grace_s, "stop_order": stop_order}
-        )
+        return json.dumps({"programs": programs, "lock": str(self.lock), "grace_s": grace_s, "stop_order": stop_order})
 
     def command(
         self, *programs: Mapping[str, Any], grace_s: float = 20.0, stop_order: Sequence[str] | None = None

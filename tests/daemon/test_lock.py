@@ -193,9 +193,7 @@ def test_stranger_with_an_old_number_is_spared(yard: "Yard", wait_for: "Wait") -
         stranger.kill()
 
 
-@pytest.mark.parametrize(
-    "text", ["", "{", "[]", '{"boot": "another", "programs": {"web": {"pid": 2, "start": 1}}}']
-)
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"boot": "another", "programs": {"web": {"pid": 2, "start": 1}}}'])
 def test_damaged_state_is_no_obstacle(yard: "Yard", wait_for: "Wait", text: str) -> None:
     """A state file that cannot be read, or of another boot, stops nobody from starting."""
     state_file(yard.lock).write_text(text)

@@ -46,8 +46,7 @@ def installed_with(wheel: Path, *extras: str) -> set[str]:
 def test_wheel_holds_all_and_only_our_files(wheel: Path, repository: "Repository") -> None:
     """Every file below the five `benchyard` folders is in the wheel, byte for byte, and nothing else."""
     expected = {
-        name.as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for name, path in repository.packaged().items()
+        name.as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for name, path in repository.packaged().items()
     }
     found = {name: digest for name, digest in contents(wheel).items() if ".dist-info/" not in name}
     assert found == expected
@@ -58,9 +57,7 @@ def test_namespace_has_no_module_of_its_own(wheel: Path) -> None:
     assert not [name for name in contents(wheel) if name.count("/") == 1 and name.startswith("benchyard/")]
 
 
-def test_sdist_builds_the_same_wheel(
-    wheel: Path, sdist: Path, repository: "Repository", tmp_path: Path
-) -> None:
+def test_sdist_builds_the_same_wheel(wheel: Path, sdist: Path, repository: "Repository", tmp_path: Path) -> None:
     """The wheel made from the sdist has the same members and bytes as the one made from the checkout."""
     with tarfile.open(sdist) as archive:
         archive.extractall(tmp_path / "source", filter="data")
@@ -93,9 +90,7 @@ def test_sdist_has_the_tests(sdist: Path, repository: "Repository") -> None:
     ],
     ids=["client", "tasks", "worker", "master"],
 )
-def test_extras_bring_what_they_say(
-    wheel: Path, extras: list[str], present: set[str], absent: set[str]
-) -> None:
+def test_extras_bring_what_they_say(wheel: Path, extras: list[str], present: set[str], absent: set[str]) -> None:
     """A client has no Twisted, a worker has no master's Buildbot, and the master has all."""
     found = installed_with(wheel, *extras)
     assert present <= found

@@ -98,9 +98,7 @@ def test_imports_point_one_way(repository: "Repository") -> None:
             other = our_package(found.name)
             permitted = ALLOWED[own] | (LAZILY.get(own, set()) if found.lazy else set())
             if other is not None and other != own and other not in permitted:
-                wrong.append(
-                    f"{path.relative_to(repository.path)}:{found.line}: {own} may not import {other}"
-                )
+                wrong.append(f"{path.relative_to(repository.path)}:{found.line}: {own} may not import {other}")
     assert not wrong, "\n".join(dict.fromkeys(wrong))
 
 
@@ -194,9 +192,7 @@ for name in sys.argv[1].split():
 
 def import_in_new_process(code: str, *arguments: str) -> str:
     """What `code` said on either output; its imports leave no .pyc files behind."""
-    done = subprocess.run(
-        [sys.executable, "-B", "-c", code, *arguments], capture_output=True, text=True, timeout=120
-    )
+    done = subprocess.run([sys.executable, "-B", "-c", code, *arguments], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr
 

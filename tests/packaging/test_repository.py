@@ -58,13 +58,9 @@ def test_constraints_cover_what_we_require(repository: "Repository") -> None:
     for needed in map(Requirement, (text for group in groups for text in group)):
         name = canonicalize_name(needed.name)
         if name != "benchyard":
-            assert any(version in needed.specifier for version in pins.get(name, [])), (
-                f"run make lock: {needed}"
-            )
+            assert any(version in needed.specifier for version in pins.get(name, [])), f"run make lock: {needed}"
 
 
 def test_namespace_folders_have_no_init(repository: "Repository") -> None:
     """The five `benchyard` folders are one namespace, so none has an __init__.py."""
-    assert not [
-        file for file in repository.files if file.match("*/benchyard/__init__.py") and len(file.parts) == 3
-    ]
+    assert not [file for file in repository.files if file.match("*/benchyard/__init__.py") and len(file.parts) == 3]

@@ -82,17 +82,17 @@ def test_no_directory(tmp_path: Path) -> None:
 def test_name_taken_by_a_directory(root: Path) -> None:
     """What the disk refuses is one line with the file's name."""
     (root / _NAME).mkdir(parents=True)
-    with pytest.raises(
-        StorageError, match=r"^cannot write the result file .*bm-1-host\.json: Is a directory$"
-    ):
+    with pytest.raises(StorageError, match=r"^cannot write the result file .*bm-1-host\.json: Is a directory$"):
         store_file(root, _NAME, b"{}")
 
 
 def test_full_disk(root: Path) -> None:
     """A file that cannot be written whole leaves nothing behind."""
     code = (
-        "import resource, signal, sys; from pathlib import *; from benchyard.results.files import store_file; "
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)); "
+        "import resource, signal, sys; from pathlib import *; "
+        "from benchyard.results.files import store_file; "
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)); "
         "store_file(Path(sys.argv[1]), PurePosixPath('a/b.json'), b'x' * 5000)"
     )
     run = subprocess.run([sys.executable, "-c", code, root], capture_output=True, text=True, timeout=60)

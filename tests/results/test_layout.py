@@ -61,10 +61,7 @@ def test_real_names(real_files: tuple[Path, ...]) -> None:
 def test_flags_are_sorted_and_translated() -> None:
     """The flags that bench_runner knows are named as it names them, and debug builds as well."""
     flags = ("tailcall", "nogil", "lto", "jit", "pgo", "debug", "jit")
-    assert (
-        str(result_path(**_FACTS, flags=flags).parent)
-        == "bm-20260507-3.16.0a0-49918f5-DEBUG,JIT,NOGIL,TAILCALL"
-    )
+    assert str(result_path(**_FACTS, flags=flags).parent) == "bm-20260507-3.16.0a0-49918f5-DEBUG,JIT,NOGIL,TAILCALL"
 
 
 def test_fields_are_cleaned() -> None:
@@ -82,12 +79,10 @@ def test_fields_are_cleaned() -> None:
 
 
 @given(
-    st.fixed_dictionaries(
-        {name: st.text(min_size=1, max_size=30) for name in ("nickname", "ref", "version", "fork")}
-    )
+    st.fixed_dictionaries({name: st.text(min_size=1, max_size=30) for name in ("nickname", "ref", "version", "fork")})
 )
 def test_any_text(texts: dict[str, str]) -> None:
-    """Whatever the fields hold, the name has eight of them, in one directory, as bench_runner takes it apart."""
+    """Whatever the fields hold, the name has eight of them, and bench_runner takes it apart."""
     path = result_path(**_FACTS | texts)
     assert len(path.parts) == 2
     assert len(path.stem.split("-")) == 8
@@ -106,18 +101,14 @@ def test_refusals() -> None:
 def test_installed_interpreter() -> None:
     """Without a commit the interpreter's id and version stand in, and the date is that of the run."""
     path = path_of_run(_interpreter(), host="sulaco", started=_STARTED)
-    assert str(path) == (
-        "bm-20261122-3.11.7-abcdef0/bm-20261122-sulaco-x86_64-python-v3.11.7-3.11.7-abcdef0.json"
-    )
+    assert str(path) == ("bm-20261122-3.11.7-abcdef0/bm-20261122-sulaco-x86_64-python-v3.11.7-3.11.7-abcdef0.json")
 
 
 def test_built_interpreter() -> None:
     """With a commit it is named by commit, branch, and the date of its build."""
     known = {"commit": "49918f5b0ceb1950", "branch": "main", "build_date": "2026-05-07", "flags": ["jit"]}
     path = path_of_run(_interpreter(**known), host="sulaco", started=_STARTED)
-    assert str(path) == (
-        "bm-20260507-3.11.7-49918f5-JIT/bm-20260507-sulaco-x86_64-python-main-3.11.7-49918f5.json"
-    )
+    assert str(path) == ("bm-20260507-3.11.7-49918f5-JIT/bm-20260507-sulaco-x86_64-python-main-3.11.7-49918f5.json")
 
 
 def test_detached_commit() -> None:

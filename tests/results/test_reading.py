@@ -49,9 +49,7 @@ def test_real_files(real_files: tuple[Path, ...], unpack: Callable[[Path], bytes
     """Each real file gives the names and values that pyperf reads in it."""
     for path in real_files[::6]:
         data = unpack(path)
-        expected = {
-            bench.get_name(): bench.get_values() for bench in pyperf.BenchmarkSuite.loads(data.decode())
-        }
+        expected = {bench.get_name(): bench.get_values() for bench in pyperf.BenchmarkSuite.loads(data.decode())}
         suite = read_suite(data)
         assert {name: samples.values for name, samples in suite.benchmarks.items()} == expected
         assert suite.metadata["commit_fork"] == "python"
@@ -108,9 +106,9 @@ def test_calibrated_only() -> None:
         (_file({"values": [0.0]}), "values must be a sequence of number > 0.0"),
         (_file({"values": [1.0], "metadata": [1]}), "pyperf does not take the result file"),
         (_file({"values": [1.0], "warmups": [1]}), "pyperf does not take the result file"),
-        (_file({"values": [1.0]}, name=7), "pyperf does not take the result file"),
+        (_file({"values": [1.0]}, name=7), "a benchmark without a proper name: 7$"),
         (_file({"values": [1.0]}, name="a\x1b[2J"), "without a proper name"),
-        (_file({"values": [1.0]}, name="a\nb"), "without a proper name"),
+        (_file({"values": [1.0]}, name="a\nb"), "newline characters are not allowed"),
         (_file({"values": [1.0]}, name=""), "name"),
         (
             b'{"version": "1.0", "benchmarks": [{"runs": [{"values": [1.0]}]}]}',

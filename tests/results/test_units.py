@@ -11,7 +11,7 @@ from benchyard.results.units import format_change, format_mean, format_value
 @given(st.lists(st.floats(1e-9, 1e4), min_size=1, max_size=2))
 def test_times_as_pyperf(seconds: list[float]) -> None:
     """Times are written as pyperf writes them, the deviation in the unit of the mean."""
-    assert " +- ".join(format_timedeltas(seconds)) == format_mean(seconds[0], (seconds + [None])[1])
+    assert " +- ".join(format_timedeltas(seconds)) == format_mean(seconds[0], [*seconds, None][1])
 
 
 @given(st.floats(0, 1e12))

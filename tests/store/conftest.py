@@ -111,9 +111,7 @@ def conn(store: sa.Engine) -> Iterator[sa.Connection]:
 def make_job() -> Callable[..., Job]:
     """A function that makes a job of which only what matters is named."""
 
-    def make(
-        conn: sa.Connection, *, now: float = 100.0, target: str = "linux-x86_64", **given: object
-    ) -> Job:
+    def make(conn: sa.Connection, *, now: float = 100.0, target: str = "linux-x86_64", **given: object) -> Job:
         values: dict[str, object] = {
             "who": "ada",
             "kind": "benchmarks",

@@ -24,9 +24,7 @@ def test_life_of_an_attempt(conn: sa.Connection, make_job: MakeJob) -> None:
     placed = attempts.place_attempt(conn, job.id, 1, host="sulaco", now=2.0)
     assert (placed.status, placed.host, placed.started) == ("running", "sulaco", 2.0)
     assert attempts.running_attempts(conn) == (placed,)
-    ended = attempts.end_attempt(
-        conn, job.id, 1, status="success", cause=None, now=3.0, report={"benchmarks": []}
-    )
+    ended = attempts.end_attempt(conn, job.id, 1, status="success", cause=None, now=3.0, report={"benchmarks": []})
     assert (ended.status, ended.report, ended.finished) == ("success", {"benchmarks": []}, 3.0)
     assert attempts.running_attempts(conn) == ()
     assert attempts.current_attempt(conn, job.id) == ended
@@ -80,9 +78,7 @@ def test_first_end_wins(conn: sa.Connection, make_job: MakeJob) -> None:
     attempts.new_attempt(conn, job.id, now=1.0)
     attempts.place_attempt(conn, job.id, 1, host="sulaco", now=2.0)
     ended = attempts.end_attempt(conn, job.id, 1, status="timeout", cause="after 60 s", now=3.0)
-    assert (
-        attempts.end_attempt(conn, job.id, 1, status="success", cause=None, now=4.0, report={"a": 1}) == ended
-    )
+    assert attempts.end_attempt(conn, job.id, 1, status="success", cause=None, now=4.0, report={"a": 1}) == ended
 
 
 def test_refusals(conn: sa.Connection, make_job: MakeJob) -> None:

@@ -55,14 +55,10 @@ def test_in_memory() -> None:
 @pytest.mark.parametrize("name", ["sqlite:///state.sqlite", "sqlite://", "postgresql"])
 def test_beside_buildbot(name: str, tmp_path: Path, new_database: Callable[[], str]) -> None:
     """On Buildbot's own engine, Buildbot's tables and rows are the same before and after."""
-    engine = enginestrategy.create_engine(
-        new_database() if name == "postgresql" else name, basedir=str(tmp_path)
-    )
+    engine = enginestrategy.create_engine(new_database() if name == "postgresql" else name, basedir=str(tmp_path))
     Model.metadata.create_all(engine)
     with engine.begin() as conn:
-        conn.execute(
-            Model.metadata.tables["projects"].insert().values(name="p", name_hash="h" * 40, slug="p")
-        )
+        conn.execute(Model.metadata.tables["projects"].insert().values(name="p", name_hash="h" * 40, slug="p"))
     before = _schema(engine)
 
     migrate(engine)
@@ -71,10 +67,7 @@ def test_beside_buildbot(name: str, tmp_path: Path, new_database: Callable[[], s
     assert {table: after[table] for table in before} == before
     assert len(after) == len(before) + len(metadata.tables) + 1
     with engine.connect() as conn:
-        assert (
-            conn.execute(sa.select(sa.func.count()).select_from(Model.metadata.tables["projects"])).scalar()
-            == 1
-        )
+        assert conn.execute(sa.select(sa.func.count()).select_from(Model.metadata.tables["projects"])).scalar() == 1
     engine.dispose()
 
 
@@ -103,9 +96,7 @@ def test_masters_that_start_at_once(url: str, engine: sa.Engine) -> None:
     code = "import sys, sqlalchemy as sa; from benchyard.store.migrate import migrate; "
     code += "print(migrate(sa.create_engine(sys.argv[1])))"
     masters = [
-        subprocess.Popen(
-            [sys.executable, "-c", code, url], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+        subprocess.Popen([sys.executable, "-c", code, url], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(4)
     ]
     for master in masters:
@@ -119,9 +110,7 @@ def test_other_databases_are_refused() -> None:
     # No MySQL driver is wanted here: a dialect's name is all that is looked at.
     engine = sa.create_engine("sqlite://")
     engine.dialect.name = "mysql"
-    with pytest.raises(
-        StoreError, match=r"^benchyard needs SQLite or PostgreSQL as Buildbot's database, not mysql$"
-    ):
+    with pytest.raises(StoreError, match=r"^benchyard needs SQLite or PostgreSQL as Buildbot's database, not mysql$"):
         migrate(engine)
     engine.dispose()
 

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-TIME_UNITS = ((1.0, "sec"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
+TIME_UNITS = ("sec", "ms", "us", "ns")
 BYTE_UNITS = ((1024.0**3, "GiB"), (1024.0**2, "MiB"), (1024.0, "KiB"), (1.0, "bytes"))
 
 
@@ -69,10 +69,11 @@ def counted(number: int, noun: str) -> str:
 
 
 def _seconds(numbers: list[float]) -> list[str]:
-    size, name = next((unit for unit in TIME_UNITS if abs(numbers[0]) >= unit[0]), TIME_UNITS[-1])
-    scaled = abs(numbers[0]) / size
-    digits = 0 if scaled >= 100 else 1 if scaled >= 10 else 2
-    return [f"{number / size:.{digits}f} {name}" for number in numbers]
+    # Compared with powers of ten, not divided: 1e-07 / 1e-09 is a little less than 100.
+    exponent = next((each for each in range(2, -9, -1) if abs(numbers[0]) >= 10.0**each), -9)
+    thousandths = -(exponent // 3) if exponent < 0 else 0
+    digits = 2 - exponent % 3
+    return [f"{number * 10 ** (3 * thousandths):.{digits}f} {TIME_UNITS[thousandths]}" for number in numbers]
 
 
 def _scaled(numbers: list[float], units: tuple[tuple[float, str], ...], *, digits: int) -> list[str]:

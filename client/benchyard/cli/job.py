@@ -24,9 +24,7 @@ def jobs() -> None:
 @click.option("--status", multiple=True, metavar="STATUS", help="Jobs of this status; may be repeated.")
 @click.option("--target", metavar="TARGET", help="Jobs of this target.")
 @click.option("--owner", metavar="USER", help="Jobs of this user.")
-@click.option(
-    "--limit", type=click.IntRange(1), default=20, show_default=True, help="How many, the newest first."
-)
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many, the newest first.")
 @click.option("--all", "everything", is_flag=True, help="All there are.")
 @click.option("--cursor", help='Go on after an earlier list, from the "next" of its JSON.')
 @lab_options

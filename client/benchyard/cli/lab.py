@@ -95,10 +95,10 @@ def up(directory: Path, detach: bool) -> None:
 
     with _errors():
         if detach:
-            _show(run_detached(directory))
+            _show(run_detached(directory, click.echo))
             click.echo(f"stop it   benchyard lab down {directory}")
         else:
-            run(directory, lambda line: click.echo(line))
+            run(directory, click.echo)
 
 
 @lab.command()
@@ -112,7 +112,7 @@ def down(directory: Path, keep_runs: bool) -> None:
     from benchyard.lab.run import stop
 
     with _errors():
-        ran = stop(directory, lambda line: click.echo(line), keep_runs=keep_runs)
+        ran = stop(directory, click.echo, keep_runs=keep_runs)
     click.echo("the lab is down" if ran else "the lab was not running")
 
 

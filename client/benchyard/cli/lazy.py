@@ -30,14 +30,18 @@ class LazyCommand:
         try:
             command = getattr(import_module(module_name), attribute)
         except ModuleNotFoundError as exc:
-            if self.extra is None or (exc.name or "").startswith("benchyard"):
-                raise
-            raise click.ClickException(
-                f"this command needs the package {exc.name}: pip install 'benchyard[{self.extra}]'"
-            ) from exc
+            raise self.missing(exc) from exc
         if not isinstance(command, click.Command):
             raise TypeError(f"{self.path} is not a click command")
         return command
+
+    def missing(self, error: ModuleNotFoundError) -> Exception:
+        """Return the error that names the extra to install, or the error itself if no extra would help."""
+        if self.extra is None or (error.name or "").startswith("benchyard"):
+            return error
+        return click.ClickException(
+            f"this command needs the package {error.name}: pip install 'benchyard[{self.extra}]'"
+        )
 
 
 class LazyGroup(click.Group):
@@ -54,14 +58,22 @@ class LazyGroup(click.Group):
         lazy = self.lazy.get(cmd_name)
         return lazy.load() if lazy else None
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as exc:
+            # Commands import what they need as late as they can, so this may come from deep inside.
+            lazy = self.lazy.get(ctx.invoked_subcommand or "")
+            if lazy is None:
+                raise
+            raise lazy.missing(exc) from exc
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, lazy.help) for name, lazy in self.lazy.items()])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         commands = [
-            CompletionItem(name, help=lazy.help)
-            for name, lazy in self.lazy.items()
-            if name.startswith(incomplete)
+            CompletionItem(name, help=lazy.help) for name, lazy in self.lazy.items() if name.startswith(incomplete)
         ]
         return commands + click.Command.shell_complete(self, ctx, incomplete)

@@ -12,9 +12,7 @@ LONGEST_TOKEN_FILE = 65_536
 
 @click.command()
 @click.argument("url")
-@click.option(
-    "--token-file", type=click.File("r"), metavar="FILE|-", help="Read the token from a file, - for stdin."
-)
+@click.option("--token-file", type=click.File("r"), metavar="FILE|-", help="Read the token from a file, - for stdin.")
 @click.option("--user", metavar="NAME", help="A note of whose token it is.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def login(url: str, token_file: TextIO | None, user: str | None, as_json: bool) -> None:

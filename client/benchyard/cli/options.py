@@ -47,7 +47,7 @@ def explain(error: "ClientError") -> str:
     message = clean(str(error))
     if isinstance(error, Invalid) and error.field:
         return f"{clean(error.field)}: {message}"
-    if isinstance(error, Unauthorized):
+    if isinstance(error, Unauthorized) and "log in" not in message:
         return f"{message}; log in with `benchyard login URL`"
     if isinstance(error, Unavailable) and error.status is None and message.startswith("no lab answers"):
         return f"{message}; start it with `benchyard lab up` or name another with --url"

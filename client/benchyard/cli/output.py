@@ -55,14 +55,10 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str | Cell]],
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in columns:
-        table.add_column(
-            column.title, justify="right" if column.right else "left", no_wrap=not column.flexible
-        )
+        table.add_column(column.title, justify="right" if column.right else "left", no_wrap=not column.flexible)
     for row in rows:
         cells = [cell if isinstance(cell, Cell) else Cell(cell) for cell in row]
-        table.add_row(
-            *(Text(clean(cell.text), cell.style, no_wrap=True, overflow="ellipsis") for cell in cells)
-        )
+        table.add_row(*(Text(clean(cell.text), cell.style, no_wrap=True, overflow="ellipsis") for cell in cells))
     if not table.row_count:
         click.echo(empty)
         return

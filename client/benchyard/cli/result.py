@@ -21,9 +21,7 @@ def results() -> None:
 @click.option("--job", type=click.IntRange(1), metavar="JOB", help="Results of this job.")
 @click.option("--host", metavar="HOST", help="Results of this host.")
 @click.option("--target", metavar="TARGET", help="Results of this target.")
-@click.option(
-    "--limit", type=click.IntRange(1), default=20, show_default=True, help="How many, the newest first."
-)
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many, the newest first.")
 @click.option("--all", "everything", is_flag=True, help="All there are.")
 @click.option("--cursor", help='Go on after an earlier list, from the "next" of its JSON.')
 @lab_options
@@ -181,7 +179,12 @@ def _print_comparison(comparison: "Comparison") -> None:
     if mean is not None and mean.n:
         click.echo()
         click.echo(f"Geometric mean: {clean(mean.change)} ({mean.n} of {counted(mean.of, 'benchmark')})")
-    for title, names in (("Only in base", comparison.missing), ("Only in head", comparison.new)):
+    left_out = {
+        "Only in base": comparison.missing,
+        "Only in head": comparison.new,
+        "Not comparable": comparison.incomparable,
+    }
+    for title, names in left_out.items():
         if names:
             click.echo(f"{title} ({len(names)}): {clean(', '.join(names))}")
 

@@ -27,9 +27,7 @@ COMMANDS = {
     lazy=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-@click.option(
-    "--url", metavar="URL", help="The lab to talk to (default: $BENCHYARD_URL, then the last login)."
-)
+@click.option("--url", metavar="URL", help="The lab to talk to (default: $BENCHYARD_URL, then the last login).")
 @click.version_option(package_name="benchyard", prog_name="benchyard", message="%(prog)s %(version)s")
 def benchyard(url: str | None) -> None:
     """Queue benchmarks of Python interpreters, measure them on quiet hosts, compare the results."""
@@ -42,9 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     traceback.
     """
     try:
-        status = benchyard.main(
-            args=None if argv is None else list(argv), prog_name="benchyard", standalone_mode=False
-        )
+        status = benchyard.main(args=None if argv is None else list(argv), prog_name="benchyard", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as exc:
         click.echo(exc.format_message(), err=True)
         return WRONG_USAGE

@@ -11,9 +11,7 @@ from benchyard.cli.options import connect, lab_options
 @click.option("--python", metavar="PATH", required=True, help="The interpreter, as its path on the host.")
 @click.option("--target", metavar="TARGET", help="Where to measure, like linux-x86_64.")
 @click.option("--host", metavar="HOST", help="Measure on this host.")
-@click.option(
-    "--benchmarks", metavar="A,-B", multiple=True, help="Benchmarks and groups; -NAME leaves one out."
-)
+@click.option("--benchmarks", metavar="A,-B", multiple=True, help="Benchmarks and groups; -NAME leaves one out.")
 @click.option("--fast", is_flag=True, help="Fewer runs, for a first look.")
 @click.option("--rigorous", is_flag=True, help="More runs.")
 @click.option("--affinity", metavar="LIST", help="CPUs to measure on, like 2-3; the host's own by default.")

@@ -8,13 +8,13 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from benchyard.cli.output import Column, print_fields, print_json, print_table
 
-F = TypeVar("F", bound=Callable[..., Any])
+Function = Callable[..., Any]
 
 
 @contextmanager
@@ -30,7 +30,7 @@ def _task_errors() -> Iterator[None]:
         raise click.ClickException(str(exc)) from exc
 
 
-def _state_option(*, required: bool) -> Callable[[F], F]:
+def _state_option(*, required: bool) -> Callable[[Function], Function]:
     return click.option(
         "--state",
         required=required,
@@ -56,9 +56,7 @@ def _say_on(err: bool) -> Callable[[str], None]:
     return say
 
 
-def _parse_metadata(
-    context: click.Context, parameter: click.Parameter, values: Sequence[str]
-) -> dict[str, str]:
+def _parse_metadata(context: click.Context, parameter: click.Parameter, values: Sequence[str]) -> dict[str, str]:
     metadata = {}
     for value in values:
         key, equals, text = value.partition("=")
@@ -87,9 +85,9 @@ def check_interpreter(path: str, state: Path | None, as_json: bool) -> None:
     from benchyard.tasks.hostlock import hold_host
     from benchyard.tasks.interpreter import inspect_interpreter
 
-    with _task_errors():
-        with hold_host(state, shared=True, say=_say_on(err=True)) if state else nullcontext():
-            interpreter = inspect_interpreter(path)
+    lock = hold_host(state, shared=True, say=_say_on(err=True)) if state else nullcontext()
+    with _task_errors(), lock:
+        interpreter = inspect_interpreter(path)
     if as_json:
         print_json(interpreter)
         return
@@ -220,7 +218,7 @@ def attach(
             out=click.get_binary_stream("stdout"),
         )
     click.echo(f"benchyard: run {run} is {_describe(outcome)}", err=True)
-    context.exit(outcome.exit_code)
+    click.get_current_context().exit(outcome.exit_code)
 
 
 @task.command()

@@ -11,13 +11,15 @@ from benchyard.cli.format import clean, counted, duration, spent
 from benchyard.cli.output import make_console
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
+    from rich.console import Console, ConsoleOptions, RenderableType
 
     from benchyard.client import Client, Job
 
 REDRAWS_PER_S = 1.0
 """Once a second is enough for a clock, and the display may run on the host that measures."""
+
+ROOM_FOR_A_BAR = 80
+"""Columns of a terminal that has room for a bar beside the words."""
 
 INTERRUPTED = 130
 
@@ -70,7 +72,9 @@ def live_display(console: "Console") -> "Iterator[Callable[[Job, str], None]]":
         def show(job: "Job", text: str) -> None:
             nonlocal status
             if job.status != status:
-                console.print(f"{datetime.now():%H:%M:%S}  job {job.id}: {text}")
+                # Which benchmark it is stands in the live line.
+                said = text.partition(", benchmark ")[0]
+                console.print(f"{datetime.now():%H:%M:%S}  job {job.id}: {said}")
             status = job.status
             live.update(LiveLine(job), refresh=True)
 
@@ -83,33 +87,29 @@ class LiveLine:
     def __init__(self, job: "Job") -> None:
         self.job = job
 
-    def __rich__(self) -> "Table | str":
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
         from rich.progress_bar import ProgressBar
         from rich.table import Table
         from rich.text import Text
 
-        job = self.job
+        job, progress = self.job, self.job.progress
         if job.ended:
-            return ""
+            return
         line = Table.grid(padding=(0, 2, 0, 0))
-        cells: list[Text | ProgressBar] = [
-            Text(f"job {job.id}", "bold", no_wrap=True),
-            Text(job.status, "cyan", no_wrap=True),
-        ]
-        if job.progress:
-            done = job.progress.index - 1
-            cells.append(ProgressBar(total=max(1, job.progress.total), completed=done, width=20))
-            cells.append(
-                Text(
-                    f"{job.progress.index} of {job.progress.total}: {clean(job.progress.benchmark)}",
-                    no_wrap=True,
-                )
-            )
-        cells.append(Text(spent(job.started or job.queued or job.created), "dim", no_wrap=True))
+        cells: list[RenderableType] = [Text(f"job {job.id}", "bold"), Text(job.status, "cyan")]
         for _ in cells:
             line.add_column(no_wrap=True)
+        if progress and options.max_width >= ROOM_FOR_A_BAR:
+            line.add_column(no_wrap=True)
+            cells.append(ProgressBar(total=max(1, progress.total), completed=progress.index - 1, width=20))
+        if progress:
+            line.add_column()
+            place = f"{progress.index} of {progress.total}: {clean(progress.benchmark)}"
+            cells.append(Text(place, no_wrap=True, overflow="ellipsis"))
+        line.add_column(no_wrap=True)
+        cells.append(Text(spent(job.started or job.queued or job.created), "dim"))
         line.add_row(*cells)
-        return line
+        yield line
 
 
 def describe(job: "Job", ahead: int | None = None) -> str:

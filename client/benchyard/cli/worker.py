@@ -38,7 +38,13 @@ def worker() -> None:
 @click.option("--address", help="Where it is in the network (default: as the lab's master sees it).")
 @click.option("--cpus", metavar="LIST", help="CPUs to measure on (default: the last).")
 def init(
-    url: str, directory: Path, name: str | None, role: Any, target: str | None, address: str | None, cpus: str | None
+    url: str,
+    directory: Path,
+    name: str | None,
+    role: Any,
+    target: str | None,
+    address: str | None,
+    cpus: str | None,
 ) -> None:
     """Join this host to the lab at URL (as one of its admins) and make its worker's folder.
 

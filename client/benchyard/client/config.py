@@ -117,9 +117,7 @@ def load_login(url: str | None = None, *, path: Path | None = None, config: Conf
     config = config if config is not None else load_config(path)
     chosen = url or from_environment or config.default
     if chosen is None:
-        raise ConfigError(
-            "no lab is named; name one with --url or BENCHYARD_URL, or use `benchyard login URL`"
-        )
+        raise ConfigError("no lab is named; name one with --url or BENCHYARD_URL, or use `benchyard login URL`")
     chosen = normal_url(chosen)
     login = config.logins.get(chosen, Login(chosen))
     token = os.environ.get("BENCHYARD_TOKEN")
@@ -128,9 +126,7 @@ def load_login(url: str | None = None, *, path: Path | None = None, config: Conf
     return login
 
 
-def save_login(
-    url: str, user: str | None, token: str, *, path: Path | None = None, default: bool = True
-) -> Login:
+def save_login(url: str, user: str | None, token: str, *, path: Path | None = None, default: bool = True) -> Login:
     """Keep the token of a lab in the configuration file and make the lab the default one.
 
     The file is replaced atomically, mode 600, in a directory that is made with mode 700.
@@ -169,9 +165,7 @@ def _to_toml(config: Config) -> str:
     for url, login in sorted(config.logins.items()):
         lines += ["", f"[labs.{json.dumps(url)}]"]
         lines += [
-            f"{key} = {json.dumps(value)}"
-            for key, value in (("user", login.user), ("token", login.token))
-            if value
+            f"{key} = {json.dumps(value)}" for key, value in (("user", login.user), ("token", login.token)) if value
         ]
     return "\n".join(lines) + "\n"
 
@@ -180,9 +174,7 @@ def _write(path: Path, text: str) -> None:
     path = path.resolve()
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(
-            prefix=".config-", dir=path.parent
-        )  # mkstemp makes it with mode 600
+        descriptor, name = tempfile.mkstemp(prefix=".config-", dir=path.parent)  # mkstemp makes it with mode 600
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 file.write(text)

@@ -5,7 +5,7 @@ Only GET is tried again: sending a POST twice could make two jobs.
 
 import codecs
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -29,7 +29,7 @@ CONNECT_TIMEOUT_S = 5.0
 FOLLOW_SILENCE_S = 60.0
 """How long a followed log may be silent before the connection is taken for dead and made anew."""
 
-Params = Mapping[str, str | int | Sequence[str] | None]
+Params = Mapping[str, str | int | None]
 
 AWAY = frozenset({502, 503, 504})
 ERRORS: dict[int, type[ClientError]] = {
@@ -85,9 +85,7 @@ class Api:
     def post(self, path: str, body: object = None) -> dict[str, Any]:
         """POST a JSON object and return the one that comes back; made once, never again."""
         content = b"" if body is None else msgspec.json.encode(body)
-        request = self._http.build_request(
-            "POST", path, content=content, headers={"Content-Type": "application/json"}
-        )
+        request = self._http.build_request("POST", path, content=content, headers={"Content-Type": "application/json"})
         return self._json(self._send(request))
 
     def stream_text(self, path: str, params: Params | None = None) -> Iterator[str]:
@@ -133,9 +131,7 @@ class Api:
         if isinstance(exc, httpx.ConnectError | httpx.ConnectTimeout):
             raise Unavailable(f"no lab answers at {self.url}") from exc
         what = "did not answer in time" if isinstance(exc, httpx.TimeoutException) else "broke the connection"
-        doubt = (
-            "" if request.method == "GET" else "; it may have done what was asked: look before you repeat it"
-        )
+        doubt = "" if request.method == "GET" else "; it may have done what was asked: look before you repeat it"
         raise Unavailable(f"{self.url} {what}{doubt}") from exc
 
     def _error(self, response: httpx.Response) -> ClientError:
@@ -178,7 +174,7 @@ class Api:
 
 
 def _clean(params: Params | None) -> dict[str, Any]:
-    return {name: value for name, value in (params or {}).items() if value not in (None, "", ())}
+    return {name: value for name, value in (params or {}).items() if value not in (None, "")}
 
 
 def _problem(response: httpx.Response) -> dict[str, Any]:

@@ -121,9 +121,7 @@ class Job(Entity, frozen=True, kw_only=True):
                 return
             last = job
 
-    def wait(
-        self, timeout_s: float | None = None, on_change: "Callable[[Job], object] | None" = None
-    ) -> "Job":
+    def wait(self, timeout_s: float | None = None, on_change: "Callable[[Job], object] | None" = None) -> "Job":
         """Return the job once it has ended; `on_change` is called with it now and at each change."""
         job = self
         for job in self.attach(timeout_s=timeout_s):
@@ -179,7 +177,7 @@ class Jobs:
         cursor: str | None = None,
     ) -> Pages[Job]:
         """Iterate over jobs, newest first; of one of the statuses, of a target, of an owner where given."""
-        params = {"status": tuple(status), "target": target, "owner": owner}
+        params = {"status": ",".join(status), "target": target, "owner": owner}
         return Pages(Job, "/jobs", params, self._link, limit=limit, cursor=cursor)
 
     def get(self, job_id: int) -> Job:

@@ -100,13 +100,17 @@ class GeometricMean(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Comparison(Entity, frozen=True, kw_only=True):
-    """A base result against a head result; `missing` are in the base only, `new` in the head only."""
+    """A base result against a head result.
+
+    `missing` are benchmarks of the base only, `new` of the head only, `incomparable` those measured in two units.
+    """
 
     base: BenchmarkResult
     head: BenchmarkResult
     benchmarks: tuple[Change, ...] = ()
     missing: tuple[str, ...] = ()
     new: tuple[str, ...] = ()
+    incomparable: tuple[str, ...] = ()
     geometric_mean: GeometricMean | None = None
 
 

@@ -29,9 +29,7 @@ class Polling:
     sleep: Callable[[float], None] = time.sleep
 
 
-def watch(
-    ask: Callable[[], T], polling: Polling, *, what: str, timeout_s: float | None = None
-) -> Iterator[T]:
+def watch(ask: Callable[[], T], polling: Polling, *, what: str, timeout_s: float | None = None) -> Iterator[T]:
     """Yield what `ask` returns again and again, a pause before each; the caller stops when it has enough.
 
     Raises WaitTimeout after `timeout_s`, and the Unavailable of a lab that is away for longer than the

@@ -57,9 +57,7 @@ def _host(settings: Settings, target: str, request: JobRequest) -> str | None:
         return request.host
     if not isolated:
         raise Invalid("host", f"target {target!r} has no isolated host yet; add one, or leave out the host")
-    raise Invalid(
-        "host", f"no isolated host {request.host!r} measures {target!r}; {_hint(request.host, isolated)}"
-    )
+    raise Invalid("host", f"no isolated host {request.host!r} measures {target!r}; {_hint(request.host, isolated)}")
 
 
 def _python(settings: Settings, target: str, host: str | None, python: str) -> str:

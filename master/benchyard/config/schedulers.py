@@ -44,7 +44,7 @@ def _force(settings: Settings, target: str) -> Any:
             util.StringParameter(
                 name="benchmarks",
                 label="Benchmarks",
-                tooltip="Names or groups of pyperformance, separated by commas; -NAME leaves one out; empty: the default group",
+                tooltip="Names or groups of pyperformance, separated by commas; -NAME leaves one out",
                 size=60,
             ),
             util.ChoiceStringParameter(

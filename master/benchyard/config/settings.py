@@ -1,6 +1,6 @@
 """The lab's settings: `benchyard.toml` and `hosts.d/NAME.toml` as frozen structs.
 
-A lab starts with settings that are right, or not at all: every fault is one line that names the file, the key and the remedy.
+A lab starts with settings that are right, or not at all: every fault is one line with the file, key and remedy.
 """
 
 import difflib
@@ -168,9 +168,7 @@ def _check_schedule(path: Path, name: str, schedule: Schedule, targets: Mapping[
     where = f"{path}: [schedules.{name}]"
     _check_name(path, f"[schedules.{name}]", name)
     if len(schedule.cron.split()) != 5 or not croniter.is_valid(schedule.cron):
-        raise SettingsError(
-            f"{where} cron = {schedule.cron!r}: not a cron line of five fields, such as '0 3 * * *'"
-        )
+        raise SettingsError(f"{where} cron = {schedule.cron!r}: not a cron line of five fields, such as '0 3 * * *'")
     for target in schedule.targets:
         if target not in targets:
             raise SettingsError(f"{where} targets: no target {target!r}{_nearest(target, targets)}")

@@ -29,8 +29,9 @@ def _authz(settings: Settings) -> Any:
 
     Stages belong to their job: nobody rebuilds one by itself.
     """
-    from benchyard.access.service import RolesOfUsers
     from buildbot.plugins import util
+
+    from benchyard.access.service import RolesOfUsers
 
     stages = [stage_builder(target, stage) for target in settings.targets for stage in STAGES]
     rules = [

@@ -117,9 +117,7 @@ def _write_settings(path: Path, options: LabOptions, target: str, http_port: int
     )
 
 
-def _add_host(
-    paths: LabPaths, name: str, role: str, target: str, cpus: str, listen: str, worker_port: int
-) -> None:
+def _add_host(paths: LabPaths, name: str, role: str, target: str, cpus: str, listen: str, worker_port: int) -> None:
     register_host(paths.root, name, role=role, target=target, address="localhost", cpus=cpus)
     folder = paths.workers / name
     write_worker_dir(
@@ -155,6 +153,7 @@ def upgrade_master(paths: LabPaths) -> None:
     if done.returncode != 0:
         said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
         raise LabError("the master's configuration is not good: " + (said[-1].strip() if said else "no word why"))
+    (paths.master / "master.cfg.sample").unlink(missing_ok=True)  # Buildbot leaves its own example behind
 
 
 def _make_admin(paths: LabPaths, settings: Settings) -> str:

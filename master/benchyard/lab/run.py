@@ -24,7 +24,7 @@ Say = Callable[[str], None]
 START_S, STOP_S = 90.0, 120.0
 
 
-def prepare(root: Path) -> tuple[LabPaths, Settings]:
+def prepare(root: Path, say: Say) -> tuple[LabPaths, Settings]:
     """The lab in `root`, fit to be started; LabError says what stands in the way."""
     paths = LabPaths(root.absolute())
     try:
@@ -34,6 +34,7 @@ def prepare(root: Path) -> tuple[LabPaths, Settings]:
     pid = daemon.running(paths.lock)
     if pid is not None:
         raise LabError(f"the lab in {root} is running already (process {pid}) at {settings.lab.url}")
+    daemon.clear_leftovers(paths.lock, say)
     for key in ("http_port", "worker_port"):
         port = getattr(settings.lab, key)
         if not is_free(settings.lab.listen, port):
@@ -46,8 +47,8 @@ def prepare(root: Path) -> tuple[LabPaths, Settings]:
 
 
 def run(root: Path, say: Say) -> None:
-    """Keep the lab running until it is told to stop; then stop its programs, and its runs unless they are to be kept."""
-    paths, settings = prepare(root)
+    """Keep the lab running until it is told to stop; then stop its programs, and its runs unless they are kept."""
+    paths, settings = prepare(root, say)
     paths.keep_runs.unlink(missing_ok=True)
     keep_off_measuring_cpus(settings, say)
     programs = [twistd_program("master", paths.master, paths.program_log("master"))]
@@ -62,9 +63,9 @@ def run(root: Path, say: Say) -> None:
         _stop_runs(paths, say)
 
 
-def run_detached(root: Path) -> Health:
+def run_detached(root: Path, say: Say) -> Health:
     """Start the lab in the background and wait until it works; LabError with the end of its log if it does not."""
-    paths, settings = prepare(root)
+    paths, settings = prepare(root, say)
     daemon.spawn_detached(
         [sys.executable, "-m", "benchyard.cli", "lab", "up", str(paths.root)],
         log=paths.log,
@@ -85,7 +86,9 @@ def wait_until_healthy(paths: LabPaths, settings: Settings) -> Health:
         if seen_running and health.pid is None:
             break
         time.sleep(0.2)
-    raise LabError(f"the lab did not come up: {look(paths, settings).trouble()}; see {paths.log} and {paths.master}/twistd.log")
+    raise LabError(
+        f"the lab did not come up: {look(paths, settings).trouble()}; see {paths.log} and {paths.master}/twistd.log"
+    )
 
 
 def stop(root: Path, say: Say, *, keep_runs: bool = False) -> bool:

@@ -71,11 +71,11 @@ class AccessService(BuildbotService):
 
 def find_access(master: Any) -> AccessService | None:
     """The access service of a running master."""
-    return master.service_manager.namedServices.get(SERVICE)  # type: ignore[no-any-return]
+    return master.service_manager.namedServices.get(SERVICE)
 
 
 @implementer(ICredentialsChecker)
-class LabAuth(TwistedICredAuthBase):  # type: ignore[misc]
+class LabAuth(TwistedICredAuthBase):
     """Buildbot's login page on the lab's users."""
 
     credentialInterfaces = (IUsernamePassword,)
@@ -94,7 +94,7 @@ class LabAuth(TwistedICredAuthBase):  # type: ignore[misc]
         return user.name.encode()
 
 
-class _UserInfo(UserInfoProviderBase):  # type: ignore[misc]
+class _UserInfo(UserInfoProviderBase):
     """What the session keeps of a user; roles are not among it, they are looked up at each check."""
 
     name = "benchyard"
@@ -104,7 +104,7 @@ class _UserInfo(UserInfoProviderBase):  # type: ignore[misc]
         return {"username": username, "full_name": username, "email": username}
 
 
-class RolesOfUsers(RolesFromBase):  # type: ignore[misc]
+class RolesOfUsers(RolesFromBase):
     """Gives Buildbot's rules the roles of a logged-in user as they are now."""
 
     def getRolesFromUser(self, userDetails: dict[str, Any]) -> list[str]:

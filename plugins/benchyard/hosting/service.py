@@ -92,7 +92,7 @@ class HostRefused(Exception):
 
 def find_lab(master: Any) -> LabService | None:
     """The lab service of a running master."""
-    return master.service_manager.namedServices.get(SERVICE)  # type: ignore[no-any-return]
+    return master.service_manager.namedServices.get(SERVICE)
 
 
 __all__ = ["HostExists", "HostFacts", "HostRefused", "LabService", "find_lab"]

@@ -16,7 +16,6 @@ from twisted.python import log
 
 from benchyard.queueing import order
 
-
 #: The name under which the job service is found in a master.
 SERVICE = "benchyard-jobs"
 
@@ -130,7 +129,14 @@ async def requests_with_key(master: Any, key: str) -> list[tuple[int, bool]]:
 
 @async_to_deferred
 async def ensure_request(
-    master: Any, builder: str, key: str, *, reason: str, priority: int = 0, parent: int | None = None, **properties: Any
+    master: Any,
+    builder: str,
+    key: str,
+    *,
+    reason: str,
+    priority: int = 0,
+    parent: int | None = None,
+    **properties: Any,
 ) -> tuple[int, bool]:
     """The request of `builder` that bears `key`, and whether it was made just now.
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from buildbot.process.results import CANCELLED, SUCCESS
+from buildbot.process.results import CANCELLED, RETRY, SUCCESS
 from buildbot.util.service import BuildbotService
 from buildbot.util.twisted import async_to_deferred
 from twisted.internet import defer, task, threads
@@ -126,7 +126,7 @@ class JobService(BuildbotService):
 
     @async_to_deferred
     async def run_of(self, build: Any) -> tuple[Job, Attempt]:
-        """The job and attempt that a stage's build is for, read from its request's key, which nobody outside can set."""
+        """The job and attempt that a stage's build is for, by its request's key, which nobody outside can set."""
         buildset = await self.master.db.buildsets.getBuildset(build.requests[0].bsid)
         run = run_of_key(buildset.external_idstring)
         if run is None:
@@ -375,7 +375,7 @@ class JobService(BuildbotService):
             for build in list(builder.building) if builder is not None else ():
                 step = build.currentStep
                 if not build.stopped and (hasattr(step, "survives") or getattr(step, "_waitingForLocks", False)):
-                    build.stopBuild("the master stops; this build goes on after its start", engine.RETRY)
+                    build.stopBuild("the master stops; this build goes on after its start", RETRY)
 
 
 def _push(conn: Any, job_id: int, *, now: float, who: str) -> None:

@@ -52,13 +52,13 @@ def _waiting(model: Any, builderid: int) -> tuple[sa.ColumnElement[bool], ...]:
 
 
 def _next_job(conn: sa.Connection, model: Any, lane: Lane, builderid: int) -> Pick | None:
-    """Jobs that have begun go on first (their build was interrupted), refused ones end at once, then the queue's order."""
+    """Jobs that have begun go on first (their build was interrupted), refused ones end at once, then the queue."""
     requests = model.buildrequests
     begun = conn.execute(
         sa.select(sa.func.count()).where(jobs.c.target == lane.target, jobs.c.status.in_(BEGUN))
     ).scalar_one()
     queued = (jobs.c.status == "queued") & (jobs.c.enabled == sa.literal(True, Flag))
-    may_start = jobs.c.status.not_in(("queued", "created"))
+    may_start: sa.ColumnElement[bool] = jobs.c.status.not_in(("queued", "created"))
     if begun < lane.capacity:
         may_start = may_start | queued
     request_id = conn.execute(

@@ -56,8 +56,8 @@ class Comparison(msgspec.Struct, frozen=True):
 def compare(base: Suite, head: Suite) -> Comparison:
     """Compare `head` with `base`, as `pyperf compare_to BASE HEAD` does.
 
-    The geometric mean counts insignificant differences, too, as pyperf's does; it is None where there is nothing
-    to compare.
+    The geometric mean counts insignificant differences, too, as pyperf's does. It is None where there is
+    nothing to compare.
     """
     names = sorted(base.benchmarks.keys() & head.benchmarks.keys())
     changes = {name: _change(name, base.benchmarks[name], head.benchmarks[name]) for name in names}

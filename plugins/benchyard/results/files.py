@@ -30,9 +30,7 @@ def store_file(root: Path, relative: PurePosixPath, data: bytes) -> StoredFile:
     Raises ResultError for a path that leaves `root`, StorageError where the disk refuses.
     """
     if relative.is_absolute() or not relative.parts or ".." in relative.parts:
-        raise ResultError(
-            f"the path of a result file must stay in the results directory: {str(relative)!r:.80}"
-        )
+        raise ResultError(f"the path of a result file must stay in the results directory: {str(relative)!r:.80}")
     if not data:
         raise ResultError(f"the result file {relative} would be empty")
     for number in range(1, _MOST_RERUNS + 1):

@@ -65,8 +65,8 @@ def result_path(
 def path_of_run(interpreter: Mapping[str, Any], *, host: str, started: float) -> PurePosixPath:
     """Return the path of the result of an interpreter measured on `host` from `started` (epoch seconds).
 
-    An installed interpreter has no commit: its id stands for it, and its version for the ref. The date is that
-    of the build, where it is known and an ISO date, else of the run in UTC.
+    An installed interpreter has no commit: its id stands for it, and its version for the ref. The date is the
+    build's, where it is known and an ISO date, else the run's in UTC.
     """
     commit = interpreter.get("commit")
     version = str(interpreter["version"])

@@ -7,8 +7,8 @@ import math
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 
-# Two-tailed 5 % points of Student's t distribution for 1 to 30 degrees of freedom, and the first degree of freedom
-# of each coarser step. Published: NIST/SEMATECH e-Handbook of Statistical Methods, 1.3.6.7.2,
+# Two-tailed 5 % points of Student's t distribution for 1 to 30 degrees of freedom, and the first degree of
+# freedom of each coarser step. Published: NIST/SEMATECH e-Handbook of Statistical Methods, 1.3.6.7.2,
 # https://www.itl.nist.gov/div898/handbook/eda/section3/eda3672.htm (column 0.975). The steps are pyperf's
 # (`pyperf._utils.tdist95conf_level`): our verdicts must be those of `pyperf compare_to`.
 _T_95 = (
@@ -17,6 +17,9 @@ _T_95 = (
     *(2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042),
 )
 _T_95_STEPS = ((31, 2.042), (40, 2.021), (50, 2.009), (60, 2.000), (80, 1.990), (100, 1.984), (200, 1.960))
+
+# Units in the last place by which two means of the same value may differ.
+_ROUNDING = 4
 
 
 def mean(values: Sequence[float]) -> float:
@@ -46,20 +49,25 @@ def t_quantile_95(degrees: int) -> float:
 def differ(base: Sequence[float], head: Sequence[float]) -> bool:
     """Tell whether the means of two samples differ significantly: Student's test, two-tailed, at 95 %.
 
-    t = (mean1 - mean2) / sqrt(s² (1/n1 + 1/n2)) with the pooled variance s² of n1 + n2 - 2 degrees of freedom:
-    https://en.wikipedia.org/wiki/Student%27s_t-test, "Equal or unequal sample sizes, similar variances". For
-    samples of one size this is pyperf's test to the letter. For others pyperf's formula fails, and it prints an
-    error and calls every difference significant; so it does for values that do not vary. Here both are tested.
-    One value against one cannot be tested: as in pyperf, any difference counts.
+    t = (mean1 - mean2) / sqrt(s² (1/n1 + 1/n2)), s² the pooled variance of n1 + n2 - 2 degrees of freedom:
+    https://en.wikipedia.org/wiki/Student%27s_t-test, "Equal or unequal sample sizes, similar variances".
+
+    For samples of one size this is pyperf's test. For others pyperf's formula fails, and it prints an error
+    and calls every difference significant; so it does for values that do not vary. Here both are tested. One
+    value against one cannot be tested: as in pyperf, any difference counts.
     """
-    difference = abs(mean(base) - mean(head))
+    centres = mean(base), mean(head)
+    difference = abs(centres[0] - centres[1])
+    # The same value three times and ten times has means that differ in the last bit.
+    if difference <= _ROUNDING * math.ulp(max(centres)):
+        return False
     degrees = len(base) + len(head) - 2
     if degrees == 0:
-        return difference > 0.0
+        return True
     variance = (_squares(base) + _squares(head)) / degrees
     # Not divided by the error: it is zero where no value varies, and then any difference is significant.
     error = math.sqrt(variance * (1.0 / len(base) + 1.0 / len(head)))
-    return difference > 0.0 and difference >= t_quantile_95(degrees) * error
+    return difference >= t_quantile_95(degrees) * error
 
 
 def _squares(values: Sequence[float]) -> float:

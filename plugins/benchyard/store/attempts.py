@@ -13,9 +13,7 @@ from benchyard.store.tables import attempts, jobs
 
 def current_attempt(conn: sa.Connection, job_id: int) -> Attempt | None:
     """Return a job's latest attempt, or None before the first."""
-    statement = (
-        sa.select(attempts).where(attempts.c.job_id == job_id).order_by(attempts.c.number.desc()).limit(1)
-    )
+    statement = sa.select(attempts).where(attempts.c.job_id == job_id).order_by(attempts.c.number.desc()).limit(1)
     row = conn.execute(statement).mappings().first()
     return None if row is None else to_row(Attempt, row)
 
@@ -31,9 +29,7 @@ def new_attempt(conn: sa.Connection, job_id: int, *, now: float) -> Attempt:
     if current is not None and current.status == "pending":
         return current
     if current is not None and not current.is_final:
-        raise Conflict(
-            f"job {job_id} cannot be tried anew: attempt {current.run} is running on host {current.host}"
-        )
+        raise Conflict(f"job {job_id} cannot be tried anew: attempt {current.run} is running on host {current.host}")
     number = 1 if current is None else current.number + 1
     conn.execute(sa.insert(attempts).values(job_id=job_id, number=number, status="pending"))
     record(conn, "attempt", f"{job_id}.{number}", now=now, who=LAB, change={"status": "pending"})
@@ -78,9 +74,7 @@ def end_attempt(
     attempt = _lock(conn, job_id, number)
     if attempt.is_final:
         return attempt
-    return _change(
-        conn, attempt, {"status": status, "cause": cause, "finished": now, "report": report}, now=now
-    )
+    return _change(conn, attempt, {"status": status, "cause": cause, "finished": now, "report": report}, now=now)
 
 
 def running_attempts(conn: sa.Connection) -> tuple[Attempt, ...]:

@@ -16,9 +16,7 @@ def record(
     conn: sa.Connection, entity: str, entity_id: int | str, *, now: float, who: str, change: dict[str, Any]
 ) -> None:
     """Keep one change; `change` holds the new values by column name, never a secret."""
-    conn.execute(
-        sa.insert(history).values(entity=entity, entity_id=str(entity_id), time=now, who=who, change=change)
-    )
+    conn.execute(sa.insert(history).values(entity=entity, entity_id=str(entity_id), time=now, who=who, change=change))
 
 
 def history_of(conn: sa.Connection, entity: str, entity_id: int | str) -> tuple[Change, ...]:

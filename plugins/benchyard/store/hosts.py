@@ -37,9 +37,7 @@ def list_hosts(conn: sa.Connection) -> tuple[Host, ...]:
     return tuple(to_row(Host, row) for row in rows)
 
 
-def enable_host(
-    conn: sa.Connection, name: str, enabled: bool, *, now: float, who: str, reason: str = ""
-) -> Host:
+def enable_host(conn: sa.Connection, name: str, enabled: bool, *, now: float, who: str, reason: str = "") -> Host:
     """Let a host take jobs or not, and keep why; what it measures now goes on."""
     host = to_row(Host, require(locked_row(conn, hosts, hosts.c.name == name), f"host {name!r}"))
     change = {"enabled": enabled, "reason": reason}

@@ -105,9 +105,7 @@ def unfinished_jobs(conn: sa.Connection) -> tuple[Job, ...]:
     return _all(conn, sa.select(jobs).where(jobs.c.status.in_(open_statuses)).order_by(jobs.c.id))
 
 
-def set_status(
-    conn: sa.Connection, job_id: int, status: str, *, now: float, who: str, error: str | None = None
-) -> Job:
+def set_status(conn: sa.Connection, job_id: int, status: str, *, now: float, who: str, error: str | None = None) -> Job:
     """Move a job to a status and return it.
 
     A final status never changes: the row is then returned as it is. The same status again changes nothing,

@@ -57,9 +57,7 @@ def _config(conn: sa.Connection) -> "Config":
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option(
-        "script_location", str(resources.files("benchyard.store") / "migrations").replace("%", "%%")
-    )
+    config.set_main_option("script_location", str(resources.files("benchyard.store") / "migrations").replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = conn
     config.attributes["version_table"] = VERSION_TABLE

@@ -68,9 +68,7 @@ def add_result(
     inserted = insert_once(conn, results, values, unique=["job_id", "attempt"])
     result = require(result_of_attempt(conn, job_id, attempt), f"result of run {job_id}.{attempt}")
     if result.sha256 != sha256:
-        raise Conflict(
-            f"run {job_id}.{attempt} has result {result.id} already, made of another file: {result.path}"
-        )
+        raise Conflict(f"run {job_id}.{attempt} has result {result.id} already, made of another file: {result.path}")
     if inserted:
         change = {"status": status, "path": path, "sha256": sha256}
         record(conn, "result", result.id, now=now, who=who, change=change)

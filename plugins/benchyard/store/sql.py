@@ -19,9 +19,7 @@ MAX_LIMIT = 1001
 def check_dialect(conn: sa.Connection) -> None:
     """Raise StoreError for a database that we do not know; Buildbot takes MySQL, we do not."""
     if conn.dialect.name not in _INSERT:
-        raise StoreError(
-            f"benchyard needs SQLite or PostgreSQL as Buildbot's database, not {conn.dialect.name}"
-        )
+        raise StoreError(f"benchyard needs SQLite or PostgreSQL as Buildbot's database, not {conn.dialect.name}")
 
 
 def to_row(kind: type[Row], row: Mapping[Any, Any]) -> Row:
@@ -30,9 +28,7 @@ def to_row(kind: type[Row], row: Mapping[Any, Any]) -> Row:
     return kind(**{field: row[field] for field in fields})
 
 
-def insert_once(
-    conn: sa.Connection, table: sa.Table, values: Mapping[str, Any], *, unique: Sequence[str]
-) -> bool:
+def insert_once(conn: sa.Connection, table: sa.Table, values: Mapping[str, Any], *, unique: Sequence[str]) -> bool:
     """Insert a row unless one with the same `unique` columns is there; tell whether it was inserted.
 
     Not a plain insert with the error caught: on PostgreSQL that would end the caller's transaction, and a

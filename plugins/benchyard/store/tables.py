@@ -91,9 +91,7 @@ jobs = sa.Table(
 attempts = sa.Table(
     "benchyard_attempts",
     metadata,
-    sa.Column(
-        "job_id", sa.Integer, sa.ForeignKey("benchyard_jobs.id"), primary_key=True, autoincrement=False
-    ),
+    sa.Column("job_id", sa.Integer, sa.ForeignKey("benchyard_jobs.id"), primary_key=True, autoincrement=False),
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("host", PlainText),
     _kept("status", PlainText),

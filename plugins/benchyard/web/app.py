@@ -72,7 +72,8 @@ class Api:
         if len(body) > MAX_BODY:
             raise Problem(413, f"the body is longer than {MAX_BODY} bytes")
         query = {
-            key.decode("utf-8", "replace"): values[-1].decode("utf-8", "replace") for key, values in request.args.items()
+            key.decode("utf-8", "replace"): values[-1].decode("utf-8", "replace")
+            for key, values in request.args.items()
         }
         return Call(services, caller, query, body, request)
 
@@ -97,7 +98,10 @@ class Api:
 
     def _no_route(self, request: Any, failure: Any) -> bytes:
         error = failure.value
-        words = {404: "there is nothing here; the interface is described in the README", 405: "not for this method"}
+        words = {
+            404: "there is nothing here; the interface is described in the README",
+            405: "not for this method",
+        }
         code = error.code or 500
         return _write_problem(request, Problem(code, words.get(code, str(error.description))))
 

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from buildbot.data.resultspec import ResultSpec
 from twisted.internet import task
 
 from benchyard.queueing import engine
@@ -33,15 +32,11 @@ async def write_log(services: Services, job_id: int, request: Any, *, follow: bo
         await task.deferLater(services.master.reactor, POLL_S)
 
 
-async def _write_new(
-    services: Services, job_id: int, written: dict[int, int], request: Any, gone: list[bool]
-) -> None:
+async def _write_new(services: Services, job_id: int, written: dict[int, int], request: Any, gone: list[bool]) -> None:
     for log_id in await _logs(services, job_id):
         while not gone:
             done = written.get(log_id, 0)
-            chunk = await services.master.data.get(
-                ("logs", log_id, "contents"), resultSpec=None, filters=None, limit=LINES, offset=done
-            )
+            chunk = await services.master.data.get(("logs", log_id, "contents"), limit=LINES, offset=done)
             lines = (chunk or {}).get("content", "").splitlines()
             if not lines:
                 break
@@ -70,7 +65,7 @@ async def _logs_of_request(master: Any, request_id: int) -> list[int]:
     if not builds:
         return []
     latest = max(builds, key=lambda build: build["buildid"])
-    steps = await master.data.get(("builds", latest["buildid"], "steps"), resultSpec=ResultSpec())
+    steps = await master.data.get(("builds", latest["buildid"], "steps"))
     found = []
     for step in sorted(steps, key=lambda step: step["number"]):
         for entry in await master.data.get(("steps", step["stepid"], "logs")):

@@ -9,7 +9,7 @@ from twisted.web.resource import NoResource, Resource
 from benchyard.web.app import Api
 
 
-class Plugin(Application):  # type: ignore[misc]
+class Plugin(Application):
     """Serves the REST interface; has no pages of its own yet."""
 
     def __init__(self) -> None:

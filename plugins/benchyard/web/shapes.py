@@ -75,6 +75,6 @@ def result_shape(result: Result) -> dict[str, Any]:
 
 
 def page_shape(items: Sequence[Mapping[str, Any]], limit: int) -> dict[str, Any]:
-    """A page of at most `limit` of these items, newest first, and the cursor of the next: one item more than fits tells."""
+    """A page of at most `limit` of these items and the cursor of the next; one item more than fits tells of it."""
     shown = list(items[:limit])
     return {"items": shown, "next": str(shown[-1]["id"]) if len(items) > limit else None}

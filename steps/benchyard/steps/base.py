@@ -32,7 +32,7 @@ class Service(Protocol):
 
 def service(step: buildstep.BuildStep) -> Service:
     """The lab's job service."""
-    return step.master.service_manager.namedServices["benchyard-jobs"]  # type: ignore[no-any-return]
+    return step.master.service_manager.namedServices["benchyard-jobs"]
 
 
 def stopped_by_person(step: buildstep.BuildStep, reason: object) -> bool:

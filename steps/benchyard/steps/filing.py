@@ -14,7 +14,7 @@ from benchyard.store.rows import Attempt
 def file_result(root: Path, delivered: Path, attempt: Attempt) -> dict[str, Any]:
     """Validate and keep the delivered file; gives the columns of its row that come from the run.
 
-    Safe to repeat: the same bytes have the same place. Blocks; ResultError if the file or the run's report is not usable.
+    Safe to repeat: the same bytes have the same place. Blocks; ResultError if file or report are not usable.
     """
     report = attempt.report or {}
     try:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 from buildbot.process import buildstep, remotecommand
-from buildbot.process.results import CANCELLED, FAILURE, RETRY, SUCCESS
+from buildbot.process.results import CANCELLED, FAILURE, RETRY
 from buildbot.steps.worker import CompositeStepMixin
 from buildbot.util.twisted import async_to_deferred
 from twisted.internet import defer
@@ -59,17 +59,24 @@ class Measure(buildstep.ShellMixin, CompositeStepMixin, buildstep.BuildStep):
         environ = self.worker.worker_environ
         self.addLogObserver("stdio", ProgressObserver(lambda p: self._show(job.id, p)))
         arguments = measuring_arguments(
-            job, attempt, state=environ[STATE_VARIABLE], host_cpus=self.cpus.get(host, ""), limit_s=self.limit_s
+            job,
+            attempt,
+            state=environ[STATE_VARIABLE],
+            host_cpus=self.cpus.get(host, ""),
+            limit_s=self.limit_s,
         )
         command = await self.makeRemoteShellCommand(
-            command=task_command(environ, "attach", attempt.run, *arguments.options)
-            + ["--", *task_command(environ, "run-benchmarks", *arguments.run)]
+            command=[
+                *task_command(environ, "attach", attempt.run, *arguments.options),
+                "--",
+                *task_command(environ, "run-benchmarks", *arguments.run),
+            ]
         )
         await self.runCommand(command)
         return command.rc
 
     async def _nothing_known(self, exit_code: int | None) -> int:
-        """The command ended without telling of the run: it is attached to again, after a pause if it broke by itself."""
+        """The command ended without telling of the run: attach again, after a pause if it broke by itself."""
         if self.build.conn is not None and not self.stopped:
             self.descriptionDone = f"attaching failed with exit code {exit_code}; trying again"
             await defer.ensureDeferred(_pause(self.master.reactor, 5.0))

@@ -14,7 +14,7 @@ from benchyard.store.rows import Attempt, Job
 class Stage(JobStep):
     """Makes or adopts the request of `builder` for this job's attempt and waits for its end.
 
-    Never cancels it: a lost master, worker or connection is no reason to. `steps.Trigger` does cancel, so it is not used.
+    Never cancels it: a lost master, worker or connection is no reason to. `steps.Trigger` does, so it is not used.
     """
 
     #: The job service may let this step's build go at a clean shutdown; it adopts the request after the start.

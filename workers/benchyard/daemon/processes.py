@@ -74,9 +74,7 @@ def group_members(group: int) -> tuple[int, ...]:
 
 def end_group(group: int, grace_s: float, kill_wait_s: float = 10.0) -> bool:
     """End a whole process group: SIGTERM, `grace_s` seconds later SIGKILL; False if some still live then."""
-    return _signal_and_wait(group, signal.SIGTERM, grace_s) or _signal_and_wait(
-        group, signal.SIGKILL, kill_wait_s
-    )
+    return _signal_and_wait(group, signal.SIGTERM, grace_s) or _signal_and_wait(group, signal.SIGKILL, kill_wait_s)
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float) -> bool:

@@ -113,9 +113,7 @@ def run_benchmarks(
     return whole
 
 
-def _pyperf_options(
-    mode: str, affinity: Sequence[int] | None, inherit_environ: Sequence[str]
-) -> dict[str, str]:
+def _pyperf_options(mode: str, affinity: Sequence[int] | None, inherit_environ: Sequence[str]) -> dict[str, str]:
     """Return pyperf's options, those with the value "" being flags; raises OptionError or CpuListError."""
     if mode not in MODES:
         raise OptionError(f"unknown mode {mode!r}; one of {', '.join(MODES)}")
@@ -126,9 +124,7 @@ def _pyperf_options(
     if affinity is not None:
         options["--affinity"] = format_cpu_list(check_cpus(affinity))
     # Without the mark, a benchmark process whose supervisor was killed could not be found.
-    inherited = dict.fromkeys(
-        [*inherit_environ, "PYPERFORMANCE_RUNID", *([MARK] if MARK in os.environ else [])]
-    )
+    inherited = dict.fromkeys([*inherit_environ, "PYPERFORMANCE_RUNID", *([MARK] if MARK in os.environ else [])])
     options["--inherit-environ"] = ",".join(inherited)
     return options
 
@@ -138,9 +134,7 @@ def _check_supported(python: str, interpreter: Interpreter) -> None:
 
     needed = importlib.metadata.metadata("pyperf")["Requires-Python"] or ""
     if not SpecifierSet(needed).contains(_release(interpreter), prereleases=True):
-        raise InterpreterError(
-            f"interpreter {python!r} is Python {interpreter.version}; the suite needs {needed}"
-        )
+        raise InterpreterError(f"interpreter {python!r} is Python {interpreter.version}; the suite needs {needed}")
 
 
 def _release(interpreter: Interpreter) -> str:

@@ -25,17 +25,13 @@ def parse_cpu_list(text: str) -> tuple[int, ...]:
     for part in text.split(","):
         match = _RANGE.fullmatch(part.strip())
         if match is None:
-            raise CpuListError(
-                f"bad CPU list {text!r}: {part.strip()!r} is not a CPU number or a range like 2-5"
-            )
+            raise CpuListError(f"bad CPU list {text!r}: {part.strip()!r} is not a CPU number or a range like 2-5")
         first = int(match[1])
         last = int(match[2]) if match[2] else first
         if last < first:
             raise CpuListError(f"bad CPU list {text!r}: the range {part.strip()!r} runs backwards")
         if last >= MAX_CPUS:
-            raise CpuListError(
-                f"bad CPU list {text!r}: {last} is above the highest CPU number, {MAX_CPUS - 1}"
-            )
+            raise CpuListError(f"bad CPU list {text!r}: {last} is above the highest CPU number, {MAX_CPUS - 1}")
         cpus.update(range(first, last + 1))
     return tuple(sorted(cpus))
 
@@ -76,9 +72,7 @@ def check_cpus(cpus: Iterable[int]) -> tuple[int, ...]:
     online = online_cpus()
     missing = [cpu for cpu in wanted if cpu not in online]
     if missing:
-        raise CpuListError(
-            f"no CPU {format_cpu_list(missing)} on this host; it has {format_cpu_list(online)}"
-        )
+        raise CpuListError(f"no CPU {format_cpu_list(missing)} on this host; it has {format_cpu_list(online)}")
     return wanted
 
 

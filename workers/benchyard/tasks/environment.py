@@ -205,9 +205,7 @@ class _Maker:
             return
         # pyperf does without psutil, whose source does not build on every new Python.
         if not self._pip(tuple(spec for spec in common if not spec.startswith(_OPTIONAL))):
-            raise EnvironmentMakeError(
-                f"environment {self.root} cannot be made: {self._last_line()}; see {self._log}"
-            )
+            raise EnvironmentMakeError(f"environment {self.root} cannot be made: {self._last_line()}; see {self._log}")
 
     def _pip(self, *needs: tuple[str, ...]) -> bool:
         specs = list(dict.fromkeys(spec for need in needs for spec in need))

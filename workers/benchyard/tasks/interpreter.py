@@ -148,9 +148,7 @@ def _ask(python: str, timeout_s: float) -> dict[str, Any]:
         if line.startswith(_MARK):
             return _decode(python, line.removeprefix(_MARK))
     if not ended:
-        problem = (
-            "prints without end" if len(output) >= _MAX_OUTPUT else f"did not answer within {timeout_s:g} s"
-        )
+        problem = "prints without end" if len(output) >= _MAX_OUTPUT else f"did not answer within {timeout_s:g} s"
     elif status is not None and status < 0:
         problem = f"crashed (killed by signal {-status})"
     else:

@@ -26,9 +26,7 @@ def check_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
         if key in METADATA or key in _OWN_KEYS:
             raise OptionError(f"metadata key {key!r} is written by the run itself; choose another")
         if not value or not value.isprintable() or len(value) > 4096:
-            raise OptionError(
-                f"metadata {key!r} must be printable text of at most 4096 characters, not empty"
-            )
+            raise OptionError(f"metadata {key!r} must be printable text of at most 4096 characters, not empty")
     return dict(metadata)
 
 

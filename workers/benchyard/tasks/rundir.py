@@ -65,9 +65,7 @@ class RunDir:
     def __init__(self, state: Path | str, run: str) -> None:
         if not _NAME.fullmatch(run) or run == LOG_NAME:
             shown = repr(run if len(run) <= 80 else run[:80] + "...")
-            raise RunNameError(
-                f"bad run name {shown}: letters, digits, '_', '.', '-', at most 64, no dot in front"
-            )
+            raise RunNameError(f"bad run name {shown}: letters, digits, '_', '.', '-', at most 64, no dot in front")
         self.run = run
         self.state_dir = Path(os.path.realpath(state))
         self.runs = self.state_dir / "runs"
@@ -130,9 +128,7 @@ class RunDir:
 
     def log(self, word: str, supervisor: int | None, state: str) -> None:
         """Write a line of the host's history of runs."""
-        now = (
-            datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        )
+        now = datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         append_line(self.runs / LOG_NAME, f"{now} {word} {self.run} {supervisor or '-'} {state}")
 
 
@@ -142,9 +138,7 @@ def all_runs(state: Path | str) -> list[RunDir]:
     if not runs.is_dir():
         return []
     return [
-        RunDir(state, entry.name)
-        for entry in sorted(runs.iterdir())
-        if entry.is_dir() and _NAME.fullmatch(entry.name)
+        RunDir(state, entry.name) for entry in sorted(runs.iterdir()) if entry.is_dir() and _NAME.fullmatch(entry.name)
     ]
 
 

@@ -85,9 +85,7 @@ def attach(
     """
     directory = RunDir(state, run)
     if not argv or any("\0" in argument for argument in argv):
-        raise OptionError(
-            f"run {run}: there is no command to run" if not argv else f"run {run}: NUL in an argument"
-        )
+        raise OptionError(f"run {run}: there is no command to run" if not argv else f"run {run}: NUL in an argument")
     if limit_s is not None and not (math.isfinite(limit_s) and limit_s > 0):
         raise OptionError(f"run {run}: the time limit must be a positive number of seconds, not {limit_s}")
     order = Order(tuple(argv), str(Path.cwd()), limit_s, None if cpus is None else check_cpus(cpus))
@@ -109,9 +107,7 @@ def stop(run: str, *, state: Path | str, outcome: str = "canceled") -> Outcome:
     Raises SupervisorError if it does not end within a minute and a half.
     """
     if outcome not in STOP_OUTCOMES:
-        raise OptionError(
-            f"run {run}: the outcome of a stop is one of {', '.join(STOP_OUTCOMES)}, not {outcome!r}"
-        )
+        raise OptionError(f"run {run}: the outcome of a stop is one of {', '.join(STOP_OUTCOMES)}, not {outcome!r}")
     directory = RunDir(state, run)
     directory.make()
     # Before the lock: a supervisor that comes up right now must find it.
@@ -142,12 +138,15 @@ def list_runs(state: Path | str) -> tuple[Outcome, ...]:
     """Return every run this host knows with its state, by name; a run without supervisor is shown as lost."""
     runs = []
     for directory in all_runs(state):
-        current = directory.read_state()
-        if current is not None and not current.final and not directory.alive():
-            # Only shown: the one who attaches, or the next run, settles it.
-            current = directory.read_state() or current
-            if not current.final:
-                current = msgspec.structs.replace(current, state="lost", reason="its supervisor is gone")
+        try:
+            current = directory.read_state()
+            if current is not None and not current.final and not directory.alive():
+                # Only shown: the one who attaches, or the next run, settles it.
+                current = directory.read_state() or current
+                if not current.final:
+                    current = msgspec.structs.replace(current, state="lost", reason="its supervisor is gone")
+        except SupervisorError as exc:
+            current = RunState("lost", reason=str(exc))
         if current is not None:
             runs.append(_outcome(directory, current))
     return tuple(runs)
@@ -187,9 +186,7 @@ def _control(directory: RunDir) -> Iterator[None]:
 
 def _start(directory: RunDir, order: Order) -> None:
     """Start the supervisor and return when it has written its first state."""
-    if (
-        not directory.order.exists()
-    ):  # else a supervisor is coming up whose starter was killed: it may read it now
+    if not directory.order.exists():  # else a supervisor is coming up whose starter was killed: it may read it now
         directory.write_order(order)
     environ = {name: value for name, value in os.environ.items() if name != MARK}
     read_end, write_end = os.pipe()
@@ -223,9 +220,7 @@ def _start(directory: RunDir, order: Order) -> None:
                 said = tail(directory.output, 1) or "it said nothing"
                 raise SupervisorError(f"run {directory.run}: its supervisor did not start: {said}")
             if time.monotonic() > deadline:
-                raise SupervisorError(
-                    f"run {directory.run}: its supervisor did not start within {_START_LIMIT_S:g} s"
-                )
+                raise SupervisorError(f"run {directory.run}: its supervisor did not start within {_START_LIMIT_S:g} s")
         process.wait(timeout=_START_LIMIT_S)  # it has forked and ended
     finally:
         os.close(read_end)
@@ -241,9 +236,7 @@ def _write_unstarted(directory: RunDir, outcome: str) -> None:
     try:
         if directory.read_state() is None:
             now = time.time()
-            directory.write_state(
-                RunState(outcome, created=now, finished=now, reason="stopped before it started")
-            )
+            directory.write_state(RunState(outcome, created=now, finished=now, reason="stopped before it started"))
     finally:
         os.close(fd)
 
@@ -280,9 +273,7 @@ def _follow(directory: RunDir, out: Sink) -> Outcome:
         if alive:
             time.sleep(_POLL_S)
         elif state is None:
-            raise SupervisorError(
-                f"run {directory.run}: it has neither a state nor a supervisor; see {directory.path}"
-            )
+            raise SupervisorError(f"run {directory.run}: it has neither a state nor a supervisor; see {directory.path}")
         elif (settled := settle(directory)) is None or not settled.final:
             time.sleep(_POLL_S)  # another process settles it
 

@@ -68,7 +68,5 @@ def _resolve(name: str) -> set[str]:
     near = difflib.get_close_matches(lowered, [*names, *manifest.groups, *manifest.tags], n=1)
     # A hostile name is not echoed at full length: the message becomes one line of a log or page.
     shown = repr(name if len(name) <= 60 else name[:60] + "...")
-    hint = (
-        f"did you mean {near[0]!r}?" if near else "see `pyperformance list` and `pyperformance list_groups`"
-    )
+    hint = f"did you mean {near[0]!r}?" if near else "see `pyperformance list` and `pyperformance list_groups`"
     raise SelectionError(f"unknown benchmark {shown}; {hint}")

@@ -58,7 +58,8 @@ def main(argv: list[str]) -> int:
     os.chdir("/")
     state = RunState(state="waiting", supervisor=os.getpid(), boot_id=boot_id(), created=time.time())
     run.write_state(state)
-    os.write(ready, b"1")
+    with contextlib.suppress(BrokenPipeError):  # whoever started us was killed: the run goes on
+        os.write(ready, b"1")
     os.close(ready)
     host: int | None = None
     try:
@@ -71,9 +72,7 @@ def main(argv: list[str]) -> int:
         state = _execute(run, run.read_order(), state, libc)
     except _Stopped as stop:
         state = msgspec.structs.replace(state, state=stop.outcome, reason=stop.reason)
-    except (
-        Exception
-    ) as exc:  # whatever it is, the run must get a final state: nobody else would give it one now
+    except Exception as exc:  # whatever it is, the run must get a final state: nobody else would give it one now
         print(f"benchyard: the supervisor failed: {type(exc).__name__}: {exc}", flush=True)
         state = msgspec.structs.replace(state, state="lost", reason=f"the supervisor failed: {exc}")
     left = _end_everything(run)

@@ -82,9 +82,7 @@ def upgrade() -> None:
     op.create_index("benchyard_jobs_owner", "benchyard_jobs", ["owner", "id"])
     op.create_table(
         "benchyard_attempts",
-        sa.Column(
-            "job_id", sa.Integer, sa.ForeignKey("benchyard_jobs.id"), primary_key=True, autoincrement=False
-        ),
+        sa.Column("job_id", sa.Integer, sa.ForeignKey("benchyard_jobs.id"), primary_key=True, autoincrement=False),
         sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("host", sa.Text),
         _kept("status", sa.Text),

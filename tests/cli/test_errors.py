@@ -1,0 +1,72 @@
+"""What goes wrong between the command and the lab is one line with a remedy, and never a traceback."""
+
+import socket
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Run
+    from tests.client.lab_server import LabServer
+
+
+def test_nobody_answers(run_program: "Run") -> None:
+    """A lab that is down is named, with how to start it and how to name another."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        ran = run_program("job", "list", "--url", url)
+    assert (ran.status, ran.out) == (1, "")
+    remedy = "start it with `benchyard lab up` or name another with --url"
+    assert ran.err == f"benchyard: no lab answers at {url}; {remedy}\n"
+
+
+def test_no_token(run_program: "Run", lab: "LabServer") -> None:
+    """Without a token the error says how to log in."""
+    ran = run_program("--url", lab.url, "job", "list")
+    assert (ran.status, ran.out) == (1, "")
+    assert ran.err == "benchyard: a token is needed; log in with `benchyard login URL`\n"
+
+
+def test_no_lab_is_named(run_program: "Run") -> None:
+    """Without any address the error says how to give one."""
+    ran = run_program("queue", "list")
+    assert ran.status == 1
+    assert "no lab is named; name one with --url or BENCHYARD_URL" in ran.err and ran.err.count("\n") == 1
+
+
+def test_the_url_before_and_after_the_command(run: "Run", lab: "LabServer", server_module: ModuleType) -> None:
+    """--url stands before or after the command's name; the latter counts, and both win over BENCHYARD_URL."""
+    assert run("--url", "http://127.0.0.1:1", "queue", "list", "--url", lab.url).status == 0
+    assert run("--url", lab.url, "queue", "list").status == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (502, b"<html>Bad Gateway</html>", "answered 502 Bad Gateway; try again in a while"),
+        (500, b"<html>Oops</html>", "answered 500 Internal Server Error"),
+        (200, b"<html>Welcome</html>", "where a JSON object was due; is it the address of a benchyard lab?"),
+        (404, b"<html>Not Found</html>", "is it the address of a benchyard lab?"),
+        (403, b'{"detail": "only administrators add hosts"}', "only administrators add hosts"),
+        (400, b'{"detail": "bad\\u001b[2J\\nthing", "field": "limit"}', "limit: bad [2J thing"),
+    ],
+)
+def test_answers_that_are_errors(
+    run: "Run", lab: "LabServer", server_module: ModuleType, status: int, body: bytes, said: str
+) -> None:
+    """Each error answer, JSON or not, becomes one clean line on stderr and exit status 1."""
+    lab.canned = [server_module.Answer(status, body)] * 4
+    ran = run("job", "list", "--json")
+    assert (ran.status, ran.out) == (1, "")
+    assert ran.err.startswith("benchyard: ") and ran.err.endswith(said + "\n") and ran.err.count("\n") == 1
+    assert "\x1b" not in ran.err
+
+
+def test_the_token_is_never_shown(run: "Run", lab: "LabServer", server_module: ModuleType) -> None:
+    """No output of a command holds the token, errors included."""
+    lab.add_job()
+    for argv in (("job", "get", "1"), ("job", "get", "2"), ("job", "list", "--json"), ("host", "get", "x")):
+        ran = run(*argv)
+        assert server_module.TOKEN not in ran.out + ran.err

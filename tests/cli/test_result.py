@@ -1,0 +1,80 @@
+"""`benchyard result`."""
+
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Run
+    from tests.client.lab_server import LabServer
+
+
+def test_list_is_a_table(run: "Run", lab: "LabServer") -> None:
+    """`result list` shows version, flags and how many benchmarks failed; --json is the lab's list."""
+    lab.add_result()
+    ran = run("result", "list", "--host", "quiet-1")
+    assert ran.out.splitlines()[1].split()[:6] == ["1", "1", "quiet-1", "linux-x86_64", "3.11.7", "lto,pgo"]
+    assert "2 (1 failed)" in ran.out
+    assert lab.seen[-1].query["host"] == ["quiet-1"]
+    assert run("result", "list", "--json").json == {"items": [lab.results[1]], "next": None}
+
+
+def test_get_shows_what_is_known(run: "Run", lab: "LabServer") -> None:
+    """`result get` shows the result field by field; `last` is the newest."""
+    lab.add_result()
+    ran = run("result", "get", "last")
+    assert "suite            pyperformance 1.14.0\n" in ran.out
+    assert "failed fannkuch  killed by signal 11\n" in ran.out
+    assert run("result", "get", "1", "--json").json == lab.results[1]
+
+
+def test_read_writes_the_very_bytes(run: "Run", lab: "LabServer", server_module: ModuleType, tmp_path: Path) -> None:
+    """`result read` writes the file's bytes to stdout, or to --output."""
+    lab.add_result()
+    assert run("result", "read", "1").out.encode() == server_module.FILE
+    ran = run("result", "read", "last", "--output", str(tmp_path / "r.json"))
+    assert (ran.status, ran.out) == (0, "")
+    assert (tmp_path / "r.json").read_bytes() == server_module.FILE
+
+
+def test_read_to_a_bad_place(run: "Run", lab: "LabServer", tmp_path: Path) -> None:
+    """A file that cannot be written is one line, exit status 1."""
+    lab.add_result()
+    ran = run("result", "read", "1", "-o", str(tmp_path / "no" / "r.json"))
+    assert ran.status == 1 and "r.json cannot be written: No such file or directory" in ran.err
+
+
+def test_compare_is_a_table(run: "Run", lab: "LabServer") -> None:
+    """`result compare` shows each benchmark, the geometric mean, and what only one of them has."""
+    lab.add_result()
+    lab.add_result(version="3.12.1", commit="0123456789abcdef")
+    ran = run("result", "compare", "1", "2")
+    assert ran.status == 0, ran.err
+    assert ran.out.splitlines() == [
+        "base  result 1: 3.11.7 lto,pgo on quiet-1",
+        "head  result 2: 3.12.1 0123456789 lto,pgo on quiet-1",
+        "",
+        "BENCHMARK   BASE               HEAD               CHANGE",
+        "2to3        250 ms +- 3 ms     200 ms +- 2 ms     1.25x faster",
+        "json_loads  21.3 us +- 0.2 us  21.4 us +- 0.3 us  not significant",
+        "nbody       80.0 ms +- 1.0 ms  88.0 ms +- 1.0 ms  1.10x slower",
+        "",
+        "Geometric mean: 1.05x faster (3 of 3 benchmarks)",
+        "Only in base (1): old_one",
+        "Only in head (2): new_one, newer_one",
+    ]
+
+
+def test_compare_as_json(run: "Run", lab: "LabServer") -> None:
+    """--json prints the lab's comparison; `last` may stand for either result."""
+    lab.add_result()
+    lab.add_result()
+    ran = run("result", "compare", "1", "last", "--json")
+    assert ran.json == lab.comparison(1, 2)
+
+
+def test_a_missing_result(run: "Run") -> None:
+    """A result that does not exist, or none at all yet, is one line with exit status 1."""
+    assert run("result", "get", "7").err == "benchyard: result 7 does not exist\n"
+    ran = run("result", "get", "last")
+    assert ran.status == 1 and "has no result yet" in ran.err
