@@ -126,6 +126,13 @@ def test_wait_has_a_limit(run: "Run", lab: "LabServer") -> None:
     assert (ran.status, ran.err) == (1, "benchyard: job 1 has not ended after 0.05 s; it goes on\n")
 
 
+def test_wait_for_a_job_that_is_not_queued(run: "Run", lab: "LabServer") -> None:
+    """`job wait` says that a job is not queued and how to queue it, since the wait may be a long one."""
+    lab.add_job(status="created")
+    ran = run("job", "wait", "1", "--timeout", "0.05")
+    assert "job 1: not queued; queue it with `benchyard job run 1`" in ran.err
+
+
 def test_wait_tells_the_outcome(run: "Run", lab: "LabServer", server_module: ModuleType) -> None:
     """`job wait` of an ended job returns at once with its outcome."""
     lab.add_job(**server_module.ended("failed", error="no benchmark could be measured"))

@@ -1,6 +1,5 @@
 """The root of the command line: its help, its errors and what it imports."""
 
-import importlib
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -125,10 +124,3 @@ def test_commands_complete_without_being_imported(run_program: "Run") -> None:
     assert run_program(**environ).out.split() == ["plain,job"]
     environ |= {"COMP_WORDS": "benchyard job get c", "COMP_CWORD": "3"}
     assert run_program(**environ).out.split() == ["plain,current"]
-
-
-def test_names_of_modules_exist() -> None:
-    """The modules of the table that are ours to import are there."""
-    for name in ("login", "submit", "job", "result", "host", "queue"):
-        module, _, attribute = COMMANDS[name].path.partition(":")
-        assert hasattr(importlib.import_module(module), attribute)

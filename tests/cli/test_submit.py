@@ -1,10 +1,13 @@
 """`benchyard submit`."""
 
 import os
+from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
+
+from benchyard.client.waiting import Polling
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
@@ -16,13 +19,7 @@ PYTHON = ("--python", "/opt/python/bin/python3")
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Asking twenty times as often as users' commands do."""
-    from benchyard.client import waiting
-
-    monkeypatch.setattr(waiting.Polling.__init__, "__defaults__", (0.05, 0.05, *_rest(waiting.Polling)))
-
-
-def _rest(polling: type) -> tuple[object, ...]:
-    return polling.__init__.__defaults__[2:]  # type: ignore[misc,no-any-return]
+    monkeypatch.setattr("benchyard.client.client.Polling", partial(Polling, first_s=0.05, longest_s=0.05))
 
 
 def test_a_job_is_submitted(run: "Run", lab: "LabServer") -> None:

@@ -126,7 +126,9 @@ def ended(status: str = "success", **changes: Any) -> dict[str, Any]:
 def running(index: int, benchmark: str) -> dict[str, Any]:
     """The changes of a job of which a benchmark starts."""
     progress = {"index": index, "total": 2, "benchmark": benchmark, "since": TIME}
-    return {"status": "running", "host": "quiet-1", "started": "2025-11-22T10:53:10Z", "progress": progress}
+    attempt = {"number": 1, "host": "quiet-1", "status": "running", "cause": None}
+    times = {"started": "2025-11-22T10:53:10Z"}
+    return {"status": "running", "attempts": [attempt], "progress": progress, **times}
 
 
 class LabServer:

@@ -19,7 +19,7 @@ INNER = {"queueing", "publish", "hosting", "access"}
 ALLOWED: dict[str, set[str]] = {
     "cli": {"client"},
     "client": set(),
-    "lab": {"config", "daemon", "tasks", "store", "access", "client"},
+    "lab": {"config", "daemon", "tasks", "store", "access", "hosting", "client"},
     "config": {"web", "steps", "tasks"} | INNER | SHARED,
     "steps": {"tasks", "publish"} | SHARED,
     "web": INNER | SHARED,
@@ -31,7 +31,7 @@ ALLOWED: dict[str, set[str]] = {
 }
 """Which package may import which, besides itself."""
 
-LAZILY: dict[str, set[str]] = {"cli": {"tasks", "daemon", "lab"}}
+LAZILY: dict[str, set[str]] = {"cli": {"tasks", "daemon", "lab", "config"}}
 """The same for imports inside a function, or for types only: they cost nothing until they are used."""
 
 WITHOUT_BUILDBOT = ("tasks", "daemon", "client", "cli")

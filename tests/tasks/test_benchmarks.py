@@ -86,7 +86,7 @@ def test_nothing_is_left_beside_the_files(first_run: tuple[Path, RunReport, list
 def test_a_second_run_starts_no_pip_and_failures_are_named(
     first_run: tuple[Path, RunReport, list[str]], environments: Path, tmp_path: Path
 ) -> None:
-    """The next run of an interpreter reuses the environment; a crash in one benchmark's package is its failure alone."""
+    """The next run reuses the environment; a crash in one benchmark's package is its failure alone."""
     _, first, _ = first_run
     interpreter = first.interpreter.executable
     # A package that crashes the interpreter, in the place of html5lib, which the benchmark html5lib imports.
@@ -136,7 +136,7 @@ def test_a_second_run_starts_no_pip_and_failures_are_named(
 def test_another_interpreter_and_a_benchmark_that_cannot_be_installed(
     other_python: str, environments: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With another Python, a benchmark whose requirements do not install is named with pip's words; the rest is stored."""
+    """A benchmark whose requirements do not install is named with pip's words; the rest is stored."""
     constraint = tmp_path / "constraint.txt"
     constraint.write_text("mako==1.3.0\n")
     monkeypatch.setenv("PIP_CONSTRAINT", str(constraint))

@@ -1,5 +1,6 @@
 """One host measures one thing at a time."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -11,7 +12,7 @@ import pytest
 
 from benchyard.tasks.errors import HostBusyError
 from benchyard.tasks.hostlock import hold_host
-from benchyard.tasks.processes import MARK
+from benchyard.tasks.processes import MARK, marked, marked_by_others
 from benchyard.tasks.runner import active_runs, list_runs, stop
 
 
@@ -159,10 +160,60 @@ def test_no_run_starts_beside_an_orphan_of_pyperf(host: Any, tmp_path: Path, wai
     assert [words[1:3] for words in host.log()] == [["START", "1.1"], ["END", "1.1"], ["START", "2.1"], ["END", "2.1"]]
 
 
+def test_no_run_starts_beside_an_orphan_of_the_suite(
+    host: Any, environments: Path, tmp_path: Path, wait_for: Any, gone: Any
+) -> None:
+    """After kill -9 of a supervisor and of a benchmark's script, the next run first ends the suite's living worker.
+
+    This is a real measurement with the command line, which passes the mark on by itself.
+    """
+    command = [sys.executable, "-m", "benchyard.cli", "task", "run-benchmarks", "--python", sys.executable]
+    command += ["--benchmarks", "nbody", "--output", str(tmp_path / "out.json"), "--environments", str(environments)]
+    client = host.start("1.1", *command)
+    mark = Path(os.path.realpath(host.state)) / "runs" / "1.1"
+
+    def stopped_worker() -> int | None:
+        """Return a worker, stopped so that it does not end by itself before its parents are killed."""
+        for pid in set(_processes("--worker")) & set(marked(mark)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+                return None if gone(pid) else pid
+        return None
+
+    orphan = wait_for(stopped_worker, "pyperf's worker", 120)
+    client.kill()
+    client.wait(timeout=10)
+    os.kill(host.read("1.1")["supervisor"], signal.SIGKILL)
+    for pid in set(marked(mark)) - {orphan}:
+        os.kill(pid, signal.SIGKILL)
+    assert not gone(orphan)
+    status, output = host.run(
+        "2.1", "sh", "-c", "cat /proc/[0-9]*/cmdline 2> /dev/null | tr '\\0' ' '; echo; echo looked"
+    )
+    assert status == 0
+    assert "looked" in output
+    assert str(environments) not in output
+    assert gone(orphan)
+    assert [words[1:3] for words in host.log()] == [["START", "1.1"], ["END", "1.1"], ["START", "2.1"], ["END", "2.1"]]
+    assert host.read("1.1")["state"] == "lost"
+
+
+def test_what_a_finished_run_left_is_ended_before_the_next(host: Any, wait_for: Any, gone: Any) -> None:
+    """A process with the mark of a run that has its final state, too, is ended before the next run starts."""
+    assert host.run("1.1", "true")[0] == 0
+    mark = Path(os.path.realpath(host.state)) / "runs" / "1.1"
+    process = subprocess.Popen(["sleep", "600"], env={**os.environ, MARK: str(mark)})
+    try:
+        wait_for(lambda: process.pid in marked(mark), "the marked process")
+        assert host.run("2.1", "true")[0] == 0
+        assert gone(process.pid)
+    finally:
+        process.kill()
+        process.wait()
+
+
 def test_processes_of_another_lab_are_left_alone(tmp_path: Path, wait_for: Any, gone: Any) -> None:
     """A process with the mark of an equally named run in another state directory survives."""
-    from benchyard.tasks.processes import marked, marked_by_others
-
     other = tmp_path / "other" / "runs" / "1.1"
     process = subprocess.Popen(["sleep", "600"], env={**os.environ, MARK: str(other)})
     try:

@@ -258,6 +258,8 @@ def test_bad_options_are_refused_before_anything_starts(tmp_path: Path) -> None:
     state = tmp_path / "state"
     with pytest.raises(OptionError, match="no command"):
         attach("1.1", [], state=state, out=io.BytesIO())
+    with pytest.raises(OptionError, match="not UTF-8"):
+        attach("1.1", ["echo", "\udcff"], state=state, out=io.BytesIO())
     for limit in (0.0, -1.0, float("nan"), float("inf")):
         with pytest.raises(OptionError, match="time limit"):
             attach("1.1", ["true"], state=state, limit_s=limit, out=io.BytesIO())

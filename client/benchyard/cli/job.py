@@ -107,10 +107,12 @@ def cancel_job(job: str | int, url: str | None, as_json: bool) -> None:
 @lab_options
 def wait_for_job(job: str | int, timeout: float | None, url: str | None, as_json: bool) -> None:
     """Return when a job has ended; the exit status is 1 if it did not end in success."""
-    from benchyard.cli.watch import left_running
+    from benchyard.cli.watch import describe, left_running
 
     with connect(url) as client:
         found = find_job(client, job)
+        if found.status == "created":
+            click.echo(f"job {found.id}: {describe(found)}", err=True)
         with left_running(found):
             found = found.wait(timeout)
     _say(found, as_json)
@@ -175,7 +177,7 @@ def _print_jobs(jobs: "Iterable[Job]", *, empty: str) -> None:
             str(job.id),
             Cell(job.status, STATUS_STYLES.get(job.status, "")),
             job.target or "",
-            job.host or "",
+            job.place or "",
             job.spec.python,
             ",".join(job.spec.selection) or "default",
             job.owner or "",
@@ -210,7 +212,7 @@ def _show(job: "Job", as_json: bool) -> None:
             ("job", job.id),
             ("status", describe(job)),
             ("target", job.target),
-            ("host", job.host),
+            ("host", job.place),
             ("python", job.spec.python),
             ("benchmarks", ", ".join(job.spec.benchmarks)),
             ("asked for", ", ".join(job.spec.selection) or "the default benchmarks"),

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-import benchyard.config.settings  # noqa: F401 (tells at once if the extra `master` is not installed)
-
 if TYPE_CHECKING:
     from benchyard.lab.health import Health
 

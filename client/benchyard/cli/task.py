@@ -215,7 +215,7 @@ def attach(
             state=state,
             limit_s=limit,
             cpus=None if cpus is None else parse_cpu_list(cpus),
-            out=click.get_binary_stream("stdout"),
+            out=sys.stdout.buffer,
         )
     click.echo(f"benchyard: run {run} is {_describe(outcome)}", err=True)
     click.get_current_context().exit(outcome.exit_code)

@@ -101,7 +101,9 @@ class LiveLine:
             line.add_column(no_wrap=True)
         if progress and options.max_width >= ROOM_FOR_A_BAR:
             line.add_column(no_wrap=True)
-            cells.append(ProgressBar(total=max(1, progress.total), completed=progress.index - 1, width=20))
+            cells.append(
+                ProgressBar(total=max(1, progress.total), completed=progress.index - 1, width=20, complete_style="cyan")
+            )
         if progress:
             line.add_column()
             place = f"{progress.index} of {progress.total}: {clean(progress.benchmark)}"
@@ -116,10 +118,10 @@ def describe(job: "Job", ahead: int | None = None) -> str:
     """Say in a few words where a job is; `ahead` is the number of jobs before it in its queue."""
     texts = {
         "created": f"not queued; queue it with `benchyard job run {job.id}`",
-        "queued": "queued" + (f", {counted(ahead, 'job')} ahead" if ahead is not None else ""),
+        "queued": "queued" + _turn(ahead),
         "building": "building: the interpreter is being prepared",
         "ready": "ready, waits for its host",
-        "running": "running" + (f" on {job.host}" if job.host else "") + _place(job),
+        "running": "running" + (f" on {job.place}" if job.place else "") + _doing(job),
         "storing": "storing the result",
     }
     return clean(outcome(job) if job.ended else texts.get(job.status, job.status))
@@ -158,10 +160,16 @@ def time_of(job: "Job") -> str:
     return spent(job.started, job.finished)
 
 
-def _place(job: "Job") -> str:
+def _doing(job: "Job") -> str:
     text = ""
     if len(job.attempts) > 1:
         text += f", attempt {job.attempts[-1].number}"
     if job.progress:
         text += f", benchmark {job.progress.index} of {job.progress.total}: {job.progress.benchmark}"
     return text
+
+
+def _turn(ahead: int | None) -> str:
+    if ahead is None:
+        return ""
+    return f", {counted(ahead, 'job')} ahead" if ahead else ", the next to start"

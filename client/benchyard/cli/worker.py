@@ -13,8 +13,6 @@ from urllib.parse import urlsplit
 
 import click
 
-import benchyard.tasks.runner  # noqa: F401 (tells at once if the extra `worker` is not installed)
-
 SECRET_FILE = "secret"  # noqa: S105 (the name of a file)
 START_S = 60.0
 

@@ -83,6 +83,12 @@ class Job(Entity, frozen=True, kw_only=True):
     finished: datetime | None = None
 
     @property
+    def place(self) -> str | None:
+        """The host of the latest attempt, else the one that was asked for, if any."""
+        hosts = [attempt.host for attempt in self.attempts if attempt.host]
+        return hosts[-1] if hosts else self.host
+
+    @property
     def ended(self) -> bool:
         """Whether the job has its final status."""
         return self.status in FINAL or self.finished is not None

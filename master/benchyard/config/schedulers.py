@@ -33,6 +33,7 @@ def _force(settings: Settings, target: str) -> Any:
         builderNames=[target],
         codebases=[util.CodebaseParameter("", hide=True)],
         reason=util.StringParameter(name="reason", label="Reason", default="", size=60),
+        priority=util.IntParameter(name="priority", label="Priority (higher goes first)", default=0),
         username=util.UserNameParameter(label="Your name"),
         properties=[
             util.StringParameter(

@@ -4,6 +4,7 @@ Everything is done by the commands that a user would type; they are shown.
 """
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -61,7 +62,7 @@ def _run(folder: Path, base: str, head: str) -> int:
 
 
 def _benchyard(command: Sequence[str], environ: dict[str, str]) -> int:
-    print(f"\n$ benchyard {' '.join(command)}", flush=True)
+    print(f"\n$ benchyard {shlex.join(command)}", flush=True)
     return subprocess.run([sys.executable, "-m", "benchyard.cli", *command], env=environ).returncode
 
 

@@ -54,12 +54,9 @@ def _waiting(model: Any, builderid: int) -> tuple[sa.ColumnElement[bool], ...]:
 def _next_job(conn: sa.Connection, model: Any, lane: Lane, builderid: int) -> Pick | None:
     """Jobs that have begun go on first (their build was interrupted), refused ones end at once, then the queue."""
     requests = model.buildrequests
-    begun = conn.execute(
-        sa.select(sa.func.count()).where(jobs.c.target == lane.target, jobs.c.status.in_(BEGUN))
-    ).scalar_one()
     queued = (jobs.c.status == "queued") & (jobs.c.enabled == sa.literal(True, Flag))
     may_start: sa.ColumnElement[bool] = jobs.c.status.not_in(("queued", "created"))
-    if begun < lane.capacity:
+    if _count_begun(conn, model, lane, builderid) < lane.capacity:
         may_start = may_start | queued
     request_id = conn.execute(
         sa.select(requests.c.id)
@@ -69,6 +66,22 @@ def _next_job(conn: sa.Connection, model: Any, lane: Lane, builderid: int) -> Pi
         .limit(1)
     ).scalar()
     return None if request_id is None else Pick(request_id, None)
+
+
+def _count_begun(conn: sa.Connection, model: Any, lane: Lane, builderid: int) -> int:
+    """How many jobs have begun, those included that are `queued` still while their first stage waits for its host."""
+    requests, claims = model.buildrequests, model.buildrequest_claims
+    by_status = conn.execute(
+        sa.select(sa.func.count()).where(jobs.c.target == lane.target, jobs.c.status.in_(BEGUN))
+    ).scalar_one()
+    just_claimed = conn.execute(
+        sa.select(sa.func.count())
+        .select_from(requests)
+        .join(claims, claims.c.brid == requests.c.id)
+        .join(jobs, jobs.c.request_id == requests.c.id)
+        .where(requests.c.builderid == builderid, requests.c.complete == 0, jobs.c.status == "queued")
+    ).scalar_one()
+    return int(by_status + just_claimed)
 
 
 def _next_stage(

@@ -89,6 +89,10 @@ def attach(
     if limit_s is not None and not (math.isfinite(limit_s) and limit_s > 0):
         raise OptionError(f"run {run}: the time limit must be a positive number of seconds, not {limit_s}")
     order = Order(tuple(argv), str(Path.cwd()), limit_s, None if cpus is None else check_cpus(cpus))
+    try:
+        msgspec.json.encode(order)
+    except UnicodeEncodeError as exc:
+        raise OptionError(f"run {run}: the command or the working directory is not UTF-8 text") from exc
     directory.make()
     with _control(directory):
         if directory.read_state() is None:

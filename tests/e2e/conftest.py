@@ -1,0 +1,142 @@
+"""Labs for end-to-end tests: real masters, workers and runs, driven as a user would."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from benchyard.client import Client
+
+#: Quick benchmarks, and seconds within which a job of them must be over even on a busy machine.
+QUICK = ("json_loads", "nbody")
+JOB_S = 240.0
+
+
+class LabHandle:
+    """A lab in a temporary folder and the ways to it."""
+
+    def __init__(self, root: Path, home: Path) -> None:
+        self.root = root
+        self.environ = {k: v for k, v in os.environ.items() if not k.startswith("BENCHYARD_")}
+        self.environ["BENCHYARD_CONFIG"] = str(home / "config.toml")
+
+    def cli(self, *arguments: str, timeout_s: float = 150.0) -> "subprocess.CompletedProcess[str]":
+        """Run `benchyard ARGUMENTS` as this lab's admin."""
+        return subprocess.run(
+            [sys.executable, "-m", "benchyard.cli", *arguments],
+            env=self.environ,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            stdin=subprocess.DEVNULL,
+        )
+
+    def check(self, *arguments: str, timeout_s: float = 150.0) -> str:
+        """The same, and it must do; gives what it printed."""
+        done = self.cli(*arguments, timeout_s=timeout_s)
+        assert done.returncode == 0, f"benchyard {' '.join(arguments)}\n{done.stdout}{done.stderr}\n{self.log_tail()}"
+        return done.stdout
+
+    def up(self) -> None:
+        self.check("lab", "up", str(self.root), "--detach")
+
+    def down(self, *options: str) -> str:
+        return self.check("lab", "down", str(self.root), *options)
+
+    def client(self) -> Client:
+        """A client of this lab's admin."""
+        from benchyard.client.config import load_config
+
+        config = load_config(Path(self.environ["BENCHYARD_CONFIG"]))
+        assert config.default is not None
+        return Client(config.default, config)
+
+    def log_tail(self) -> str:
+        log = self.root / "master" / "twistd.log"
+        return "\n".join(log.read_text(errors="replace").splitlines()[-40:]) if log.exists() else ""
+
+    def run_log(self) -> list[list[str]]:
+        """The host's own record: [time, START or END, run, ...] in the order in which it happened."""
+        path = self.root / "state" / "runs" / "runs.log"
+        return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
+
+    def starts(self, run: str) -> int:
+        """How often a run was started, by the runner's own word."""
+        return sum(line[1:3] == ["START", run] for line in self.run_log())
+
+    def processes(self) -> list[psutil.Process]:
+        """All processes that belong to this lab: programs, runs and what those left."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                environ = process.environ()
+                known = {environ.get("BENCHYARD_SUPERVISOR", ""), environ.get("BENCHYARD_RUN", "")}
+                if any(str(self.root) in text for text in (*known, *process.cmdline())):
+                    found.append(process)
+            except psutil.Error:
+                continue
+        return found
+
+    def program(self, name: str) -> psutil.Process:
+        """The running program in the folder `name` of the lab, such as `master`."""
+        for process in psutil.process_iter():
+            try:
+                if process.cwd() == str(self.root / name) and "twistd" in " ".join(process.cmdline()):
+                    return process
+            except psutil.Error:
+                continue
+        raise AssertionError(f"no program runs in {self.root / name}")
+
+
+def wait_for(condition: Callable[[], object], what: str, timeout_s: float = 60.0) -> None:
+    """Wait until a condition holds, with a bound."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {timeout_s:.0f} s: {what}"
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="session")
+def make_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., LabHandle]]:
+    """Makes labs; each is taken down at the end, whatever happened."""
+    made: list[LabHandle] = []
+
+    def make(*options: str, up: bool = True) -> LabHandle:
+        home = tmp_path_factory.mktemp("lab")
+        lab = LabHandle(home / "lab", home)
+        lab.check("lab", "init", str(lab.root), *options)
+        made.append(lab)
+        if up:
+            lab.up()
+        return lab
+
+    yield make
+    for lab in made:
+        lab.cli("lab", "down", str(lab.root))
+    left = [process for lab in made for process in lab.processes()]
+    for process in left:
+        process.kill()
+    assert not left, f"left running: {left}"
+
+
+@pytest.fixture(scope="session")
+def lab(make_lab: Callable[..., LabHandle]) -> LabHandle:
+    """One lab that all tests share which do not break it."""
+    return make_lab()
+
+
+@pytest.fixture
+def python() -> str:
+    """The interpreter that is measured."""
+    return str(Path(sys.executable).resolve())
+
+
+@pytest.fixture
+def wait() -> Callable[..., None]:
+    """`wait(condition, what, timeout_s)`: waits with a bound."""
+    return wait_for
