@@ -45,6 +45,9 @@ class LabHandle:
     def up(self) -> None:
         self.check("lab", "up", str(self.root), "--detach")
 
+    def healthy(self) -> bool:
+        return self.cli("lab", "status", str(self.root)).returncode == 0
+
     def down(self, *options: str) -> str:
         return self.check("lab", "down", str(self.root), *options)
 

@@ -37,9 +37,10 @@ def test_a_run_survives_the_kill_of(
     job = submit(fragile, python, "--fast")
     run = f"{job}.1"
     wait(lambda: fragile.starts(run) == 1, "the run starts", JOB_S)
-    killed = fragile.program(victim.replace("HOST", host))
+    killed_folder = victim.replace("HOST", host)
+    killed = fragile.program(killed_folder)
     killed.send_signal(signal.SIGKILL)
-    wait(lambda: not killed.is_running(), "it is dead")
+    wait(lambda: fragile.healthy() and fragile.program(killed_folder).pid != killed.pid, "it is back", 90)
     fragile.check("job", "wait", str(job), timeout_s=JOB_S)
     assert fragile.starts(run) == 1
     assert fragile.run_log()[-1][1:3] == ["END", run]

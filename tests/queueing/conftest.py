@@ -173,6 +173,28 @@ def conn(database: sa.Engine) -> Iterator[sa.Connection]:
 
 
 @pytest.fixture
+def leave_request() -> Callable[..., Awaitable[int]]:
+    """`await leave_request(master, builder, key, **properties)`: a request of which nobody has been told.
+
+    It is in the database only, as a master that died may leave one; gives its id.
+    """
+    stamp = {"codebase": "", "project": "", "repository": "", "branch": None, "revision": None}
+
+    async def leave(master: Any, builder: str, key: str | None = None, **properties: Any) -> int:
+        _bsid, made = await master.db.buildsets.addBuildset(
+            sourcestamps=[stamp],
+            reason="",
+            properties={name: (value, "test") for name, value in properties.items()},
+            builderids=[await master.data.updates.findBuilderId(builder)],
+            waited_for=False,
+            external_idstring=key,
+        )
+        return int(next(iter(made.values())))
+
+    return leave
+
+
+@pytest.fixture
 def lab_folder(tmp_path: Path) -> Path:
     """A lab's folder with a regular and an isolated host on this machine, and one target."""
     folder = tmp_path / "lab"
@@ -191,6 +213,10 @@ def lab_config(lab_folder: Path) -> Callable[[], dict[str, Any]]:
 
     def make() -> dict[str, Any]:
         free = {"www": {}, "db": {"db_url": "sqlite:///state.sqlite"}}
-        return {**master_config(load_settings(lab_folder)), **free, "protocols": {"pb": {"port": "tcp:0:interface=127.0.0.1"}}}
+        return {
+            **master_config(load_settings(lab_folder)),
+            **free,
+            "protocols": {"pb": {"port": "tcp:0:interface=127.0.0.1"}},
+        }
 
     return make

@@ -22,6 +22,7 @@ from benchyard.store import attempts, jobs
 Start = Callable[..., Any]
 Spin = Callable[..., Any]
 Settle = Callable[..., Any]
+Leave = Callable[..., Any]
 
 
 class Hold(buildstep.BuildStep):  # type: ignore[misc]
@@ -30,17 +31,17 @@ class Hold(buildstep.BuildStep):  # type: ignore[misc]
     survives = True
     inside: list[tuple[int, str]] = []  # noqa: RUF012 (one for all steps: the test looks there)
     gates: list["defer.Deferred[int]"] = []  # noqa: RUF012
+    gate: "defer.Deferred[int] | None" = None
 
     def run(self) -> Any:
-        gate: defer.Deferred[int] = defer.Deferred()
+        self.gate = defer.Deferred()
         self.inside.append((self.build.requests[0].id, self.worker.workername))
-        self.gates.append(gate)
-        self._gate = gate
-        return gate
+        self.gates.append(self.gate)
+        return self.gate
 
     def interrupt(self, reason: Any) -> Any:
-        if not self._gate.called:
-            self._gate.callback(CANCELLED)
+        if self.gate is not None and not self.gate.called:
+            self.gate.callback(CANCELLED)
         return super().interrupt(reason)
 
 
@@ -107,21 +108,18 @@ async def submit(master: Any, **request: Any) -> Any:
     return await service(master).submit(JobRequest(python="/p", target="t", **request), owner="ada", origin="rest")
 
 
-async def new_request(master: Any, builder: str = "t", key: str = "") -> int:
-    """A request as a stranger makes it, by Buildbot's own means."""
-    _bsid, made = await master.data.updates.addBuildset(
-        waited_for=False,
-        builderids=[await master.data.updates.findBuilderId(builder)],
-        sourcestamps=[{"codebase": "", "project": "", "repository": "", "branch": None, "revision": None}],
-        external_idstring=key or None,
-    )
-    return int(next(iter(made.values())))
-
-
 def completed(master: Any, request_id: int) -> Callable[[], Any]:
     async def condition() -> Any:
         request = await master.db.buildrequests.getBuildRequest(request_id)
         return request if request.complete else None
+
+    return condition
+
+
+def final(master: Any, job_id: int) -> Callable[[], Any]:
+    async def condition() -> Any:
+        job = await service(master).db(jobs.get_job, job_id)
+        return job if job.is_final else None
 
     return condition
 
@@ -186,7 +184,7 @@ def test_cancel_between_claim_and_start(
         assert request.results == CANCELLED
         assert await results_of_builds(master, job.request_id) == [CANCELLED]
         await settle(lambda: not master.botmaster.builders["t"].building, "no build is left")
-        ended = await service(master).db(jobs.get_job, job.id)
+        ended = await settle(final(master, job.id), "the job has ended")
         assert (ended.status, ended.cancel_by) == ("canceled", "web")
         after = await submit(master)
         assert (await settle(completed(master, after.request_id), "the next job runs")).results == SUCCESS
@@ -282,7 +280,7 @@ def test_clean_shutdown_lets_builds_go(
 
 
 def test_only_requests_of_jobs_are_chosen(
-    start_master: Start, spin: Spin, settle: Settle, config: Callable[..., Any]
+    start_master: Start, spin: Spin, settle: Settle, config: Callable[..., Any], leave_request: Leave
 ) -> None:
     """The distributor asks our chooser, which picks only requests with a job's row, whoever made the others.
 
@@ -290,20 +288,16 @@ def test_only_requests_of_jobs_are_chosen(
     """
     master = start_master(config([Hold()]))
 
-    async def test() -> list[int]:
-        lanes = service(master).lanes
-        service(master).lanes = {}  # so that the stranger is not given a job
-        stranger = await new_request(master)
-        await settle(lambda: not master.botmaster._pending_builderids, "the distributor has been told")
-        service(master).lanes = lanes
+    async def test() -> None:
+        stranger = await leave_request(master, "t")
         job = await submit(master)
         await settle(in_hold(1), "the job runs")
-        request = await master.db.buildrequests.getBuildRequest(stranger)
-        assert not request.claimed
-        assert isinstance(master.botmaster.brd.createBuildChooser(None, master), engine.QueueChooser)
-        return [request_id for request_id, _worker in Hold.inside if request_id != job.request_id]
+        assert [request_id for request_id, _worker in Hold.inside] == [job.request_id]
+        assert not (await master.db.buildrequests.getBuildRequest(stranger)).claimed
+        chooser = master.botmaster.brd.createBuildChooser(master.botmaster.builders["t"], master)
+        assert isinstance(chooser, engine.QueueChooser)
 
-    assert spin(test()) == []
+    spin(test())
 
 
 def test_only_workers_of_the_lane_are_used(
@@ -331,7 +325,7 @@ def test_only_workers_of_the_lane_are_used(
 
 
 def test_capacity_holds_and_refused_jobs_pass(
-    start_master: Start, spin: Spin, settle: Settle, config: Callable[..., Any]
+    start_master: Start, spin: Spin, settle: Settle, config: Callable[..., Any], leave_request: Leave
 ) -> None:
     """No more jobs begin than the capacity allows; a job refused at its door ends at once nevertheless.
 
@@ -359,11 +353,8 @@ def test_capacity_holds_and_refused_jobs_pass(
     async def test() -> None:
         first, second = await submit(master), await submit(master)
         await settle(in_hold(1), "the first runs")
-        lanes = service(master).lanes
-        service(master).lanes = {}
-        refused = await new_request(master)
+        refused = await leave_request(master, "t")
         await refuse(refused)
-        service(master).lanes = lanes
         service(master).poke("t")
         await settle(in_hold(2), "the refused one has its build")
         assert [request_id for request_id, _worker in Hold.inside] == [first.request_id, refused]
@@ -403,9 +394,7 @@ def test_begun_job_goes_first(
     assert spin(resume()) == [second, first]
 
 
-def test_run_goes_back_to_its_host(
-    start_master: Start, spin: Spin, settle: Settle, config: Callable[..., Any]
-) -> None:
+def test_run_goes_back_to_its_host(start_master: Start, spin: Spin, settle: Settle, config: Callable[..., Any]) -> None:
     """The stage of an attempt that is placed on a host is built by that host's worker, though another comes first.
 
     Breaks if the chooser's answer may name another worker than the first of the pool no longer.
@@ -564,11 +553,6 @@ def test_cancel_of_a_waiting_request(
         job = await submit(master)
         engine.cancel_request(master, job.request_id, "a person says so")
         assert (await settle(completed(master, job.request_id), "it has ended")).results == CANCELLED
-
-        async def status() -> Any:
-            return (await service(master).db(jobs.get_job, job.id)).is_final
-
-        await settle(status, "the job has ended")
-        assert (await service(master).db(jobs.get_job, job.id)).status == "canceled"
+        assert (await settle(final(master, job.id), "the job has ended")).status == "canceled"
 
     spin(test())

@@ -34,7 +34,9 @@ class Queue:
         key = self.conn.execute(sa.insert(table).values(**values)).inserted_primary_key
         return int(key[0]) if key else 0
 
-    def request(self, builderid: int = JOBS, *, priority: int = 0, key: str | None = None, complete: bool = False) -> int:
+    def request(
+        self, builderid: int = JOBS, *, priority: int = 0, key: str | None = None, complete: bool = False
+    ) -> int:
         buildset = self._insert(
             self.model.buildsets, external_idstring=key, submitted_at=1, complete=0, results=-1, reason=""
         )
@@ -44,7 +46,9 @@ class Queue:
     def claim(self, request_id: int) -> None:
         self._insert(self.model.buildrequest_claims, brid=request_id, masterid=1, claimed_at=1)
 
-    def job(self, status: str = "queued", *, request: int | None = None, target: str = "linux", host: str | None = None) -> Job:
+    def job(
+        self, status: str = "queued", *, request: int | None = None, target: str = "linux", host: str | None = None
+    ) -> Job:
         return jobs.create_job(
             self.conn,
             now=1.0,

@@ -86,7 +86,7 @@ def test_runs_are_attached_stopped_and_listed(tmp_path: Path) -> None:
     """attach passes the output and gives the run's status, stop cancels, runs lists both."""
     state = str(tmp_path / "state")
     attached = _invoke("attach", "1.1", "--state", state, "--limit", "60", "--", "sh", "-c", "echo --hello; exit 5")
-    assert attached.exit_code == 1
+    assert attached.exit_code == 73
     assert attached.stdout == "--hello\n"
     assert "run 1.1 is done, exit status 5" in attached.stderr
     assert _invoke("stop", "1.2", "--state", state, "--interrupted").exit_code == 0

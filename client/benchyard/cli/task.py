@@ -202,7 +202,7 @@ def attach(
 ) -> None:
     """Start RUN with the command ARGV, or attach to it, and show its output to its end.
 
-    A run is started once; ending this command does not end it. Status: 0 done, 1 done but the command failed,
+    A run is started once; ending this command does not end it. Status: 0 done, 73 done but the command failed,
     74 canceled, 75 over its time limit, 76 lost, 77 interrupted.
     """
     from benchyard.tasks.cpus import parse_cpu_list

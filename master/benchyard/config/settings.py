@@ -6,7 +6,7 @@ A lab starts with settings that are right, or not at all: every fault is one lin
 import difflib
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -124,6 +124,8 @@ def load_settings(directory: Path) -> Settings:
     for name, schedule in file.schedules.items():
         _check_schedule(path, name, schedule, file.targets)
     lab = file.lab
+    if lab.http_port == lab.worker_port:
+        raise SettingsError(f"{path}: [lab] worker_port = {lab.worker_port}: is http_port as well; choose another")
     if not lab.url:
         lab = msgspec.structs.replace(lab, url=f"http://{lab.listen}:{lab.http_port}/")
     elif not re.fullmatch(r"https?://[^\s]+/", lab.url):
@@ -195,46 +197,40 @@ def _decode(path: Path, kind: type[_S]) -> _S:
         raise SettingsError(f"{path}: {_explain(str(exc), data, kind)}") from exc
 
 
-_UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>[^`]*)`(?: - at `(?P<at>[^`]*)`)?")
-_MISSING = re.compile(r"Object missing required field `(?P<key>[^`]*)`(?: - at `(?P<at>[^`]*)`)?")
-_WRONG = re.compile(r"(?P<what>.*?)(?: - at `(?P<at>[^`]*)`)?", re.DOTALL)
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>[^`]*)`")
+_MISSING = re.compile(r"Object missing required field `(?P<key>[^`]*)`")
 
 
 def _explain(message: str, data: Mapping[str, Any], kind: type[msgspec.Struct]) -> str:
-    """msgspec's message with the key as the file spells it, and the nearest right key."""
-    if match := _UNKNOWN.fullmatch(message):
-        table, keys = _find(match["at"], data, kind, unknown=match["key"])
-        return f"{table}unknown key {match['key']!r}{_nearest(match['key'], keys)}; known are {', '.join(keys)}"
-    if match := _MISSING.fullmatch(message):
-        table, _ = _find(match["at"], data, kind)
-        return f"{table}the key {match['key']!r} is missing; add it"
-    match = _WRONG.fullmatch(message)
-    at = (match["at"] or "") if match else ""
-    what = match["what"] if match else message
-    return f"{at.removeprefix('$').lstrip('.') or 'the file'}: {what[:1].lower()}{what[1:]}; correct the value"
+    """msgspec's message with table and key as the file spells them; it writes `[...]` for the member of a mapping."""
+    for table, inner, part in _tables(data, kind):
+        try:
+            msgspec.convert(part, inner)
+        except msgspec.ValidationError as exc:
+            return f"[{table}] " + _in_words(str(exc), inner, "the table")
+    return _in_words(message, kind, "the file")
 
 
-def _find(
-    at: str | None, data: Mapping[str, Any], kind: type[msgspec.Struct], *, unknown: str | None = None
-) -> tuple[str, tuple[str, ...]]:
-    """The table that msgspec's path means, as `[lab] `, and the keys it may hold.
+def _tables(data: Mapping[str, Any], kind: type[msgspec.Struct]) -> Iterator[tuple[str, type[msgspec.Struct], Any]]:
+    """(name, struct, value) of each table in a settings file; a host's file has none."""
+    if kind is not _File:
+        return
+    if "lab" in data:
+        yield "lab", Lab, data["lab"]
+    for head, inner in (("targets", Target), ("schedules", Schedule)):
+        members = data.get(head)
+        if isinstance(members, Mapping):
+            yield from ((f"{head}.{name}", inner, part) for name, part in members.items())
 
-    msgspec writes `$.targets[...]` for any member of a mapping, so the member is the one that holds the unknown key.
-    """
-    parts = [p for p in (at or "$").removeprefix("$").split(".") if p]
-    if not parts:
-        return "", kind.__struct_fields__
-    head = parts[0].removesuffix("[...]")
-    tables: dict[str, type[msgspec.Struct]] = {"lab": Lab, "targets": Target, "schedules": Schedule}
-    inner = tables.get(head, kind)
-    if not parts[0].endswith("[...]"):
-        return f"[{head}] ", inner.__struct_fields__
-    keys = inner.__struct_fields__
-    required = {f.name for f in msgspec.structs.fields(inner) if f.required}
-    for name, table in data.get(head, {}).items():
-        if isinstance(table, dict) and (unknown in table if unknown else not required <= set(table)):
-            return f"[{head}.{name}] ", keys
-    return f"[{head}] ", keys
+
+def _in_words(message: str, kind: type[msgspec.Struct], whole: str) -> str:
+    keys = kind.__struct_fields__
+    if match := _UNKNOWN.match(message):
+        return f"unknown key {match['key']!r}{_nearest(match['key'], keys)}; known are {', '.join(keys)}"
+    if match := _MISSING.match(message):
+        return f"the key {match['key']!r} is missing; add it"
+    what, _, at = message.partition(" - at `$.")
+    return f"{at.rstrip('`') or whole}: {what[:1].lower()}{what[1:]}; correct the value"
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:

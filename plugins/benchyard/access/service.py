@@ -54,11 +54,8 @@ class AccessService(BuildbotService):
     @async_to_deferred
     async def user_named(self, name: str) -> User | None:
         """The enabled user of this name."""
-        try:
-            user = await self.master.db.pool.do(users.get_user, name)
-        except NotFound:
-            return None
-        return user if user.enabled and user.status == "active" else None
+        user = await self.master.db.pool.do(_user_or_none, name)
+        return user if user is not None and user.enabled and user.status == "active" else None
 
     @async_to_deferred
     async def user_with_password(self, name: str, password: str) -> User | None:
@@ -67,6 +64,14 @@ class AccessService(BuildbotService):
         stored = user.password_hash if user is not None else None
         good = await threads.deferToThread(verify_password, stored, password)
         return user if good else None
+
+
+def _user_or_none(conn: Any, name: str) -> User | None:
+    """The user's row; an exception would be logged as fatal by Buildbot's pool."""
+    try:
+        return users.get_user(conn, name)
+    except NotFound:
+        return None
 
 
 def find_access(master: Any) -> AccessService | None:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from buildbot.process.results import CANCELLED, RETRY, SUCCESS
 from buildbot.util.service import BuildbotService
 from buildbot.util.twisted import async_to_deferred
-from twisted.internet import defer, task, threads
+from twisted.internet import task, threads
 from twisted.python import log
 
 from benchyard.queueing import doors, engine
@@ -15,7 +15,7 @@ from benchyard.queueing.order import Lane
 from benchyard.queueing.requests import CheckedJob, Invalid, JobRequest
 from benchyard.queueing.runs import Run, push_key, run_of_key, stage_key
 from benchyard.store import attempts, jobs
-from benchyard.store.errors import Conflict, NotFound
+from benchyard.store.errors import Conflict, NotFound, StoreError
 from benchyard.store.migrate import migrate
 from benchyard.store.rows import Attempt, Job
 
@@ -70,9 +70,13 @@ class JobService(BuildbotService):
 
     # --- what doors, REST and steps ask for
 
-    def db(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> "defer.Deferred[T]":
+    @async_to_deferred
+    async def db(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """Run a function of the store in a transaction, in the database's thread."""
-        return self.master.db.pool.do_with_transaction(function, *args, **kwargs)
+        value, error = await self.master.db.pool.do(_in_transaction, function, args, kwargs)
+        if error is not None:
+            raise error
+        return value
 
     @async_to_deferred
     async def submit(self, request: JobRequest, *, owner: str, origin: str) -> Job:
@@ -329,12 +333,15 @@ class JobService(BuildbotService):
             for row in await self.db(doors.requests_without_job, self.master.db.model, self._coordinators()):
                 await self._adopt(row)
             for job in await self.db(jobs.unfinished_jobs):
-                if job.status == "queued" and job.request_id is None:
-                    await self._ensure_queued(job.id)
-                elif job.request_id is not None:
+                request = None
+                if job.request_id is not None:
                     request = await self.master.db.buildrequests.getBuildRequest(job.request_id)
-                    if request is not None and request.complete:
-                        await self._finish(job, request.results)
+                if request is not None and request.complete:
+                    await self._finish(job, request.results)
+                elif job.cancel_by is not None:
+                    await self._enforce_cancel(job.id)
+                elif job.status == "queued" and job.request_id is None:
+                    await self._ensure_queued(job.id)
             for attempt in await self.db(attempts.running_attempts):
                 if (await self.db(jobs.get_job, attempt.job_id)).cancel_by is not None:
                     await self._enforce_cancel(attempt.job_id)
@@ -376,6 +383,17 @@ class JobService(BuildbotService):
                 step = build.currentStep
                 if not build.stopped and (hasattr(step, "survives") or getattr(step, "_waitingForLocks", False)):
                     build.stopBuild("the master stops; this build goes on after its start", RETRY)
+
+
+def _in_transaction(
+    conn: Any, function: Callable[..., T], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> tuple[Any, StoreError | None]:
+    """(value, error): Buildbot's pool logs what is raised in it as fatal, and that there is no such job is no fault."""
+    try:
+        with conn.begin():
+            return function(conn, *args, **kwargs), None
+    except StoreError as exc:
+        return None, exc
 
 
 def _push(conn: Any, job_id: int, *, now: float, who: str) -> None:

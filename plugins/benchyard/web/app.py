@@ -65,7 +65,7 @@ class Api:
     async def _call(self, request: Any, route: Route, services: Services) -> Call:
         caller = await self._caller(request, services)
         if caller.role < route.role:
-            if caller.role is Role.ANYONE:
+            if not caller.name:
                 raise Problem(401, "log in first: `benchyard login URL`, or a bearer token")
             raise Problem(403, f"this takes the role {route.role.name.lower()}; {caller.name} is {_named(caller.role)}")
         body = request.content.read(MAX_BODY + 1)

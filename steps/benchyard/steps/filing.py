@@ -1,5 +1,6 @@
-"""From what a run delivered to a stored result: the file under its name, and the columns of its row."""
+"""From what a run left on its host to a stored result: delivered whole, kept under its name, known by its row."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,22 @@ from benchyard.results.files import store_file
 from benchyard.results.layout import path_of_run
 from benchyard.results.reading import read_suite
 from benchyard.store.rows import Attempt
+
+
+def delivery_path(incoming: Path, attempt: Attempt) -> Path:
+    """Where the result file of an attempt's run is delivered, to be filed from there."""
+    return incoming / f"{attempt.run}.json"
+
+
+def deliver(incoming: Path, attempt: Attempt, data: bytes) -> None:
+    """Put what was fetched from the host on the lab's disk, all of it or nothing. Blocks."""
+    target = delivery_path(incoming, attempt)
+    partial = target.with_suffix(".part")
+    with partial.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(target)
 
 
 def file_result(root: Path, delivered: Path, attempt: Attempt) -> dict[str, Any]:

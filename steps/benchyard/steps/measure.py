@@ -10,11 +10,12 @@ from buildbot.process import buildstep, remotecommand
 from buildbot.process.results import CANCELLED, FAILURE, RETRY
 from buildbot.steps.worker import CompositeStepMixin
 from buildbot.util.twisted import async_to_deferred
-from twisted.internet import defer
+from twisted.internet import threads
 from twisted.python import log
 
 from benchyard.steps.base import STATE_VARIABLE, service, state_option, stopped_by_person, task_command
 from benchyard.steps.commands import measuring_arguments
+from benchyard.steps.filing import deliver
 from benchyard.steps.outcomes import Ending, ending_of, ending_of_attempt, failure_text
 from benchyard.steps.progress import ProgressObserver
 from benchyard.store import attempts, jobs
@@ -50,14 +51,15 @@ class Measure(buildstep.ShellMixin, CompositeStepMixin, buildstep.BuildStep):
         exit_code = await self._attach(job, attempt, host)
         if self._canceled:
             return await self._stop(attempt)
-        ending = ending_of(exit_code)
+        ending = ending_of(exit_code, self._observer.last_error)
         if self.stopped or self.build.conn is None or ending is None:
-            return await self._nothing_known(exit_code)
+            return int(RETRY)  # the run lives on, and is attached to again
         return await self._end(job, attempt, ending)
 
     async def _attach(self, job: Job, attempt: Attempt, host: str) -> int | None:
         environ = self.worker.worker_environ
-        self.addLogObserver("stdio", ProgressObserver(lambda p: self._show(job.id, p)))
+        self._observer = ProgressObserver(lambda progress: self._show(job.id, progress))
+        self.addLogObserver("stdio", self._observer)
         arguments = measuring_arguments(
             job,
             attempt,
@@ -75,13 +77,6 @@ class Measure(buildstep.ShellMixin, CompositeStepMixin, buildstep.BuildStep):
         await self.runCommand(command)
         return command.rc
 
-    async def _nothing_known(self, exit_code: int | None) -> int:
-        """The command ended without telling of the run: attach again, after a pause if it broke by itself."""
-        if self.build.conn is not None and not self.stopped:
-            self.descriptionDone = f"attaching failed with exit code {exit_code}; trying again"
-            await defer.ensureDeferred(_pause(self.master.reactor, 5.0))
-        return int(RETRY)
-
     async def _end(self, job: Job, attempt: Attempt, ending: Ending) -> int:
         folder = posixpath.join(self.worker.worker_environ[STATE_VARIABLE], "runs", attempt.run)
         report = None
@@ -89,7 +84,7 @@ class Measure(buildstep.ShellMixin, CompositeStepMixin, buildstep.BuildStep):
             report = await self._fetch_report(posixpath.join(folder, "report.json"))
         if ending.status == "success" and not await self._fetch_result(folder, attempt):
             ending = Ending("failed", FAILURE, "the run left no result file")
-        cause = None if ending.status == "success" else failure_text(ending, report, await self._log_tail())
+        cause = None if ending.status == "success" else failure_text(ending, report, self._observer.last_line)
         await service(self).db(
             attempts.end_attempt,
             job.id,
@@ -114,10 +109,7 @@ class Measure(buildstep.ShellMixin, CompositeStepMixin, buildstep.BuildStep):
         text = await self.getFileContentFromWorker(posixpath.join(folder, "result.json"))
         if not text:
             return False
-        target = self.incoming / f"{attempt.run}.json"
-        partial = target.with_suffix(".part")
-        partial.write_bytes(text.encode())
-        partial.replace(target)
+        await threads.deferToThread(deliver, self.incoming, attempt, text.encode())
         return True
 
     async def _stop(self, attempt: Attempt) -> int:
@@ -146,9 +138,6 @@ class Measure(buildstep.ShellMixin, CompositeStepMixin, buildstep.BuildStep):
         )
         return int(CANCELLED)
 
-    async def _log_tail(self) -> str:
-        return await self.getLog("stdio").getText() if "stdio" in self.logs else ""
-
     def _show(self, job_id: int, progress: Any) -> None:
         self.descriptionSuffix = [f"{progress.benchmark} ({progress.index}/{progress.total})"]
         self.updateSummary()
@@ -163,9 +152,3 @@ class Measure(buildstep.ShellMixin, CompositeStepMixin, buildstep.BuildStep):
     def interrupt(self, reason: Any) -> Any:
         self._canceled = self._canceled or stopped_by_person(self, reason)
         return super().interrupt(reason)
-
-
-async def _pause(reactor: Any, seconds: float) -> None:
-    from twisted.internet import task
-
-    await task.deferLater(reactor, seconds)

@@ -19,7 +19,7 @@ class Ending(NamedTuple):
 #: By exit code of `benchyard task attach`; the codes are the tasks library's.
 _ENDINGS: Mapping[int, Ending] = {
     0: Ending("success", SUCCESS),
-    1: Ending("failed", FAILURE, "the run failed"),
+    73: Ending("failed", FAILURE, "the run failed"),
     74: Ending("canceled", CANCELLED, "canceled"),
     75: Ending("timeout", FAILURE, "the run took longer than its time limit and was stopped"),
     76: Ending("lost", FAILURE, "the run's supervisor was killed, or the host was restarted"),
@@ -27,9 +27,15 @@ _ENDINGS: Mapping[int, Ending] = {
 }
 
 
-def ending_of(exit_code: int | None) -> Ending | None:
-    """How the run ended; None when the exit code says nothing of it (the connection was lost, the command broke)."""
-    return None if exit_code is None else _ENDINGS.get(exit_code)
+def ending_of(exit_code: int | None, last_error: str = "") -> Ending | None:
+    """How the run ended; None when that is not known: the connection was lost, or the attached command was killed.
+
+    A command that breaks by itself is a lost attempt, so that a host on which nothing works is not tried for ever.
+    """
+    if exit_code is None or exit_code < 0:
+        return None
+    broken = f"`benchyard task attach` failed with exit status {exit_code}: {last_error or 'no word why'}"
+    return _ENDINGS.get(exit_code, Ending("lost", FAILURE, broken))
 
 
 def ending_of_attempt(attempt: Attempt) -> Ending:
@@ -47,7 +53,7 @@ def failed_benchmarks(report: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     ]
 
 
-def failure_text(ending: Ending, report: Mapping[str, Any] | None, log_tail: str) -> str:
+def failure_text(ending: Ending, report: Mapping[str, Any] | None, last_line: str) -> str:
     """One line that says why a run failed: its benchmarks' errors if it got so far, else the end of its log."""
     failed = failed_benchmarks(report)
     if ending.status != "failed":
@@ -55,8 +61,7 @@ def failure_text(ending: Ending, report: Mapping[str, Any] | None, log_tail: str
     if failed:
         shown = "; ".join(f"{b['name']}: {b['error']}" for b in failed[:3])
         return "all benchmarks failed: " + shown + (" ..." if len(failed) > 3 else "")
-    last = [line for line in log_tail.splitlines() if line.strip()]
-    return f"the run failed: {last[-1].strip()}" if last else "the run failed without a word; see its log"
+    return f"the run failed: {last_line}" if last_line else "the run failed without a word; see its log"
 
 
 def lost_for_good(tried: Sequence[Attempt]) -> str:

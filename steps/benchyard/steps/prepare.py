@@ -7,12 +7,13 @@ from buildbot.process.results import CANCELLED, FAILURE, RETRY, SUCCESS
 from buildbot.util.twisted import async_to_deferred
 
 from benchyard.steps.base import service, state_option, task_command
+from benchyard.steps.progress import TailObserver
 
 
 class CheckInterpreter(buildstep.ShellMixin, buildstep.BuildStep):
     """Starts the job's interpreter once on the regular worker, where that is the measuring host's machine too.
 
-    `machines` are the measuring machines' addresses by worker name; elsewhere the run itself makes this check.
+    `shares_machine` are the regular workers for which that is so; elsewhere the run itself makes this check.
     """
 
     name = "check interpreter"
@@ -34,7 +35,9 @@ class CheckInterpreter(buildstep.ShellMixin, buildstep.BuildStep):
             results = await self._check(job.spec["python"])
             if results != SUCCESS:
                 if results == FAILURE:
-                    await jobs.set_status(job.id, "failed", error=await self._why())
+                    await jobs.set_status(
+                        job.id, "failed", error=self._observer.last_error or "the interpreter could not be checked"
+                    )
                 return results
         else:
             self.descriptionDone = "the measuring host checks the interpreter itself"
@@ -42,6 +45,8 @@ class CheckInterpreter(buildstep.ShellMixin, buildstep.BuildStep):
         return int(SUCCESS)
 
     async def _check(self, python: str) -> int:
+        self._observer = TailObserver()
+        self.addLogObserver("stdio", self._observer)
         environ = self.worker.worker_environ
         command = await self.makeRemoteShellCommand(
             command=task_command(environ, "check-interpreter", python, *state_option(environ))
@@ -50,8 +55,3 @@ class CheckInterpreter(buildstep.ShellMixin, buildstep.BuildStep):
         if self.build.conn is None:
             return int(RETRY)
         return int(command.results())
-
-    async def _why(self) -> str:
-        text = await self.getLog("stdio").getText() if "stdio" in self.logs else ""
-        lines = [line for line in text.splitlines() if line.strip()]
-        return lines[-1].removeprefix("benchyard: ") if lines else "the interpreter could not be checked"

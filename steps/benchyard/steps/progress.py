@@ -1,20 +1,55 @@
-"""Reads a run's progress from its log, for display."""
+"""Reads a run's log while it is written: progress for display, and the end of it for an error's text."""
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 
 from buildbot.process.logobserver import LogLineObserver
 
 from benchyard.tasks.progress import Progress, parse_progress
 
+#: Lines of a log that are kept for an error's text.
+TAIL = 20
 
-class ProgressObserver(LogLineObserver):
-    """Calls `show` for each line that says that a benchmark starts."""
+
+class TailObserver(LogLineObserver):
+    """Keeps the end of what a command printed and of its errors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._out: deque[str] = deque(maxlen=TAIL)
+        self._err: deque[str] = deque(maxlen=TAIL)
+
+    @property
+    def last_line(self) -> str:
+        """The last line printed with something in it; empty if there is none."""
+        return _last(self._out)
+
+    @property
+    def last_error(self) -> str:
+        """The same of the command's errors."""
+        return _last(self._err)
+
+    def outLineReceived(self, line: str) -> None:
+        self._out.append(line)
+
+    def errLineReceived(self, line: str) -> None:
+        self._err.append(line)
+
+
+def _last(lines: Iterable[str]) -> str:
+    full = [line.strip() for line in lines if line.strip()]
+    return full[-1].removeprefix("benchyard: ") if full else ""
+
+
+class ProgressObserver(TailObserver):
+    """Calls `show` for each line that says that a benchmark starts, too."""
 
     def __init__(self, show: Callable[[Progress], None]) -> None:
         super().__init__()
         self._show = show
 
     def outLineReceived(self, line: str) -> None:
+        super().outLineReceived(line)
         progress = parse_progress(line)
         if progress is not None:
             self._show(progress)

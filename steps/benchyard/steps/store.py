@@ -9,7 +9,7 @@ from twisted.internet import threads
 
 from benchyard.results.errors import ResultError
 from benchyard.steps.base import JobStep, service
-from benchyard.steps.filing import file_result
+from benchyard.steps.filing import delivery_path, file_result
 from benchyard.steps.outcomes import failed_benchmarks
 from benchyard.store import attempts, jobs, results
 from benchyard.store.rows import Attempt, Job
@@ -28,7 +28,7 @@ class StoreResult(JobStep):
         jobs_service = service(self)
         await jobs_service.set_status(job.id, "storing")
         attempt = await jobs_service.db(attempts.current_attempt, job.id)
-        delivered = self.incoming / f"{attempt.run}.json"
+        delivered = delivery_path(self.incoming, attempt)
         try:
             filed = await threads.deferToThread(file_result, self.results_dir, delivered, attempt)
         except ResultError as exc:

@@ -26,7 +26,9 @@ from benchyard.tasks.processes import MARK, kill_all, marked
 from benchyard.tasks.rundir import STOP_OUTCOMES, Order, RunDir, RunState, all_runs
 from benchyard.tasks.settling import settle
 
-# Exit codes of `benchyard task attach`; a run that is done has 0, or 1 where its command failed.
+# Exit codes of `benchyard task attach`; a run that is done has 0, or FAILED where its command failed. None is one that
+# an interpreter or a command line gives of itself, so that a broken attach is not taken for a failed run.
+FAILED = 73
 EXIT_CODES = {"canceled": 74, "timeout": 75, "lost": 76, "interrupted": 77}
 
 _POLL_S = 0.25
@@ -64,7 +66,7 @@ class Outcome(msgspec.Struct, frozen=True):
     def exit_code(self) -> int:
         """The exit code of `benchyard task attach` for this outcome."""
         if self.state == "done":
-            return 0 if self.rc == 0 else 1
+            return 0 if self.rc == 0 else FAILED
         return EXIT_CODES.get(self.state, 1)
 
 

@@ -1,0 +1,183 @@
+"""Settings: what is right is taken over, and each fault is one line with its file, its key and its remedy."""
+
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from benchyard.config.settings import Lab, SettingsError, load_settings
+
+MakeLab = Callable[..., Path]
+
+T = "[targets.linux]\n"
+HOST = 'role = "isolated"\ntarget = "linux"\n'
+
+
+def refusal(folder: Path) -> str:
+    """What is said of the settings in `folder`: one line."""
+    with pytest.raises(SettingsError) as refused:
+        load_settings(folder)
+    message = str(refused.value)
+    assert "\n" not in message
+    return message
+
+
+def test_least_settings(lab: MakeLab) -> None:
+    """One target is enough; everything else has its default, and the URL follows from address and port."""
+    settings = load_settings(lab())
+    assert settings.lab == Lab(url="http://127.0.0.1:8010/")
+    assert (list(settings.targets), settings.hosts, settings.schedules) == (["linux"], {}, {})
+    assert settings.results_dir == settings.directory / "results"
+
+
+def test_hosts_are_read_by_name(lab: MakeLab) -> None:
+    """A host is what its file says, under the file's name, and belongs to its target by its role."""
+    settings = load_settings(lab(T, bench=HOST + 'cpus = "2-3"\n', prep='role = "worker"\ntarget = "linux"\n'))
+    assert settings.hosts["bench"].name == "bench"
+    assert settings.hosts["bench"].cpus == "2-3"
+    assert list(settings.isolated("linux")) == ["bench"]
+    assert list(settings.workers("linux")) == ["prep"]
+    assert settings.isolated("macos") == {}
+
+
+def test_half_written_host_file_is_not_read(lab: MakeLab) -> None:
+    """The file that a registration is still writing is no host yet."""
+    folder = lab(T)
+    (folder / "hosts.d" / ".bench.toml.part").write_text("role = ", encoding="utf-8")
+    assert load_settings(folder).hosts == {}
+
+
+def test_shipped_example_loads(tmp_path: Path) -> None:
+    """The example that shows every key is right, and says what the defaults are."""
+    text = (files("benchyard.config") / "templates" / "benchyard.example.toml").read_text(encoding="utf-8")
+    (tmp_path / "benchyard.toml").write_text(text, encoding="utf-8")
+    settings = load_settings(tmp_path)
+    assert settings.lab == Lab(url="http://127.0.0.1:8010/")
+    assert list(settings.schedules) == ["nightly"]
+    for key in Lab.__struct_fields__:
+        assert f"\n{key} = " in text
+
+
+LAB_FAULTS = {
+    "[lab]\nhttpport = 1\n" + T: "[lab] unknown key 'httpport', did you mean 'http_port'?; known are title, listen,",
+    "[lab]\nzzz = 1\n" + T: "[lab] unknown key 'zzz'; known are title, listen,",
+    "[lap]\n" + T: "unknown key 'lap', did you mean 'lab'?; known are lab, targets, schedules",
+    '[targets.linux]\ndescripton = "x"\n': "[targets.linux] unknown key 'descripton', did you mean 'description'?",
+    "[lab]\nhttp_port = 70000\n" + T: "[lab] http_port: expected `int` <= 65535; correct the value",
+    "[lab]\nworker_port = 0\n" + T: "[lab] worker_port: expected `int` >= 1; correct the value",
+    '[lab]\nhttp_port = "8010"\n' + T: "[lab] http_port: expected `int`, got `str`; correct the value",
+    "[lab]\ntitle = 5\n" + T: "[lab] title: expected `str`, got `int`; correct the value",
+    '[lab]\ntitle = ""\n' + T: "[lab] title: expected `str` of length >= 1; correct the value",
+    "[lab]\ntime_limit_h = nan\n" + T: "[lab] time_limit_h: ",
+    "[lab]\ntime_limit_h = inf\n" + T: "[lab] time_limit_h: ",
+    "[lab]\ntime_limit_h = 0\n" + T: "[lab] time_limit_h: ",
+    "[lab]\nmax_attempts = 0\n" + T: "[lab] max_attempts: expected `int` >= 1; correct the value",
+    'lab = "x"\n' + T: "[lab] the table: expected `object`, got `str`; correct the value",
+    "targets = 5\n": "targets: expected `object`, got `int`; correct the value",
+    "[targets]\nlinux = 5\n": "[targets.linux] the table: expected `object`, got `int`; correct the value",
+    "[targets.linux]\ndescription = 5\n": "[targets.linux] description: expected `str`, got `int`; correct the value",
+    "[lab]\nhttp_port = 9000\nworker_port = 9000\n" + T: "[lab] worker_port = 9000: is http_port as well; choose another",
+    '[lab]\nurl = "lab.example"\n' + T: "[lab] url = 'lab.example': must be http(s)://.../ with a slash at its end",
+    '[lab]\nurl = "http://lab.example"\n' + T: "[lab] url = 'http://lab.example': must be http(s)://.../ with a slash",
+    "": "no targets; add a table such as [targets.linux-x86_64]",
+    "[targets]\n": "no targets; add a table such as [targets.linux-x86_64]",
+    '[targets."linux/x"]\n': "[targets.linux/x]: 'linux/x' is no name; use 1 to 40 letters, digits, `_` or `-`",
+    '[targets.""]\n': "[targets.]: '' is no name; use 1 to 40 letters",
+    "[lab]\n[lab]\n" + T: "not valid TOML: Cannot declare ('lab',) twice",
+    T + T: "not valid TOML: Cannot declare ('targets', 'linux') twice",
+    "[lab\n": "not valid TOML: ",
+}
+
+
+@pytest.mark.parametrize("text", LAB_FAULTS)
+def test_fault_of_the_lab(lab: MakeLab, text: str) -> None:
+    """A fault in benchyard.toml names that file, then the key and what to do."""
+    folder = lab(text)
+    assert refusal(folder).startswith(f"{folder}/benchyard.toml: {LAB_FAULTS[text]}")
+
+
+GOOD_SCHEDULE = 'cron = "0 3 * * *"\ntargets = ["linux"]\npython = "/usr/bin/python3"\n'
+SCHEDULE_FAULTS = {
+    GOOD_SCHEDULE + "pyton = 1\n": "[schedules.n] unknown key 'pyton', did you mean 'python'?",
+    'cron = "0 3 * * *"\ntargets = ["linux"]\n': "[schedules.n] the key 'python' is missing; add it",
+    GOOD_SCHEDULE + 'mode = "quick"\n': "[schedules.n] mode: invalid enum value 'quick'; correct the value",
+    GOOD_SCHEDULE + "benchmarks = [1]\n": "[schedules.n] benchmarks[0]: expected `str`, got `int`; correct the value",
+    GOOD_SCHEDULE.replace('"linux"', ""): "[schedules.n] targets: expected `array` of length >= 1; correct the value",
+    GOOD_SCHEDULE.replace("linux", "linuks"): "[schedules.n] targets: no target 'linuks', did you mean 'linux'?",
+    GOOD_SCHEDULE.replace("linux", "macos"): "[schedules.n] targets: no target 'macos'",
+    **{
+        GOOD_SCHEDULE.replace("0 3 * * *", cron): f"[schedules.n] cron = {cron!r}: not a cron line of five fields"
+        for cron in ("61 3 * * *", "@daily", "0 3 * *", "0 3 * * * *", "nightly", "0 3 * * bla")
+    },
+}
+
+
+@pytest.mark.parametrize("text", SCHEDULE_FAULTS)
+def test_fault_of_a_schedule(lab: MakeLab, text: str) -> None:
+    """A fault in a schedule names the schedule, also when another one before it is right."""
+    folder = lab(f"{T}[schedules.before]\n{GOOD_SCHEDULE}[schedules.n]\n{text}")
+    assert refusal(folder).startswith(f"{folder}/benchyard.toml: {SCHEDULE_FAULTS[text]}")
+
+
+def test_schedules_name(lab: MakeLab) -> None:
+    """A schedule's name is checked like all names, as Buildbot's scheduler bears it."""
+    folder = lab(f'{T}[schedules."every night"]\n{GOOD_SCHEDULE}')
+    assert "'every night' is no name; use 1 to 40 letters" in refusal(folder)
+
+
+HOST_FAULTS = {
+    HOST + 'adress = "h"\n': "unknown key 'adress', did you mean 'address'?; known are role, target, address, cpus, name",
+    'role = "isolated"\n': "the key 'target' is missing; add it",
+    'target = "linux"\n': "the key 'role' is missing; add it",
+    HOST.replace("isolated", "fast"): "role: invalid enum value 'fast'; correct the value",
+    HOST.replace('"linux"', "5"): "target: expected `str`, got `int`; correct the value",
+    HOST.replace("linux", "linus"): "target = 'linus': no such target, did you mean 'linux'?; benchyard.toml has linux",
+    HOST + "cpus = 3\n": "cpus: expected `str`, got `int`; correct the value",
+    HOST + 'cpus = "3-1"\n': "cpus: ",
+    HOST + 'cpus = "a"\n': "cpus: ",
+    HOST + 'name = "other"\n': "name = 'other': must be 'bench', as the file is called",
+    HOST + HOST: "not valid TOML: ",
+    "": "the key 'role' is missing; add it",
+}
+
+
+@pytest.mark.parametrize("text", HOST_FAULTS)
+def test_fault_of_a_host(lab: MakeLab, text: str) -> None:
+    """A fault in a host's file names that file, then the key and what to do."""
+    folder = lab(T, bench=text)
+    assert refusal(folder).startswith(f"{folder}/hosts.d/bench.toml: {HOST_FAULTS[text]}")
+
+
+def test_hosts_that_differ_in_capitals_only(lab: MakeLab) -> None:
+    """Two hosts of one name in different spelling would be one on some file systems, so the second is refused."""
+    folder = lab(T, Bench=HOST, bench=HOST)
+    assert refusal(folder) == (
+        f"{folder}/hosts.d/bench.toml: the host 'Bench' has this name already; rename one of the files"
+    )
+
+
+def test_host_file_with_a_name_that_is_none(lab: MakeLab) -> None:
+    """A file that cannot name a host is refused by its name."""
+    folder = lab(T)
+    (folder / "hosts.d" / "bench 2.toml").write_text(HOST, encoding="utf-8")
+    assert refusal(folder).startswith(f"{folder}/hosts.d/bench 2.toml: the file's name: 'bench 2' is no name; use")
+
+
+def test_not_utf8(lab: MakeLab) -> None:
+    """A file in another encoding is told apart from a missing one."""
+    folder = lab()
+    (folder / "benchyard.toml").write_bytes(b'[lab]\ntitle = "\xff"\n')
+    assert refusal(folder).startswith(f"{folder}/benchyard.toml: not valid TOML: ")
+
+
+def test_no_lab_here(tmp_path: Path) -> None:
+    """A folder without settings is told with the command that makes a lab."""
+    assert refusal(tmp_path) == f"{tmp_path}/benchyard.toml: not found; make a lab with `benchyard lab init {tmp_path}`"
+
+
+def test_unreadable_host_file(lab: MakeLab) -> None:
+    """A file that cannot be read is named with the system's word for why."""
+    folder = lab(T)
+    (folder / "hosts.d" / "bench.toml").mkdir()
+    assert refusal(folder) == f"{folder}/hosts.d/bench.toml: cannot be read: Is a directory"
