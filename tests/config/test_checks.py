@@ -34,7 +34,8 @@ def refusal(settings: Settings, **asked: Any) -> tuple[str, str]:
 def test_names_are_resolved(settings: Settings) -> None:
     """What is found good has every name resolved and keeps what was asked."""
     checked = check_job(
-        settings, JobRequest(python=PYTHON, target="linux", benchmarks=("nbody", "json_loads", "-nbody"), affinity="0,0")
+        settings,
+        JobRequest(python=PYTHON, target="linux", benchmarks=("nbody", "json_loads", "-nbody"), affinity="0,0"),
     )
     assert (checked.target, checked.host, checked.spec.python) == ("linux", None, PYTHON)
     assert checked.spec.benchmarks == ("json_loads",)
@@ -82,7 +83,7 @@ def test_interpreter_is_started_where_it_is_measured(settings: Settings) -> None
         "python",
         "interpreter '/no/python' does not exist",
     )
-    asked = {"python": "/no/python", "benchmarks": ("nbody",), "target": "linux"}
+    asked: dict[str, Any] = {"python": "/no/python", "benchmarks": ("nbody",), "target": "linux"}
     for host in ("away", None):
         assert check_job(settings, JobRequest(**asked, host=host)).spec.python == "/no/python"
 
@@ -90,5 +91,5 @@ def test_interpreter_is_started_where_it_is_measured(settings: Settings) -> None
 def test_cpus_are_known_here_only(settings: Settings) -> None:
     """A CPU that this machine has not is refused for a host that is this machine."""
     assert refusal(settings, host="bench", affinity="9999")[0] == "affinity"
-    asked = {"python": "/p", "benchmarks": ("nbody",), "host": "away"}
+    asked: dict[str, Any] = {"python": "/p", "benchmarks": ("nbody",), "host": "away"}
     assert check_job(settings, JobRequest(**asked, affinity="999")).spec.affinity == "999"

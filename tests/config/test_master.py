@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from buildbot.process.properties import Properties
 from croniter import croniter
 
 from benchyard.config.builders import capacity, coordinators, make_builders, make_lanes
@@ -100,7 +101,9 @@ def test_missing_secret(two_hosts: Path) -> None:
 def test_short_secret(two_hosts: Path, secret: str) -> None:
     """A secret that could be guessed is refused."""
     write_secret(secret_path(two_hosts, "bench"), secret)
-    with pytest.raises(SettingsError, match=r"/secrets/worker-bench: shorter than 16 characters; write a longer secret"):
+    with pytest.raises(
+        SettingsError, match=r"/secrets/worker-bench: shorter than 16 characters; write a longer secret"
+    ):
         make_workers(load_settings(two_hosts))
 
 
@@ -144,42 +147,28 @@ def test_every_builder_is_ours(two_hosts: Path) -> None:
         assert builder.factory.buildClass is LabBuild
 
 
-class _Properties:
-    def __init__(self, worker: str) -> None:
-        self.worker = worker
-
-    def getProperty(self, name: str) -> str:
-        assert name == "workername"
-        return self.worker
-
-
 def test_lock_is_of_the_machine(lab: MakeLab) -> None:
-    """Hosts of one address share a lock: to measure takes it whole, to prepare a part of it."""
+    """Hosts of one machine, however its address is spelled, share an exclusive lock; who is no host has none."""
     folder = lab(T)
-    for name, role, address in (("prep", "worker", "a"), ("bench", "isolated", "a"), ("other", "isolated", "b")):
-        register_host(folder, name, role=role, target="linux", address=address)
-    settings = load_settings(folder)
+    for name, address in (
+        ("bench", "localhost"),
+        ("bench2", "127.0.0.1"),
+        ("far", "a.example"),
+        ("other", "b.example"),
+    ):
+        register_host(folder, name, role="isolated", target="linux", address=address)
+    access = host_lock(load_settings(folder))
 
-    def lock(mode: str, worker: str) -> list[Any]:
-        access = host_lock(settings, mode)
-        return list(access.getRenderingFor(_Properties(worker))) if hasattr(access, "getRenderingFor") else []
-
-    from twisted.internet import defer
-
-    def rendered(mode: str, worker: str) -> list[Any]:
+    def rendered(worker: str) -> list[Any]:
         found: list[Any] = []
-        defer.maybeDeferred(host_lock(settings, mode).getRenderingFor, _Properties(worker)).addCallback(found.extend)
+        access.getRenderingFor(Properties(workername=worker)).addCallback(found.extend)
         return found
 
-    (measure,), (prepare,), (other,) = (
-        rendered("exclusive", "bench"),
-        rendered("counting", "prep"),
-        rendered("exclusive", "other"),
-    )
-    assert (measure.mode, prepare.mode) == ("exclusive", "counting")
-    assert measure.lockid == prepare.lockid
-    assert measure.lockid != other.lockid
-    assert rendered("exclusive", "linux-coordinator-1") == []
+    locks = {name: rendered(name)[0] for name in ("bench", "bench2", "far", "other")}
+    assert {lock.mode for lock in locks.values()} == {"exclusive"}
+    assert locks["bench"].lockid == locks["bench2"].lockid
+    assert len({lock.lockid.name for lock in locks.values()}) == 3
+    assert rendered("linux-coordinator-1") == []
 
 
 @pytest.mark.parametrize(
@@ -203,9 +192,8 @@ def test_schedule_fires_when_cron_would(lab: MakeLab, cron: str) -> None:
     """A schedule's next times are those of the cron line; Buildbot itself counts the days of a week from Monday."""
     text = f'{T}[schedules.n]\ncron = "{cron}"\ntargets = ["linux"]\npython = "/p"\n'
     (nightly,) = (s for s in make_schedulers(load_settings(lab(text))) if s.name == "nightly-n")
-    line = nightly._times_to_cron_line(
-        nightly.minute, nightly.hour, nightly.dayOfMonth, nightly.month, nightly.dayOfWeek
-    )
+    fields = ("minute", "hour", "dayOfMonth", "month", "dayOfWeek")
+    line = nightly._times_to_cron_line(*(nightly._config_kwargs[field] for field in fields))
     start = datetime(2026, 11, 22, 12) - timedelta(days=400)
     ours, theirs = croniter(cron, start), croniter(line, start)
     assert [ours.get_next() for _ in range(20)] == [theirs.get_next() for _ in range(20)]
@@ -218,9 +206,8 @@ def test_schedule_asks_for_what_it_says(lab: MakeLab) -> None:
         'python = "/p"\nbenchmarks = ["nbody", "-json"]\nmode = "fast"\n'
     )
     (nightly,) = (s for s in make_schedulers(load_settings(lab(text))) if s.name == "nightly-n")
-    assert sorted(nightly.builderNames) == ["linux", "macos"]
-    asked = {name: value for name, value in nightly.properties.asDict().items()}
-    assert {name: value[0] for name, value in asked.items() if name != "scheduler"} == {
+    assert nightly._config_kwargs["builderNames"] == ["linux", "macos"]
+    assert nightly._config_kwargs["properties"] == {
         "python": "/p",
         "benchmarks": "nbody,-json",
         "mode": "fast",

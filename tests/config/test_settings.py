@@ -77,7 +77,8 @@ LAB_FAULTS = {
     "targets = 5\n": "targets: expected `object`, got `int`; correct the value",
     "[targets]\nlinux = 5\n": "[targets.linux] the table: expected `object`, got `int`; correct the value",
     "[targets.linux]\ndescription = 5\n": "[targets.linux] description: expected `str`, got `int`; correct the value",
-    "[lab]\nhttp_port = 9000\nworker_port = 9000\n" + T: "[lab] worker_port = 9000: is http_port as well; choose another",
+    "[lab]\nhttp_port = 9000\nworker_port = 9000\n"
+    + T: "[lab] worker_port = 9000: is http_port as well; choose another",
     '[lab]\nurl = "lab.example"\n' + T: "[lab] url = 'lab.example': must be http(s)://.../ with a slash at its end",
     '[lab]\nurl = "http://lab.example"\n' + T: "[lab] url = 'http://lab.example': must be http(s)://.../ with a slash",
     "": "no targets; add a table such as [targets.linux-x86_64]",
@@ -127,7 +128,8 @@ def test_schedules_name(lab: MakeLab) -> None:
 
 
 HOST_FAULTS = {
-    HOST + 'adress = "h"\n': "unknown key 'adress', did you mean 'address'?; known are role, target, address, cpus, name",
+    HOST
+    + 'adress = "h"\n': "unknown key 'adress', did you mean 'address'?; known are role, target, address, cpus, name",
     'role = "isolated"\n': "the key 'target' is missing; add it",
     'target = "linux"\n': "the key 'role' is missing; add it",
     HOST.replace("isolated", "fast"): "role: invalid enum value 'fast'; correct the value",

@@ -1,6 +1,7 @@
 """What is killed around a measurement does not hurt it."""
 
 import json
+import os
 import signal
 from typing import TYPE_CHECKING
 
@@ -33,11 +34,10 @@ def test_a_run_survives_the_kill_of(
     fragile: "LabHandle", python: str, wait: "Callable[..., None]", victim: str
 ) -> None:
     """kill -9 of the master or the measuring worker in mid-run, and their restart, end in one run and one result."""
-    host = next(p.stem for p in (fragile.root / "hosts.d").glob("*.toml") if not p.stem.endswith("_worker"))
     job = submit(fragile, python, "--fast")
     run = f"{job}.1"
     wait(lambda: fragile.starts(run) == 1, "the run starts", JOB_S)
-    killed_folder = victim.replace("HOST", host)
+    killed_folder = victim.replace("HOST", measuring_host(fragile))
     killed = fragile.program(killed_folder)
     killed.send_signal(signal.SIGKILL)
     wait(lambda: fragile.healthy() and fragile.program(killed_folder).pid != killed.pid, "it is back", 90)
@@ -46,6 +46,48 @@ def test_a_run_survives_the_kill_of(
     assert fragile.run_log()[-1][1:3] == ["END", run]
     results = json.loads(fragile.check("result", "list", "--json"))["items"]
     assert [result["job"] for result in results].count(job) == 1
+
+
+def test_a_run_is_attached_to_again_although_the_next_job_waits(
+    fragile: "LabHandle", python: str, wait: "Callable[..., None]"
+) -> None:
+    """The next job, prepared ahead, must not keep the measuring job's build from the host after its worker was lost."""
+    first, second = submit(fragile, python, "--fast"), submit(fragile, python, "--fast")
+    wait(lambda: fragile.starts(f"{first}.1") == 1, "the run starts", JOB_S)
+    wait(lambda: status(fragile, second) == "building", "the next job is being prepared")
+    killed = fragile.program(f"workers/{measuring_host(fragile)}")
+    killed.send_signal(signal.SIGKILL)
+    fragile.check("job", "wait", str(first), timeout_s=JOB_S)
+    fragile.check("job", "wait", str(second), timeout_s=JOB_S)
+    assert fragile.starts(f"{first}.1") == fragile.starts(f"{second}.1") == 1
+
+
+def test_cancel_while_the_worker_is_away_ends_the_run(
+    fragile: "LabHandle", python: str, wait: "Callable[..., None]"
+) -> None:
+    """A job canceled while its host's worker is down is canceled at once; its run ends when the worker is back."""
+    job = submit(fragile, python, "--rigorous")
+    wait(lambda: fragile.starts(f"{job}.1") == 1, "the run starts", JOB_S)
+    worker = fragile.program(f"workers/{measuring_host(fragile)}")
+    worker.suspend()  # the connection is there, but nobody answers
+    try:
+        fragile.check("job", "cancel", str(job))
+    finally:
+        worker.kill()
+    wait(lambda: status(fragile, job) == "canceled", "the job is canceled")
+    wait(lambda: fragile.run_log()[-1][1:3] == ["END", f"{job}.1"], "the run has ended", 120)
+    after = submit(fragile, python, "--fast")
+    fragile.check("job", "wait", str(after), timeout_s=JOB_S)
+
+
+def status(lab: "LabHandle", job: int) -> str:
+    """A job's status."""
+    return str(json.loads(lab.check("job", "get", str(job), "--json"))["status"])
+
+
+def measuring_host(lab: "LabHandle") -> str:
+    """The name of the lab's isolated host."""
+    return next(path.stem for path in (lab.root / "hosts.d").glob("*.toml") if not path.stem.endswith("_worker"))
 
 
 def test_a_run_survives_a_restart_of_the_whole_lab(
@@ -85,8 +127,6 @@ def test_a_run_whose_supervisor_is_killed_is_tried_again(
     job = submit(fragile, python, "--fast")
     wait(lambda: fragile.starts(f"{job}.1") == 1, "the run starts", JOB_S)
     supervisor = int(next(line[3] for line in fragile.run_log() if line[1:3] == ["START", f"{job}.1"]))
-    import os
-
     os.kill(supervisor, signal.SIGKILL)
     fragile.check("job", "wait", str(job), timeout_s=JOB_S)
     shown = json.loads(fragile.check("job", "get", str(job), "--json"))

@@ -1,5 +1,6 @@
 """Real masters inside the test's own process, and Buildbot's tables without a master."""
 
+import shutil
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -49,7 +50,7 @@ def spin() -> Iterator[Spin]:
 
 @pytest.fixture
 def settle() -> Callable[..., Awaitable[Any]]:
-    """`await settle(condition, what)`: waits on the reactor until a condition, a coroutine function, gives something true."""
+    """`await settle(condition, what)`: waits on the reactor until `condition()`, awaited if need be, gives something true."""
     from twisted.internet import defer, reactor, task
 
     async def wait(condition: Callable[[], Any], what: str, limit_s: float = 20.0) -> Any:
@@ -84,15 +85,19 @@ def logged_errors() -> Iterator[list[str]]:
 
 
 @pytest.fixture
-def start_master(spin: Spin, tmp_path: Path, logged_errors: list[str]) -> Iterator[StartMaster]:
+def start_master(spin: Spin, tmp_path: Path, logged_errors: list[str], _new_database: Path) -> Iterator[StartMaster]:
     """`start_master(config)`: a running master of the dictionary `config`; `stop_master` stops one before the end."""
     import signal
 
     running: list[Any] = []
     saved = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)}
 
+    folder = tmp_path / "master"
+    folder.mkdir()
+    shutil.copy(_new_database, folder / "state.sqlite")
+
     def start(config: dict[str, Any]) -> Any:
-        master = spin(_start(tmp_path / "master", config))
+        master = spin(_start(folder, config))
         running.append(master)
         return master
 
@@ -115,6 +120,26 @@ def stop_master(start_master: StartMaster) -> Callable[[Any], None]:
     return start_master.stop  # type: ignore[attr-defined, no-any-return]
 
 
+@pytest.fixture(scope="session")
+def _new_database(spin: Spin, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database as a new lab has it, to be copied: Buildbot's tables made by its own upgrade, and ours."""
+    folder = tmp_path_factory.mktemp("database")
+
+    async def make() -> None:
+        from buildbot.master import BuildMaster
+        from twisted.internet import reactor
+
+        master = BuildMaster(str(folder), reactor=reactor)
+        master.config.db.db_url = "sqlite:///state.sqlite"
+        await master.db.setup(check_version=False)
+        await master.db.model.upgrade()
+        await master.db.pool.do_with_engine(migrate)
+        await master.db.pool.stop()
+
+    spin(make())
+    return folder / "state.sqlite"
+
+
 async def _start(folder: Path, config: dict[str, Any]) -> Any:
     from buildbot.config.master import MasterConfig
     from buildbot.interfaces import IConfigLoader
@@ -126,15 +151,10 @@ async def _start(folder: Path, config: dict[str, Any]) -> Any:
     @implementer(IConfigLoader)
     class Loader:
         def loadConfig(self) -> Any:
-            return MasterConfig.loadFromDict(config, "<test>")
+            fixed = {"www": {}, "db": {"db_url": "sqlite:///state.sqlite"}, "buildbotNetUsageData": None}
+            return MasterConfig.loadFromDict({**config, **fixed}, "<test>")
 
-    folder.mkdir(exist_ok=True)
-    config = {"www": {}, "db": {"db_url": "sqlite:///state.sqlite"}, "buildbotNetUsageData": None, **config}
     master = BuildMaster(str(folder), reactor=reactor, config_loader=Loader())
-    master.config.db.db_url = config["db"]["db_url"]
-    await master.db.setup(check_version=False)
-    await master.db.model.upgrade()
-    master.db.setup = lambda: None
     said: list[dict[str, Any]] = []
     log.addObserver(said.append)
     stop, reactor.stop = reactor.stop, lambda: None  # a master that cannot start stops the reactor, for good
@@ -212,11 +232,7 @@ def lab_config(lab_folder: Path) -> Callable[[], dict[str, Any]]:
     from benchyard.config.settings import load_settings
 
     def make() -> dict[str, Any]:
-        free = {"www": {}, "db": {"db_url": "sqlite:///state.sqlite"}}
-        return {
-            **master_config(load_settings(lab_folder)),
-            **free,
-            "protocols": {"pb": {"port": "tcp:0:interface=127.0.0.1"}},
-        }
+        free_port = {"pb": {"port": "tcp:0:interface=127.0.0.1"}}
+        return {**master_config(load_settings(lab_folder)), "protocols": free_port}
 
     return make

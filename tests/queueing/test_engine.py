@@ -256,7 +256,7 @@ def test_stopped_for_shutdown_while_waiting_for_a_lock(
 def test_clean_shutdown_lets_builds_go(
     start_master: Start, spin: Spin, settle: Settle, config: Callable[..., Any]
 ) -> None:
-    """A clean shutdown (SIGUSR1, the web's button) ends although builds run, and their requests wait for the next start.
+    """A clean shutdown (SIGUSR1, or by the web) ends although builds run; their requests wait for the next start.
 
     Breaks if `botmaster.shuttingDown`, `builder.building` or `build.currentStep` are gone, or `_waitingForLocks` is.
     """

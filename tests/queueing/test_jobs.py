@@ -214,7 +214,7 @@ def test_request_that_its_job_does_not_know_is_adopted_at_start(
     lab_config: Config,
     leave_request: Leave,
 ) -> None:
-    """A master that dies between a job's request and the note of it finds it again by its key: no second one is made."""
+    """A master that dies between a job's request and the note of it finds it by its key; no second one is made."""
     master = start_master(lab_config())
 
     async def leave() -> tuple[int, int]:
@@ -294,7 +294,7 @@ def test_cancel_that_was_only_noted_is_done_at_start(
     lab_config: Config,
     lab_folder: Path,
 ) -> None:
-    """A wish to cancel that the dying master could only store is fulfilled by the next, even if nothing can run there."""
+    """A wish to cancel that the dying master could only store is fulfilled by the next, though nothing can run."""
     master = start_master(lab_config())
 
     async def leave() -> int:
@@ -384,7 +384,7 @@ def test_cancel_of_unknown_job(start_master: Start, spin: Spin, lab_config: Conf
     master = start_master(lab_config())
 
     async def test() -> None:
-        with pytest.raises(NotFound, match="^there is no job 1$"):
+        with pytest.raises(NotFound, match=r"^there is no job 1$"):
             await service(master).cancel(1, who="ada")
         assert (await submit(master)).id == 1
 

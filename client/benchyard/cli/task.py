@@ -3,6 +3,7 @@
 Nothing of `benchyard.tasks` is imported before a command runs.
 """
 
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -85,7 +86,8 @@ def check_interpreter(path: str, state: Path | None, as_json: bool) -> None:
     from benchyard.tasks.hostlock import hold_host
     from benchyard.tasks.interpreter import inspect_interpreter
 
-    lock = hold_host(state, shared=True, say=_say_on(err=True)) if state else nullcontext()
+    # A measurement may take days; whoever started this decides how long to wait for it.
+    lock = hold_host(state, shared=True, timeout_s=math.inf, say=_say_on(err=True)) if state else nullcontext()
     with _task_errors(), lock:
         interpreter = inspect_interpreter(path)
     if as_json:

@@ -12,7 +12,6 @@ def build_master_config(basedir: str) -> dict[str, Any]:
     try:
         return master_config(load_settings(Path(basedir).resolve().parent))
     except SettingsError as exc:
-        from buildbot.config import error
+        from buildbot.config import ConfigErrors
 
-        error(str(exc))
-        raise AssertionError("unreachable: error() raises") from exc
+        raise ConfigErrors([str(exc)]) from exc

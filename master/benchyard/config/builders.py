@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from benchyard.config.locks import host_lock
+from benchyard.config.locks import host_lock, machine
 from benchyard.config.settings import Settings
 from benchyard.queueing.engine import LabBuild
 from benchyard.queueing.order import Lane
@@ -76,19 +76,22 @@ def _builder(name: str, workers: list[str], steps: list[Any], tag: str) -> Any:
 
 
 def _job_steps(settings: Settings, target: str) -> list[Any]:
-    from benchyard.steps.stage import Stage
+    from benchyard.steps.stage import MeasureStage, Stage
     from benchyard.steps.store import StoreResult
 
-    stages = [Stage(stage_builder(target, stage), name=stage) for stage in STAGES]
-    return [*stages, StoreResult(incoming=settings.incoming_dir, results_dir=settings.results_dir)]
+    return [
+        Stage(stage_builder(target, PREPARE), name=PREPARE),
+        MeasureStage(stage_builder(target, MEASURE), name=MEASURE),
+        StoreResult(incoming=settings.incoming_dir, results_dir=settings.results_dir),
+    ]
 
 
 def _prepare_steps(settings: Settings, target: str) -> list[Any]:
     from benchyard.steps.prepare import CheckInterpreter
 
-    measured = {host.address for host in settings.isolated(target).values()}
-    shares = tuple(name for name, host in settings.workers(target).items() if host.address in measured)
-    return [CheckInterpreter(shares_machine=shares, locks=host_lock(settings, "counting"))]
+    measured = {machine(host) for host in settings.isolated(target).values()}
+    shares = tuple(name for name, host in settings.workers(target).items() if machine(host) in measured)
+    return [CheckInterpreter(shares_machine=shares)]
 
 
 def _measure_steps(settings: Settings, target: str) -> list[Any]:
@@ -100,6 +103,6 @@ def _measure_steps(settings: Settings, target: str) -> list[Any]:
             cpus={name: host.cpus for name, host in settings.isolated(target).items()},
             limit_s=settings.lab.time_limit_h * 3600,
             # On the step, not on the worker: worker-level locks raced into quarantine.
-            locks=host_lock(settings, "exclusive"),
+            locks=host_lock(settings),
         )
     ]

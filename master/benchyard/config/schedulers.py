@@ -63,7 +63,7 @@ def _force(settings: Settings, target: str) -> Any:
 def _nightly(name: str, schedule: Schedule) -> Any:
     from buildbot.plugins import schedulers
 
-    minute, hour, day, month, weekday = (_field(field) for field in schedule.cron.split())
+    minute, hour, day, month, weekday = schedule.cron.split()
     return schedulers.Nightly(
         name=f"nightly-{name}",
         builderNames=list(schedule.targets),
@@ -71,7 +71,7 @@ def _nightly(name: str, schedule: Schedule) -> Any:
         hour=hour,
         dayOfMonth=day,
         month=month,
-        dayOfWeek=weekday,
+        dayOfWeek=_named_days(weekday),
         codebases={"": {"repository": "", "branch": None}},
         properties={
             "python": schedule.python,
@@ -82,5 +82,9 @@ def _nightly(name: str, schedule: Schedule) -> Any:
     )
 
 
-def _field(text: str) -> str | int:
-    return int(text) if text.isdigit() else text
+_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+
+
+def _named_days(field: str) -> str:
+    """The days of a cron line, lone numbers as names: Buildbot counts those from Monday, cron from Sunday."""
+    return ",".join(_DAYS[int(day) % 7] if day.isdigit() else day for day in field.split(","))

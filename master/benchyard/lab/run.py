@@ -49,7 +49,6 @@ def prepare(root: Path, say: Say) -> tuple[LabPaths, Settings]:
 def run(root: Path, say: Say) -> None:
     """Keep the lab running until it is told to stop; then stop its programs, and its runs unless they are kept."""
     paths, settings = prepare(root, say)
-    paths.keep_runs.unlink(missing_ok=True)
     keep_off_measuring_cpus(settings, say)
     programs = [twistd_program("master", paths.master, paths.program_log("master"))]
     programs += [
@@ -59,8 +58,10 @@ def run(root: Path, say: Say) -> None:
         daemon.supervise(programs, lock=paths.lock, say=say)
     except daemon.AlreadyRunning as exc:
         raise LabError(f"the lab in {root} is running already: {exc}") from exc
-    finally:
-        _stop_runs(paths, say)
+    if paths.keep_runs.exists():
+        paths.keep_runs.unlink()
+    else:
+        stop_runs(paths, say)
 
 
 def run_detached(root: Path, say: Say) -> Health:
@@ -100,17 +101,19 @@ def stop(root: Path, say: Say, *, keep_runs: bool = False) -> bool:
     if not paths.root.is_dir():
         raise LabError(f"there is no lab in {root}")
     ran = daemon.running(paths.lock) is not None
-    if keep_runs:
+    if keep_runs and ran:
         paths.keep_runs.touch()
+    else:
+        paths.keep_runs.unlink(missing_ok=True)
     if not daemon.stop(paths.lock, STOP_S):
         raise LabError(f"the lab in {root} has not stopped within {STOP_S:.0f} s; see {paths.log}")
-    _stop_runs(paths, say)
+    if not keep_runs:
+        stop_runs(paths, say)
     return ran
 
 
-def _stop_runs(paths: LabPaths, say: Say) -> None:
-    if paths.keep_runs.exists():
-        return
+def stop_runs(paths: LabPaths, say: Say) -> None:
+    """Stop what this host measures for the lab; the jobs are measured anew when the lab is up again."""
     for name in runner.active_runs(paths.state):
         say(f"run {name}: stopping; its job goes on with a new attempt when the lab is up again")
         runner.stop(name, state=paths.state, outcome="interrupted")

@@ -3,6 +3,7 @@
 import time
 from typing import Any
 
+import msgspec
 from buildbot.util.service import BuildbotService
 from buildbot.util.twisted import async_to_deferred
 from buildbot.www.auth import TwistedICredAuthBase, UserInfoProviderBase
@@ -48,8 +49,8 @@ class AccessService(BuildbotService):
 
     @async_to_deferred
     async def user_of_token(self, token: str) -> User | None:
-        """The user whose valid token this is."""
-        return await self.master.db.pool.do_with_transaction(users.user_of_token, hash_token(token), time.time())
+        """The user whose valid token this is; by a read-only one everybody is a viewer."""
+        return await self.master.db.pool.do(_user_of_token, hash_token(token), time.time())
 
     @async_to_deferred
     async def user_named(self, name: str) -> User | None:
@@ -64,6 +65,13 @@ class AccessService(BuildbotService):
         stored = user.password_hash if user is not None else None
         good = await threads.deferToThread(verify_password, stored, password)
         return user if good else None
+
+
+def _user_of_token(conn: Any, token_hash: str, now: float) -> User | None:
+    user, token = users.user_of_token(conn, token_hash, now), users.token_of_hash(conn, token_hash, now)
+    if user is None or token is None:
+        return None
+    return msgspec.structs.replace(user, role="viewer") if token.read_only else user
 
 
 def _user_or_none(conn: Any, name: str) -> User | None:

@@ -8,13 +8,17 @@ from typing import Any
 import sqlalchemy as sa
 from buildbot.process import buildrequestdistributor
 from buildbot.process.build import Build
+from buildbot.process.builder import Builder
 from buildbot.process.buildrequest import BuildRequest, BuildRequestCollapser
-from buildbot.process.results import CANCELLED, RETRY
+from buildbot.process.results import CANCELLED, EXCEPTION, RETRY
 from buildbot.util.twisted import async_to_deferred
 from twisted.internet import defer
 from twisted.python import log
 
 from benchyard.queueing import order
+
+#: Characters that Buildbot's table keeps of a reason; PostgreSQL refuses more.
+REASON_LENGTH = 256
 
 #: The name under which the job service is found in a master.
 SERVICE = "benchyard-jobs"
@@ -35,7 +39,8 @@ class LabBuild(Build):
         return super().stopBuild(reason, results)
 
     def buildFinished(self, text: list[str], results: int) -> Any:
-        if self._requeue:
+        worker_lost = self.workerforbuilder is not None and self.workerforbuilder.worker is None
+        if self._requeue or (results == EXCEPTION and worker_lost):
             self.results = results = RETRY
         return super().buildFinished(text, results)
 
@@ -73,7 +78,8 @@ class QueueChooser(buildrequestdistributor.BasicBuildChooser):
     async def popNextBuild(self) -> tuple[Any, Any]:
         service = self.master.service_manager.namedServices.get(SERVICE)
         lane = service.lanes.get(self.bldr.name) if service is not None and service.running else None
-        names = [wfb.worker.workername for wfb in self.workerpool]
+        # A worker that has gone since the pool was made has no name any more.
+        names = {wfb.worker.workername: wfb for wfb in self.workerpool if wfb.worker is not None}
         free = [name for name in names if lane is not None and name in lane.workers]
         if not free:
             return None, None
@@ -82,8 +88,7 @@ class QueueChooser(buildrequestdistributor.BasicBuildChooser):
         if picked is None:
             return None, None
         model = await self.master.db.buildrequests.getBuildRequest(picked.request_id)
-        name = picked.worker or free[0]
-        worker = next(wfb for wfb in self.workerpool if wfb.worker.workername == name)
+        worker = names[picked.worker or free[0]]
         self.workerpool.remove(worker)
         return worker, await BuildRequest.fromBrdict(self.master, model)
 
@@ -102,12 +107,27 @@ async def by_name(_master: Any, builders: list[Any]) -> list[Any]:
     return sorted(builders, key=lambda b: b.name)
 
 
+class LabBuilder(Builder):
+    """Starts no build on a worker that has gone since it was chosen.
+
+    Stock fails on it after the request was claimed, and the request stays claimed until the master restarts.
+    """
+
+    @async_to_deferred
+    async def maybeStartBuild(self, workerforbuilder: Any, breqs: list[Any]) -> bool:
+        if workerforbuilder.worker is None:
+            return False  # the distributor gives the request back
+        return await super().maybeStartBuild(workerforbuilder, breqs)
+
+
 def install() -> None:
-    """Put our chooser and collapser in the places of Buildbot's own; called when the configuration is made."""
+    """Put our classes in the places of Buildbot's own; called when the configuration is made."""
     from buildbot.data import buildsets
+    from buildbot.process import botmaster
 
     buildrequestdistributor.BuildRequestDistributor.BuildChooser = QueueChooser
     buildsets.BuildRequestCollapser = NoCollapser
+    botmaster.Builder = LabBuilder
 
 
 @async_to_deferred
@@ -148,7 +168,7 @@ async def ensure_request(
     _bsid, requests = await master.data.updates.addBuildset(
         waited_for=False,  # a waited-for request is CANCELLED at an ordinary master stop
         sourcestamps=[{"codebase": "", "project": "", "repository": "", "branch": None, "revision": None}],
-        reason=reason,
+        reason=reason[:REASON_LENGTH],
         properties={name: (value, "benchyard") for name, value in properties.items()},
         builderids=[builderid],
         external_idstring=key,

@@ -61,11 +61,16 @@ def parse_request(data: Any) -> JobRequest:
     try:
         return msgspec.convert(data, JobRequest)
     except msgspec.ValidationError as exc:
-        message, _, at = str(exc).partition(" - at `$.")
-        field = at.rstrip("`").partition("[")[0]
-        if "`" in message and not field:
-            field = message.split("`")[1] if "field" in message else ""
-        raise Invalid(field, f"{message[:1].lower()}{message[1:]}") from exc
+        raise invalid(exc) from exc
+
+
+def invalid(error: msgspec.ValidationError) -> Invalid:
+    """The same error with its field, which msgspec tells by a path or, where it does not belong, in words."""
+    message, _, at = str(error).partition(" - at `$.")
+    field = at.rstrip("`").partition("[")[0]
+    if "`" in message and not field:
+        field = message.split("`")[1] if "field" in message else ""
+    return Invalid(field, f"{message[:1].lower()}{message[1:]}")
 
 
 def split_selection(text: str) -> tuple[str, ...]:

@@ -115,6 +115,15 @@ class Attempt(msgspec.Struct, frozen=True):
         return f"{self.job_id}.{self.number}"
 
     @property
+    def failed_benchmarks(self) -> tuple[dict[str, Any], ...]:
+        """Name, error and end of the log of each benchmark that the run's report says has failed."""
+        return tuple(
+            {"name": b["name"], "error": b.get("error"), "log_tail": b.get("log_tail", "")}
+            for b in (self.report or {}).get("benchmarks", ())
+            if b.get("status") != "success"
+        )
+
+    @property
     def is_final(self) -> bool:
         """Whether the attempt has ended."""
         return self.status in FINAL_ATTEMPT_STATUSES

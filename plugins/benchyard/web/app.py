@@ -6,7 +6,7 @@ import msgspec
 from klein import Klein
 from twisted.internet import defer
 from twisted.python import log
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from benchyard.access.roles import Role
 from benchyard.access.service import find_access
@@ -14,7 +14,7 @@ from benchyard.hosting.service import find_lab
 from benchyard.queueing.engine import SERVICE as JOBS_SERVICE
 from benchyard.store.rows import User
 from benchyard.web import hosts, jobs, queues, results
-from benchyard.web.calls import MAX_BODY, Call, Caller, Reply, Route, Services
+from benchyard.web.calls import MAX_BODY, MAX_ID, Call, Caller, Reply, Route, Services
 from benchyard.web.problems import Problem, problem_of
 
 ROUTES: tuple[Route, ...] = (*jobs.ROUTES, *results.ROUTES, *hosts.ROUTES, *queues.ROUTES)
@@ -39,6 +39,8 @@ class Api:
 
     async def _answer(self, request: Any, route: Route, path: dict[str, Any]) -> bytes | None:
         try:
+            if any(number > MAX_ID for number in path.values()):
+                raise Problem(404, "there is nothing of this id")
             services = self._services()
             call = await self._call(request, route, services)
             answer = await route.handler(call, **path)
@@ -103,6 +105,8 @@ class Api:
             405: "not for this method",
         }
         code = error.code or 500
+        if isinstance(error, MethodNotAllowed):
+            request.setHeader(b"Allow", ", ".join(sorted(error.valid_methods or ())).encode())
         return _write_problem(request, Problem(code, words.get(code, str(error.description))))
 
 

@@ -9,6 +9,7 @@ from benchyard.access.roles import Role
 from benchyard.access.service import AccessService
 from benchyard.hosting.service import LabService
 from benchyard.queueing.jobs import JobService
+from benchyard.queueing.requests import invalid
 from benchyard.web.problems import Problem
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -17,6 +18,12 @@ S = TypeVar("S", bound=msgspec.Struct)
 MAX_BODY = 1_000_000
 MAX_PAGE = 500
 PAGE = 50
+
+#: The largest id that every database holds.
+MAX_ID = 2**31 - 1
+
+#: What reading a body that is not JSON raises; the last where it is nested without end.
+NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Services(NamedTuple):
@@ -45,19 +52,18 @@ class Call(NamedTuple):
     request: Any
 
     def read(self, kind: type[S]) -> S:
-        """The body as `kind`; Problem 400 names the field."""
+        """The body as `kind`; Invalid names the field."""
         try:
             return msgspec.json.decode(self.body, type=kind)
         except msgspec.ValidationError as exc:
-            message, _, at = str(exc).partition(" - at `$.")
-            field = at.rstrip("`")
-            raise Problem(400, message, field or None) from exc
-        except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+            raise invalid(exc) from exc
+        except NOT_JSON as exc:
             raise Problem(400, "the body is not JSON") from exc
 
     def page(self) -> tuple[int, int | None]:
         """(`limit`, `cursor`): rows of a page, and the id before which it begins."""
-        limit = self.number("limit") or PAGE
+        number = self.number("limit")
+        limit = PAGE if number is None else number
         if not 1 <= limit <= MAX_PAGE:
             raise Problem(400, f"between 1 and {MAX_PAGE}, not {limit}", "limit")
         return limit, self.number("cursor")

@@ -9,7 +9,7 @@ from benchyard.queueing.order import BEGUN
 from benchyard.queueing.requests import parse_request
 from benchyard.store import attempts, jobs, results
 from benchyard.store.rows import JOB_STATUSES, Job
-from benchyard.web.calls import Call, Reply, Route
+from benchyard.web.calls import NOT_JSON, Call, Reply, Route
 from benchyard.web.joblog import write_log
 from benchyard.web.problems import Problem
 from benchyard.web.shapes import job_shape, page_shape
@@ -49,7 +49,7 @@ async def add_job(call: Call) -> Reply:
     """Submit a job."""
     try:
         data = msgspec.json.decode(call.body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+    except NOT_JSON as exc:
         raise Problem(400, "the body is not JSON") from exc
     job = await call.services.jobs.submit(parse_request(data), owner=call.caller.name, origin="rest")
     return Reply(await _shape_of(call, job.id), status=201)

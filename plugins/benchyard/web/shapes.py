@@ -21,7 +21,6 @@ def job_shape(job: Job, *, attempts: Sequence[Attempt], results: Sequence[Result
     progress = dict(job.progress) if job.progress else None
     if progress:
         progress["since"] = time_text(progress.get("since"))
-    report = attempts[-1].report if attempts else None
     return {
         "id": job.id,
         "kind": job.kind,
@@ -37,7 +36,7 @@ def job_shape(job: Job, *, attempts: Sequence[Attempt], results: Sequence[Result
         "progress": progress,
         "attempts": [_attempt_shape(attempt) for attempt in attempts],
         "results": [result.id for result in results],
-        "failed_benchmarks": _failed(report),
+        "failed_benchmarks": list(attempts[-1].failed_benchmarks) if attempts else [],
         "url": f"{lab_url}#/buildrequests/{job.request_id}" if job.request_id else None,
         "created": time_text(job.created),
         "queued": time_text(job.queued),
@@ -55,14 +54,6 @@ def _attempt_shape(attempt: Attempt) -> dict[str, Any]:
         "started": time_text(attempt.started),
         "finished": time_text(attempt.finished),
     }
-
-
-def _failed(report: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    return [
-        {"name": b["name"], "error": b.get("error"), "log_tail": b.get("log_tail", "")}
-        for b in (report or {}).get("benchmarks", [])
-        if b.get("status") != "success"
-    ]
 
 
 def result_shape(result: Result) -> dict[str, Any]:

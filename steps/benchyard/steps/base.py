@@ -1,12 +1,13 @@
-"""What steps share: the way to the lab's job service and to the host's own commands."""
+"""What steps share: the way to the lab's job service, to the host's own commands, and what an interruption means."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 from buildbot.process import buildstep
-from buildbot.process.results import CANCELLED, FAILURE, SUCCESS
+from buildbot.process.results import CANCELLED, FAILURE, RETRY, SUCCESS
 from buildbot.util.twisted import async_to_deferred
-from twisted.python import failure
+from twisted.internet import defer, task
+from twisted.python import failure, log
 
 from benchyard.store.rows import Job
 
@@ -15,6 +16,9 @@ PYTHON_VARIABLE = "BENCHYARD_PYTHON"
 STATE_VARIABLE = "BENCHYARD_STATE"
 
 RESULT_OF_STATUS = {"success": SUCCESS, "failed": FAILURE, "lost": FAILURE, "canceled": CANCELLED}
+
+#: Seconds before a build that ended with RETRY is tried again: doubled at each try, up to the last.
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 2.0, 60.0
 
 
 class Service(Protocol):
@@ -30,16 +34,6 @@ class Service(Protocol):
     set_status: Any
 
 
-def service(step: buildstep.BuildStep) -> Service:
-    """The lab's job service."""
-    return step.master.service_manager.namedServices["benchyard-jobs"]
-
-
-def stopped_by_person(step: buildstep.BuildStep, reason: object) -> bool:
-    """Whether an interruption comes from a person; a lost worker and a stopping master are no reason to end a run."""
-    return not isinstance(reason, failure.Failure) and step.build.buildid in service(step).stopped_by_person
-
-
 def task_command(environ: dict[str, str], *arguments: str) -> list[str]:
     """The command line of `benchyard task ...` on a worker whose environment is `environ`."""
     return [environ.get(PYTHON_VARIABLE, "python3"), "-m", "benchyard.cli", "task", *arguments]
@@ -50,25 +44,80 @@ def state_option(environ: dict[str, str]) -> Sequence[str]:
     return ("--state", environ[STATE_VARIABLE]) if STATE_VARIABLE in environ else ()
 
 
-class JobStep(buildstep.BuildStep):
+class LabStep(buildstep.BuildStep):
+    """A step of the lab: it knows the job service, and who interrupts it.
+
+    An error that nobody thought of must not cost a job: it is logged, and the build is done again after a pause.
+    """
+
+    #: The job service may let this step's build go at a clean shutdown; it is done again after the start.
+    survives = True
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(haltOnFailure=True, flunkOnFailure=True, **kwargs)
+        self.interrupted: defer.Deferred[None] = defer.Deferred()
+        self.canceled = False
+
+    @property
+    def service(self) -> Service:
+        """The lab's job service."""
+        return self.master.service_manager.namedServices["benchyard-jobs"]
+
+    @async_to_deferred
+    async def run(self) -> int:
+        try:
+            return int(await self.do())
+        except buildstep.BuildStepCancelled:
+            return self.released()
+        except Exception:
+            log.err(None, f"benchyard: in step {self.name} of build {self.build.buildid}; it is tried again")
+            await self.addLogWithFailure(failure.Failure())
+            return await self.later("something went wrong in the lab; trying again")
+
+    async def do(self) -> int:
+        """Do the step's work and give Buildbot's result code."""
+        raise NotImplementedError
+
+    def released(self) -> int:
+        """The result of a step that was interrupted: only a person's stop is an end."""
+        return int(CANCELLED if self.canceled else RETRY)
+
+    async def later(self, why: str) -> int:
+        """Do this build again after a pause, the longer the more often it was tried."""
+        self.descriptionDone = why
+        tries = len(await self.master.db.builds.getBuilds(buildrequestid=self.build.requests[0].id))
+        pause = min(FIRST_PAUSE_S * 2 ** min(tries, 10), LONGEST_PAUSE_S)
+        timer = task.deferLater(self.master.reactor, pause)
+        await defer.DeferredList([timer, self.interrupted], fireOnOneCallback=True)
+        if not timer.called:
+            timer.addErrback(lambda _cancelled: None)
+            timer.cancel()
+        return self.released()
+
+    def interrupt(self, reason: Any) -> Any:
+        """Note who it was: a lost worker comes as a Failure, a stopping master sends no control message."""
+        by_person = self.build.buildid in self.service.stopped_by_person
+        self.canceled = self.canceled or (by_person and not isinstance(reason, failure.Failure))
+        if not self.interrupted.called:
+            self.interrupted.callback(None)
+        return super().interrupt(reason)
+
+
+class JobStep(LabStep):
     """A step of a job's own build; ends at once when the job's outcome is known already.
 
     That is so for a job refused at its door, and after a crash between the outcome and the end of its build.
     """
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(haltOnFailure=True, flunkOnFailure=True, **kwargs)
-
-    @async_to_deferred
-    async def run(self) -> int:
-        job = await service(self).job_of(self.build)
+    async def do(self) -> int:
+        job = await self.service.job_of(self.build)
         if job.is_final:
             if job.error:
                 self.descriptionDone = job.error
                 await self.addCompleteLog("why", job.error + "\n")
             return RESULT_OF_STATUS[job.status]
-        return await self.run_for(job)
+        return await self.do_for(job)
 
-    async def run_for(self, job: Job) -> int:
+    async def do_for(self, job: Job) -> int:
         """Do this step's part for the job and give Buildbot's result code."""
         raise NotImplementedError

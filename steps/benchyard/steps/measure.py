@@ -8,21 +8,23 @@ from typing import Any
 import msgspec
 from buildbot.process import buildstep, remotecommand
 from buildbot.process.results import CANCELLED, FAILURE, RETRY
-from buildbot.steps.worker import CompositeStepMixin
-from buildbot.util.twisted import async_to_deferred
 from twisted.internet import threads
 from twisted.python import log
 
-from benchyard.steps.base import STATE_VARIABLE, service, state_option, stopped_by_person, task_command
+from benchyard.steps.base import STATE_VARIABLE, LabStep, state_option, task_command
 from benchyard.steps.commands import measuring_arguments
+from benchyard.steps.fetch import fetch_file
 from benchyard.steps.filing import deliver
-from benchyard.steps.outcomes import Ending, ending_of, ending_of_attempt, failure_text
+from benchyard.steps.outcomes import LOST, Ending, ending_of, ending_of_attempt, failure_text
 from benchyard.steps.progress import ProgressObserver
 from benchyard.store import attempts, jobs
 from benchyard.store.rows import Attempt, Job
 
+#: Builds of one run that may fail to attach to it before the run is stopped and counts as lost.
+TRIES = 3
 
-class Measure(buildstep.ShellMixin, CompositeStepMixin, buildstep.BuildStep):
+
+class Measure(buildstep.ShellMixin, LabStep):
     """Attaches to the durable run of this job's attempt, which starts it if nobody has.
 
     Losing the master, the worker daemon or the connection ends this step only: the run goes on, and the retried build
@@ -30,42 +32,43 @@ class Measure(buildstep.ShellMixin, CompositeStepMixin, buildstep.BuildStep):
     """
 
     name = "measure"
-    survives = True
 
     def __init__(self, *, incoming: Path, cpus: dict[str, str], limit_s: float, **kwargs: Any) -> None:
         shell = self.setupShellMixin({"timeout": None, "logEnviron": False, **kwargs}, prohibitArgs=["command"])
-        super().__init__(haltOnFailure=True, flunkOnFailure=True, **shell)
+        super().__init__(**shell)
         self.incoming, self.cpus, self.limit_s = incoming, cpus, limit_s
-        self._canceled = False
 
-    @async_to_deferred
-    async def run(self) -> int:
-        job, attempt = await service(self).run_of(self.build)
+    async def do(self) -> int:
+        job, attempt = await self.service.run_of(self.build)
         if attempt.is_final:
             return ending_of_attempt(attempt).results
         if job.cancel_by is not None:
-            return await self._stop(attempt)
+            return await self._cancel(attempt)
         host = self.worker.workername
-        await service(self).db(attempts.place_attempt, job.id, attempt.number, host=host, now=time.time())
-        await service(self).set_status(job.id, "running")
+        await self.service.db(attempts.place_attempt, job.id, attempt.number, host=host, now=time.time())
+        await self.service.set_status(job.id, "running")
         exit_code = await self._attach(job, attempt, host)
-        if self._canceled:
-            return await self._stop(attempt)
-        ending = ending_of(exit_code, self._observer.last_error)
-        if self.stopped or self.build.conn is None or ending is None:
-            return int(RETRY)  # the run lives on, and is attached to again
-        return await self._end(job, attempt, ending)
+        if self._is_cut_off():
+            return await self._let_go(attempt)
+        ending = ending_of(exit_code)
+        if ending is None:
+            return await self._not_attached(attempt, exit_code)
+        return await self._end(attempt, ending)
+
+    def _is_cut_off(self) -> bool:
+        """Whether nothing that commands say can be believed any more: interrupted, or the connection is gone."""
+        return self.stopped or self.build.conn is None
+
+    async def _let_go(self, attempt: Attempt) -> int:
+        """Leave the run alone, to be attached to again, unless a person wants its end."""
+        return await self._cancel(attempt) if self.canceled else int(RETRY)
 
     async def _attach(self, job: Job, attempt: Attempt, host: str) -> int | None:
         environ = self.worker.worker_environ
         self._observer = ProgressObserver(lambda progress: self._show(job.id, progress))
         self.addLogObserver("stdio", self._observer)
         arguments = measuring_arguments(
-            job,
-            attempt,
-            state=environ[STATE_VARIABLE],
-            host_cpus=self.cpus.get(host, ""),
-            limit_s=self.limit_s,
+            job, attempt, state=environ[STATE_VARIABLE], host_cpus=self.cpus.get(host, ""), limit_s=self.limit_s
         )
         command = await self.makeRemoteShellCommand(
             command=[
@@ -77,66 +80,68 @@ class Measure(buildstep.ShellMixin, CompositeStepMixin, buildstep.BuildStep):
         await self.runCommand(command)
         return command.rc
 
-    async def _end(self, job: Job, attempt: Attempt, ending: Ending) -> int:
+    async def _not_attached(self, attempt: Attempt, exit_code: int | None) -> int:
+        """The attached command broke by itself; the run may be well, and is lost only once the host has stopped it."""
+        why = f"attaching failed with exit status {exit_code}: {self._observer.last_error or 'no word why'}"
+        tries = len(await self.master.db.builds.getBuilds(buildrequestid=self.build.requests[0].id))
+        if tries >= TRIES and await self._stop_on_host(attempt):
+            return await self._end(attempt, LOST._replace(cause=why))
+        return await self.later(f"{why}; trying again")
+
+    async def _end(self, attempt: Attempt, ending: Ending) -> int:
+        """Note how the run ended, once all that it left has been brought home."""
         folder = posixpath.join(self.worker.worker_environ[STATE_VARIABLE], "runs", attempt.run)
         report = None
-        if ending.status in ("success", "failed"):
-            report = await self._fetch_report(posixpath.join(folder, "report.json"))
-        if ending.status == "success" and not await self._fetch_result(folder, attempt):
-            ending = Ending("failed", FAILURE, "the run left no result file")
+        if ending.has_report:
+            text = await fetch_file(self, folder, "report.json")
+            report = msgspec.json.decode(text, type=dict[str, Any]) if text else None
+        if ending.status == "success":
+            result = await fetch_file(self, folder, "result.json")
+            if result:
+                await threads.deferToThread(deliver, self.incoming, attempt, result)
+            else:
+                ending = Ending("failed", FAILURE, "the run left no result file")
+        if self._is_cut_off():
+            return await self._let_go(attempt)
         cause = None if ending.status == "success" else failure_text(ending, report, self._observer.last_line)
-        await service(self).db(
-            attempts.end_attempt,
-            job.id,
-            attempt.number,
-            status=ending.status,
-            cause=cause,
-            now=time.time(),
-            report=report,
-        )
-        if ending.status in ("failed", "timeout"):
-            await service(self).set_status(job.id, "failed", error=cause)
+        await self.service.db(_note_end, attempt, ending.status, cause, report, time.time())
         if cause is not None:
             self.descriptionDone = cause
         return ending.results
 
-    async def _fetch_report(self, path: str) -> dict[str, Any] | None:
-        text = await self.getFileContentFromWorker(path)
-        return msgspec.json.decode(text.encode(), type=dict[str, Any]) if text else None
+    async def _cancel(self, attempt: Attempt) -> int:
+        """End the run of a canceled job on the host, and note that nothing of it is left."""
+        if not await self._stop_on_host(attempt):
+            self.canceled = False  # the build is done again until the host has confirmed it
+            return await self.later("the run could not be stopped; trying again")
+        await self.service.db(_note_end, attempt, "canceled", "canceled", None, time.time())
+        return int(CANCELLED)
 
-    async def _fetch_result(self, folder: str, attempt: Attempt) -> bool:
-        """Bring the result file to the lab, complete or not at all."""
-        text = await self.getFileContentFromWorker(posixpath.join(folder, "result.json"))
-        if not text:
-            return False
-        await threads.deferToThread(deliver, self.incoming, attempt, text.encode())
-        return True
-
-    async def _stop(self, attempt: Attempt) -> int:
-        """End the run on the host for good and note that nothing of it is left; used for a canceled job."""
+    async def _stop_on_host(self, attempt: Attempt) -> bool:
+        """Whether the host confirms that nothing of the run is left and that it can never start."""
         environ = self.worker.worker_environ
-        command = remotecommand.RemoteShellCommand(
-            "build", task_command(environ, "stop", attempt.run, *state_option(environ)), timeout=120
+        if self.build.conn is None:
+            return False
+        stop = remotecommand.RemoteShellCommand(
+            "build",
+            task_command(environ, "stop", attempt.run, *state_option(environ)),
+            timeout=180,
+            logEnviron=False,
+            stdioLogName="stop",
         )
-        command.worker = self.worker
-        command.useLog(await self.addLog("stop"), True)
+        stop.worker = self.worker
+        stop.useLog(await self.addLog("stop"), True)
+        # runCommand() refuses once the step was interrupted, and that is just when this is needed. With `cmd` set, a
+        # lost worker ends the command.
+        self.cmd = stop
         try:
-            # runCommand() refuses once the step was interrupted, and that is just when this is needed.
-            await command.run(self, self.remote, self.build.builder.name)
+            await stop.run(self, self.remote, self.build.builder.name)
         except Exception:
             log.err(None, f"benchyard: run {attempt.run} could not be stopped; it is tried again")
-            return int(RETRY)
-        if command.rc != 0:
-            return int(RETRY)
-        await service(self).db(
-            attempts.end_attempt,
-            attempt.job_id,
-            attempt.number,
-            status="canceled",
-            cause="canceled",
-            now=time.time(),
-        )
-        return int(CANCELLED)
+            return False
+        finally:
+            self.cmd = None
+        return bool(stop.rc == 0)
 
     def _show(self, job_id: int, progress: Any) -> None:
         self.descriptionSuffix = [f"{progress.benchmark} ({progress.index}/{progress.total})"]
@@ -147,8 +152,15 @@ class Measure(buildstep.ShellMixin, CompositeStepMixin, buildstep.BuildStep):
             "benchmark": progress.benchmark,
             "since": time.time(),
         }
-        service(self).db(jobs.set_progress, job_id, row).addErrback(log.err, "benchyard: while noting progress")
+        self.service.db(jobs.set_progress, job_id, row).addErrback(log.err, "benchyard: while noting progress")
 
-    def interrupt(self, reason: Any) -> Any:
-        self._canceled = self._canceled or stopped_by_person(self, reason)
-        return super().interrupt(reason)
+
+def _note_end(
+    conn: Any, attempt: Attempt, status: str, cause: str | None, report: dict[str, Any] | None, now: float
+) -> None:
+    """The attempt's end, and the job's where it decides that, in one transaction."""
+    attempts.end_attempt(
+        conn, attempt.job_id, attempt.number, status=status, cause=cause, now=now, report=report
+    )  # fmt: skip
+    if status in ("failed", "timeout"):
+        jobs.set_status(conn, attempt.job_id, "failed", now=now, who="lab", error=cause)

@@ -15,6 +15,13 @@ class Ending(NamedTuple):
     results: int
     cause: str | None = None
 
+    @property
+    def has_report(self) -> bool:
+        """Whether the run came to its end, and so may have left a report."""
+        return self.status in ("success", "failed")
+
+
+LOST = Ending("lost", FAILURE, "the run's supervisor was killed, or the host was restarted")
 
 #: By exit code of `benchyard task attach`; the codes are the tasks library's.
 _ENDINGS: Mapping[int, Ending] = {
@@ -22,20 +29,14 @@ _ENDINGS: Mapping[int, Ending] = {
     73: Ending("failed", FAILURE, "the run failed"),
     74: Ending("canceled", CANCELLED, "canceled"),
     75: Ending("timeout", FAILURE, "the run took longer than its time limit and was stopped"),
-    76: Ending("lost", FAILURE, "the run's supervisor was killed, or the host was restarted"),
+    76: LOST,
     77: Ending("interrupted", FAILURE, "stopped because the lab was shut down"),
 }
 
 
-def ending_of(exit_code: int | None, last_error: str = "") -> Ending | None:
-    """How the run ended; None when that is not known: the connection was lost, or the attached command was killed.
-
-    A command that breaks by itself is a lost attempt, so that a host on which nothing works is not tried for ever.
-    """
-    if exit_code is None or exit_code < 0:
-        return None
-    broken = f"`benchyard task attach` failed with exit status {exit_code}: {last_error or 'no word why'}"
-    return _ENDINGS.get(exit_code, Ending("lost", FAILURE, broken))
+def ending_of(exit_code: int | None) -> Ending | None:
+    """How the run ended; None for an exit code that does not tell: the command was killed, or broke by itself."""
+    return None if exit_code is None else _ENDINGS.get(exit_code)
 
 
 def ending_of_attempt(attempt: Attempt) -> Ending:
@@ -43,23 +44,13 @@ def ending_of_attempt(attempt: Attempt) -> Ending:
     return next(e for e in _ENDINGS.values() if e.status == attempt.status)._replace(cause=attempt.cause)
 
 
-def failed_benchmarks(report: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    """Name, error and end of the log of each benchmark that failed."""
-    benchmarks = (report or {}).get("benchmarks", [])
-    return [
-        {"name": b["name"], "error": b.get("error"), "log_tail": b.get("log_tail", "")}
-        for b in benchmarks
-        if b.get("status") != "success"
-    ]
-
-
 def failure_text(ending: Ending, report: Mapping[str, Any] | None, last_line: str) -> str:
     """One line that says why a run failed: its benchmarks' errors if it got so far, else the end of its log."""
-    failed = failed_benchmarks(report)
-    if ending.status != "failed":
+    if ending.status != "failed" or ending.cause != _ENDINGS[73].cause:
         return ending.cause or ending.status
+    failed = [b for b in (report or {}).get("benchmarks", []) if b.get("status") != "success"]
     if failed:
-        shown = "; ".join(f"{b['name']}: {b['error']}" for b in failed[:3])
+        shown = "; ".join(f"{b['name']}: {b.get('error')}" for b in failed[:3])
         return "all benchmarks failed: " + shown + (" ..." if len(failed) > 3 else "")
     return f"the run failed: {last_line}" if last_line else "the run failed without a word; see its log"
 

@@ -3,55 +3,59 @@
 from typing import Any
 
 from buildbot.process import buildstep
-from buildbot.process.results import CANCELLED, FAILURE, RETRY, SUCCESS
-from buildbot.util.twisted import async_to_deferred
+from buildbot.process.results import CANCELLED, FAILURE, SUCCESS
 
-from benchyard.steps.base import service, state_option, task_command
+from benchyard.steps.base import LabStep, state_option, task_command
 from benchyard.steps.progress import TailObserver
+from benchyard.store.rows import Job
 
 
-class CheckInterpreter(buildstep.ShellMixin, buildstep.BuildStep):
+class CheckInterpreter(buildstep.ShellMixin, LabStep):
     """Starts the job's interpreter once on the regular worker, where that is the measuring host's machine too.
 
-    `shares_machine` are the regular workers for which that is so; elsewhere the run itself makes this check.
+    `shares_machine` are the regular workers for which that is so; elsewhere the run itself makes this check. It waits
+    for as long as a measurement has that machine: by the lock file there, since a lock in the master, held meanwhile,
+    would keep the measurement's own build from attaching to it again.
     """
 
     name = "check interpreter"
 
     def __init__(self, *, shares_machine: tuple[str, ...], **kwargs: Any) -> None:
-        shell = self.setupShellMixin({"timeout": 120, "logEnviron": False, **kwargs}, prohibitArgs=["command"])
-        super().__init__(haltOnFailure=True, flunkOnFailure=True, **shell)
+        shell = self.setupShellMixin({"timeout": None, "logEnviron": False, **kwargs}, prohibitArgs=["command"])
+        super().__init__(**shell)
         self.shares_machine = shares_machine
 
-    @async_to_deferred
-    async def run(self) -> int:
-        jobs = service(self)
-        job, _attempt = await jobs.run_of(self.build)
+    async def do(self) -> int:
+        job, _attempt = await self.service.run_of(self.build)
         if job.is_final or job.cancel_by is not None:
             return int(CANCELLED)
         if job.status == "queued":
-            await jobs.set_status(job.id, "building")
+            await self.service.set_status(job.id, "building")
         if self.worker.workername in self.shares_machine:
-            results = await self._check(job.spec["python"])
+            results = await self._check(job)
             if results != SUCCESS:
-                if results == FAILURE:
-                    await jobs.set_status(
-                        job.id, "failed", error=self._observer.last_error or "the interpreter could not be checked"
-                    )
                 return results
         else:
             self.descriptionDone = "the measuring host checks the interpreter itself"
-        await jobs.set_status(job.id, "ready")
+        if job.status in ("queued", "building"):
+            await self.service.set_status(job.id, "ready")
         return int(SUCCESS)
 
-    async def _check(self, python: str) -> int:
-        self._observer = TailObserver()
-        self.addLogObserver("stdio", self._observer)
+    async def _check(self, job: Job) -> int:
+        observer = TailObserver()
+        self.addLogObserver("stdio", observer)
         environ = self.worker.worker_environ
         command = await self.makeRemoteShellCommand(
-            command=task_command(environ, "check-interpreter", python, *state_option(environ))
+            command=task_command(environ, "check-interpreter", job.spec["python"], *state_option(environ))
         )
         await self.runCommand(command)
-        if self.build.conn is None:
-            return int(RETRY)
-        return int(command.results())
+        if self.stopped or self.build.conn is None:
+            return self.released()
+        if command.rc == 0:
+            return int(SUCCESS)
+        why = observer.last_error or f"the check ended with exit status {command.rc}"
+        if command.rc != 1:  # the command's word on the interpreter; anything else is the host's own trouble
+            return await self.later(f"{why}; trying again")
+        await self.service.set_status(job.id, "failed", error=why)
+        self.descriptionDone = why
+        return int(FAILURE)

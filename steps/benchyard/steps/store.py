@@ -7,10 +7,9 @@ from typing import Any
 from buildbot.process.results import FAILURE, SUCCESS
 from twisted.internet import threads
 
-from benchyard.results.errors import ResultError
-from benchyard.steps.base import JobStep, service
+from benchyard.results.errors import ResultError, StorageError
+from benchyard.steps.base import JobStep
 from benchyard.steps.filing import delivery_path, file_result
-from benchyard.steps.outcomes import failed_benchmarks
 from benchyard.store import attempts, jobs, results
 from benchyard.store.rows import Attempt, Job
 
@@ -24,20 +23,22 @@ class StoreResult(JobStep):
         super().__init__(**kwargs)
         self.incoming, self.results_dir = incoming, results_dir
 
-    async def run_for(self, job: Job) -> int:
-        jobs_service = service(self)
-        await jobs_service.set_status(job.id, "storing")
-        attempt = await jobs_service.db(attempts.current_attempt, job.id)
+    async def do_for(self, job: Job) -> int:
+        await self.service.set_status(job.id, "storing")
+        attempt = await self.service.db(attempts.current_attempt, job.id)
         delivered = delivery_path(self.incoming, attempt)
         try:
             filed = await threads.deferToThread(file_result, self.results_dir, delivered, attempt)
+        except StorageError as exc:
+            return await self.later(f"{exc}; trying again")
         except ResultError as exc:
-            await jobs_service.set_status(job.id, "failed", error=f"the run's result file is not usable: {exc}")
-            self.descriptionDone = str(exc)
+            error = f"the run's result file is not usable: {exc}"
+            await self.service.set_status(job.id, "failed", error=error)
+            self.descriptionDone = error
             return int(FAILURE)
-        result_id = await jobs_service.db(_note, job, attempt, filed, time.time())
+        result_id = await self.service.db(_note, job, attempt, filed, time.time())
         delivered.unlink(missing_ok=True)
-        failed = failed_benchmarks(attempt.report)
+        failed = attempt.failed_benchmarks
         self.descriptionDone = f"result {result_id}: {filed['benchmarks']} benchmarks" + (
             f", {len(failed)} failed: " + ", ".join(b["name"] for b in failed) if failed else ""
         )
@@ -54,7 +55,7 @@ def _note(conn: Any, job: Job, attempt: Attempt, filed: dict[str, Any], now: flo
         attempt=attempt.number,
         host=attempt.host or "",
         target=job.target,
-        failed=tuple(failed_benchmarks(attempt.report)),
+        failed=attempt.failed_benchmarks,
         **filed,
     )
     jobs.set_status(conn, job.id, "success", now=now, who="lab")

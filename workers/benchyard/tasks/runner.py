@@ -90,11 +90,13 @@ def attach(
         raise OptionError(f"run {run}: there is no command to run" if not argv else f"run {run}: NUL in an argument")
     if limit_s is not None and not (math.isfinite(limit_s) and limit_s > 0):
         raise OptionError(f"run {run}: the time limit must be a positive number of seconds, not {limit_s}")
-    order = Order(tuple(argv), str(Path.cwd()), limit_s, None if cpus is None else check_cpus(cpus))
+    order = Order(tuple(argv), str(Path.cwd()), limit_s, cpus)
     try:
         msgspec.json.encode(order)
     except UnicodeEncodeError as exc:
         raise OptionError(f"run {run}: the command or the working directory is not UTF-8 text") from exc
+    if cpus is not None and directory.read_state() is None:
+        check_cpus(cpus)  # of a run that is there they are of no interest; the host may have lost some since
     directory.make()
     with _control(directory):
         if directory.read_state() is None:

@@ -125,7 +125,7 @@ def _check_stop(run: RunDir, timeout_s: float) -> None:
     if asked is not None:
         raise _Stopped(asked)
     if info is not None and info.si_signo in _STOP:
-        raise _Stopped("interrupted", f"the supervisor got {signal.Signals(info.si_signo).name}")
+        raise _Stopped("lost", f"the supervisor got {signal.Signals(info.si_signo).name}")
 
 
 def _end_orphans(run: RunDir) -> None:

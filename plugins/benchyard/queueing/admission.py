@@ -1,0 +1,114 @@
+"""How requests become jobs: those that come by Buildbot's own doors, and those that a dead master left half made."""
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from twisted.python import log
+
+from benchyard.queueing import cancellation, doors, endings
+from benchyard.queueing.order import Lane
+from benchyard.queueing.requests import Invalid
+from benchyard.store import attempts, jobs
+from benchyard.store.rows import Job
+
+if TYPE_CHECKING:
+    from benchyard.queueing.jobs import JobService
+
+
+async def adopt(service: "JobService", request_id: int) -> None:
+    """Give a new request its job, if it is one for a job and has none; the chooser takes no other."""
+    request = await service.master.db.buildrequests.getBuildRequest(request_id)
+    lane = service.lanes.get(request.buildername)
+    if lane is None or lane.stage is not None:
+        return
+    if await service.db(jobs.job_of_request, request_id) is None:
+        buildset = await service.master.db.buildsets.getBuildset(request.buildsetid)
+        pushed = doors.pushed_job(buildset)
+        if pushed is not None:
+            await service.db(jobs.set_request, pushed, request_id)
+        else:
+            await _admit(service, request_id, buildset, lane)
+        request = await service.master.db.buildrequests.getBuildRequest(request_id)
+        if request.complete:  # canceled while its job was checked
+            job = await service.db(jobs.job_of_request, request_id)
+            await endings.finish(service, job, request.results)
+    service.poke(request.buildername)
+
+
+async def _admit(service: "JobService", request_id: int, buildset: Any, lane: Lane) -> None:
+    """A door that cannot refuse: what is wrong becomes a `failed` job that says why."""
+    properties = await service.master.db.buildsets.getBuildsetProperties(buildset.bsid)
+    plain = {name: value for name, (value, _source) in properties.items()}
+    origin, owner = doors.origin_of(buildset, plain)
+    original = await _rebuilt_job(service, buildset)
+    status, error, host = "queued", None, None
+    try:
+        if original is not None:
+            request = doors.request_of_job(original)
+        else:
+            request = doors.request_of_properties(plain, target=lane.target)
+        checked = await service.checked(request)
+        spec, host, reason = doors.spec_row(checked.spec), checked.host, request.reason
+    except Invalid as exc:
+        status, error = "failed", f"{exc.field}: {exc}"
+        spec, reason = doors.refused_spec(plain), str(plain.get("reason", ""))
+    await service.db(
+        jobs.create_job,
+        now=time.time(),
+        who=owner,
+        kind="benchmarks",
+        target=lane.target,
+        host=host,
+        spec=spec,
+        owner=owner,
+        origin=origin,
+        reason=reason,
+        status=status,
+        error=error,
+        request_id=request_id,
+    )
+
+
+async def _rebuilt_job(service: "JobService", buildset: Any) -> Job | None:
+    """The job whose build somebody asked to rebuild: the new job does the same."""
+    if buildset.rebuilt_buildid is None:
+        return None
+    build = await service.master.db.builds.getBuild(buildset.rebuilt_buildid)
+    return await service.db(jobs.job_of_request, build.buildrequestid) if build is not None else None
+
+
+async def mend(service: "JobService") -> None:
+    """At the start of a master: what one that died left half done is completed, each thing by itself."""
+    coordinators = [name for name, lane in service.lanes.items() if lane.stage is None]
+    for request_id in await service.db(doors.requests_without_job, service.master.db.model, coordinators):
+        await _try(adopt(service, request_id), f"request {request_id}")
+    for job in await service.db(jobs.unfinished_jobs):
+        await _try(_mend_job(service, job), f"job {job.id}")
+    for attempt in await service.db(attempts.running_attempts):
+        await _try(_mend_attempt(service, attempt.job_id), f"run {attempt.run}")
+    service.poke(*service.lanes)
+
+
+async def _mend_job(service: "JobService", job: Job) -> None:
+    request = None
+    if job.request_id is not None:
+        request = await service.master.db.buildrequests.getBuildRequest(job.request_id)
+    if request is not None and request.complete:
+        await endings.finish(service, job, request.results)
+    elif job.cancel_by is not None:
+        await cancellation.enforce(service, job.id)
+    elif job.status == "queued" and job.request_id is None:
+        await service.ensure_queued(job.id)
+
+
+async def _mend_attempt(service: "JobService", job_id: int) -> None:
+    if (await service.db(jobs.get_job, job_id)).cancel_by is not None:
+        await cancellation.enforce(service, job_id)
+
+
+async def _try(work: Any, what: str) -> None:
+    """One thing that cannot be mended must not keep others from it."""
+    try:
+        await work
+    except Exception:
+        log.err(None, f"benchyard: while mending {what} at start")

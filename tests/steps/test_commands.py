@@ -1,0 +1,75 @@
+"""Command lines of runs."""
+
+from collections.abc import Callable
+
+import pytest
+
+from benchyard.cli.task import task
+from benchyard.steps.base import PYTHON_VARIABLE, STATE_VARIABLE, state_option, task_command
+from benchyard.steps.commands import MODE_OPTIONS, measuring_arguments
+from benchyard.store.rows import Attempt, Job
+
+MakeJob = Callable[..., Job]
+MakeAttempt = Callable[..., Attempt]
+
+
+def arguments(job: Job, attempt: Attempt, host_cpus: str = "") -> tuple[tuple[str, ...], tuple[str, ...]]:
+    return measuring_arguments(job, attempt, state="/var/lab state", host_cpus=host_cpus, limit_s=28800.0)
+
+
+def value_of(option: str, words: tuple[str, ...]) -> str | None:
+    return words[words.index(option) + 1] if option in words else None
+
+
+def test_run_of_a_job(make_job: MakeJob, make_attempt: MakeAttempt) -> None:
+    """The whole command line, each word an argument of its own; a path with a space stays one."""
+    options, run = arguments(make_job(), make_attempt())
+    assert options == ("--state", "/var/lab state", "--limit", "28800")
+    assert run == (
+        *("--python", "/opt/p y/bin/python3"),
+        *("--benchmarks", "nbody,2to3"),
+        *("--output", "/var/lab state/runs/7.2/result.json"),
+        *("--report", "/var/lab state/runs/7.2/report.json"),
+        *("--environments", "/var/lab state/environments"),
+        *("--inherit-environ", "BENCHYARD_RUN"),
+    )
+
+
+@pytest.mark.parametrize(("mode", "option"), [("default", None), ("fast", "--fast"), ("rigorous", "--rigorous")])
+def test_mode(make_job: MakeJob, make_attempt: MakeAttempt, mode: str, option: str | None) -> None:
+    """Only the option of the job's mode is given."""
+    _options, run = arguments(make_job(mode=mode), make_attempt())
+    assert [word for word in run if word in ("--fast", "--rigorous")] == ([option] if option else [])
+
+
+def test_modes_are_those_of_requests() -> None:
+    """Every mode that may be asked for can be run."""
+    from benchyard.queueing.requests import MODES
+
+    assert set(MODE_OPTIONS) == set(MODES)
+
+
+@pytest.mark.parametrize(
+    ("asked", "of_host", "used"), [(None, "", None), (None, "2-3", "2-3"), ("1", "2-3", "1"), ("1", "", "1")]
+)
+def test_cpus(make_job: MakeJob, make_attempt: MakeAttempt, asked: str | None, of_host: str, used: str | None) -> None:
+    """The job's own CPUs go before the host's; the runner and the benchmarks get the same, or none."""
+    options, run = arguments(make_job(affinity=asked), make_attempt(), of_host)
+    assert (value_of("--cpus", options), value_of("--affinity", run)) == (used, used)
+
+
+def test_options_are_those_of_the_command(make_job: MakeJob, make_attempt: MakeAttempt) -> None:
+    """The host's `benchyard task` knows every option that the master gives it."""
+    options, run = arguments(make_job(mode="fast", affinity="1"), make_attempt())
+    for name, words in (("attach", options), ("run-benchmarks", run)):
+        known = {option for parameter in task.commands[name].params for option in parameter.opts}
+        assert {word for word in words if word.startswith("--")} <= known
+
+
+def test_python_and_state_are_the_workers(make_job: MakeJob) -> None:
+    """The commands are of the Python and the state folder that the worker's own environment names."""
+    environ = {PYTHON_VARIABLE: "/venv/bin/python", STATE_VARIABLE: "/state"}
+    assert task_command(environ, "stop", "7.2") == ["/venv/bin/python", "-m", "benchyard.cli", "task", "stop", "7.2"]
+    assert task_command({}, "runs")[0] == "python3"
+    assert list(state_option(environ)) == ["--state", "/state"]
+    assert list(state_option({})) == []

@@ -1,0 +1,115 @@
+"""Results over REST, with two real files in the lab."""
+
+import gzip
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from benchyard.results.files import store_file
+from benchyard.results.layout import path_of_run
+from benchyard.store import jobs, results
+
+if TYPE_CHECKING:
+    from tests.web.conftest import Lab
+
+
+@pytest.fixture(scope="module")
+def stored(lab: "Lab", real_results: Path) -> dict[int, bytes]:
+    """Two real results of the lab, oldest first: their bytes by id."""
+    found = {}
+    for source in sorted(real_results.glob("bm-*/bm-*.json.gz"))[:2]:
+        data = gzip.decompress(source.read_bytes())
+        interpreter = {"id": hashlib.sha256(data).hexdigest(), "version": "3.16.0a0", "machine": "aarch64"}
+        place = path_of_run(interpreter, host="sulaco", started=1795345200.0)
+        file = store_file(lab.root / "results", place, data)
+        with lab.engine().begin() as conn:
+            job = jobs.create_job(
+                conn,
+                now=1.0,
+                who="ada",
+                kind="benchmarks",
+                target="macos",
+                host=None,
+                spec={},
+                owner="ada",
+                origin="rest",
+                reason="",
+                status="success",
+            )
+            row = results.add_result(
+                conn,
+                now=1795345200.0,
+                who="lab",
+                job_id=job.id,
+                attempt=1,
+                host="sulaco",
+                target="macos",
+                interpreter=interpreter,
+                commit=None,
+                branch=None,
+                version="3.16.0a0",
+                flags=("jit",),
+                suite="pyperformance",
+                suite_version="1.14.0",
+                mode="default",
+                path=str(file.path),
+                sha256=file.sha256,
+                size=file.size,
+                benchmarks=98,
+                failed=({"name": "2to3", "error": "killed by signal 11", "log_tail": "boom"},),
+            )
+        found[row.id] = data
+    return found
+
+
+def test_result(lab: "Lab", stored: dict[int, bytes]) -> None:
+    """A result's row tells what it is, which job it is of, and what failed; its file comes byte for byte."""
+    for number, data in stored.items():
+        result = lab.call("GET", f"/results/{number}").json()
+        assert (result["id"], result["host"], result["flags"]) == (number, "sulaco", ["jit"])
+        assert (result["status"], result["created"]) == ("stored", "2026-11-22T11:00:00.000Z")
+        assert result["failed"] == [{"name": "2to3", "error": "killed by signal 11"}]
+        assert lab.call("GET", f"/jobs/{result['job']}").json()["results"] == [number]
+        answer = lab.call("GET", f"/results/{number}/file")
+        assert answer.content == data
+        assert answer.headers["etag"] == f'"{hashlib.sha256(data).hexdigest()}"'
+
+
+def test_lists(lab: "Lab", stored: dict[int, bytes]) -> None:
+    """Results are listed newest first, by host, target and job, and page by page."""
+    ids = sorted(stored, reverse=True)
+    for query in ("host=sulaco", "target=macos", ""):
+        assert [row["id"] for row in lab.call("GET", f"/results?{query}").json()["items"]] == ids
+    assert lab.call("GET", "/results?host=nobody").json() == {"items": [], "next": None}
+    page = lab.call("GET", "/results?limit=1").json()
+    assert ([row["id"] for row in page["items"]], page["next"]) == ([ids[0]], str(ids[0]))
+    page = lab.call("GET", f"/results?limit=1&cursor={page['next']}").json()
+    assert ([row["id"] for row in page["items"]], page["next"]) == ([ids[1]], None)
+
+
+def test_comparison(lab: "Lab", stored: dict[int, bytes]) -> None:
+    """Two results are compared benchmark by benchmark and overall; one with itself does not differ."""
+    base, head = stored
+    found = lab.call("GET", "/results/compare", params={"base": base, "head": head}).json()
+    assert (found["base"]["id"], found["head"]["id"]) == (base, head)
+    overall = found["geometric_mean"]
+    assert 0 < overall["n"] == len(found["benchmarks"]) <= overall["of"]
+    assert {"name", "base", "head", "ratio", "change", "significant"} <= set(found["benchmarks"][0])
+    same = lab.call("GET", "/results/compare", params={"base": base, "head": base}).json()
+    assert same["geometric_mean"]["ratio"] == pytest.approx(1.0)
+    assert not any(row["significant"] for row in same["benchmarks"])
+
+
+def test_file_is_gone(lab: "Lab", stored: dict[int, bytes]) -> None:
+    """A file that somebody took out of the results folder is named."""
+    number = max(stored)
+    path = lab.root / "results" / lab.call("GET", f"/results/{number}").json()["path"]
+    hidden = path.rename(path.with_suffix(".hidden"))
+    try:
+        answer = lab.call("GET", f"/results/{number}/file")
+    finally:
+        hidden.rename(path)
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+    assert path.name in answer.json()["detail"]
