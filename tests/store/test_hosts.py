@@ -10,15 +10,15 @@ from benchyard.store.history import history_of
 
 def test_added_host_is_enabled(conn: sa.Connection) -> None:
     """A host is added once, however often it is said."""
-    host = hosts.add_host(conn, "sulaco", now=1.0, who="ada")
+    host = hosts.ensure_host(conn, "sulaco", now=1.0, who="ada")
     assert (host.enabled, host.reason, host.created) == (True, "", 1.0)
-    assert hosts.add_host(conn, "sulaco", now=2.0, who="bob") == host
+    assert hosts.ensure_host(conn, "sulaco", now=2.0, who="bob") == host
     assert hosts.list_hosts(conn) == (host,)
 
 
 def test_disabled_host(conn: sa.Connection) -> None:
     """Disabling keeps who, when and why, once."""
-    hosts.add_host(conn, "sulaco", now=1.0, who="ada")
+    hosts.ensure_host(conn, "sulaco", now=1.0, who="ada")
     host = hosts.enable_host(conn, "sulaco", False, now=2.0, who="bob", reason="fan is loud")
     assert (host.enabled, host.reason, host.changed, host.changed_by) == (False, "fan is loud", 2.0, "bob")
     assert hosts.enable_host(conn, "sulaco", False, now=3.0, who="eve", reason="fan is loud") == host
@@ -32,3 +32,15 @@ def test_unknown_host(conn: sa.Connection) -> None:
     """A host that is not there is named."""
     with pytest.raises(NotFound, match=r"^there is no host 'nostromo'$"):
         hosts.enable_host(conn, "nostromo", True, now=1.0, who="ada")
+
+
+def test_removed_host(conn: sa.Connection) -> None:
+    """A removed host has no state and keeps its history; of the same name again, it is a new one."""
+    hosts.ensure_host(conn, "sulaco", now=1.0, who="ada")
+    hosts.enable_host(conn, "sulaco", False, now=2.0, who="ada", reason="gone")
+    hosts.remove_host(conn, "sulaco", now=3.0, who="ada")
+    assert hosts.list_hosts(conn) == ()
+    assert history_of(conn, "host", "sulaco")[-1].change == {"removed": 3.0}
+    with pytest.raises(NotFound, match=r"^there is no host 'sulaco'$"):
+        hosts.remove_host(conn, "sulaco", now=4.0, who="ada")
+    assert hosts.ensure_host(conn, "sulaco", now=5.0, who="ada").enabled

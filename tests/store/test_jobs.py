@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 import sqlalchemy as sa
 
-from benchyard.store import jobs
-from benchyard.store.errors import Conflict, NotFound, StoreError
+from benchyard.store import attempts, jobs, queues, results
+from benchyard.store.errors import Conflict, NotFound, Stale, StoreError
 from benchyard.store.history import history_of
 from benchyard.store.migrate import migrate
 from benchyard.store.rows import FINAL_JOB_STATUSES, JOB_STATUSES, Job
@@ -150,6 +150,111 @@ def test_lists(conn: sa.Connection, make_job: MakeJob) -> None:
     assert listed(status=["queued", "failed"]) == [ids[1], ids[0]]
     assert listed(target="a", owner="ada") == [ids[2], ids[0]]
     assert [job.id for job in jobs.unfinished_jobs(conn)] == [ids[0], *ids[2:]]
+
+
+def test_filters(conn: sa.Connection, make_job: MakeJob) -> None:
+    """Jobs are found by the host asked for or used, the time of their making, and what their results are of."""
+    asked = make_job(conn, now=1.0, host="sulaco").id
+    used = make_job(conn, now=2.0).id
+    attempts.new_attempt(conn, used, now=2.0)
+    attempts.place_attempt(conn, used, 1, host="sulaco", now=2.0)
+    other = make_job(conn, now=3.0).id
+    for number, job_id in enumerate((used, other)):
+        shown = {"suite": "s", "suite_version": "1", "mode": "fast", "version": "3.15", "path": "p", "size": 1}
+        results.add_result(
+            conn,
+            now=4.0,
+            who="lab",
+            job_id=job_id,
+            attempt=1,
+            host="sulaco",
+            target="t",
+            interpreter={},
+            commit=f"abc{number}" + "0" * 36,
+            branch="main",
+            flags=(),
+            sha256="00",
+            benchmarks=1,
+            **shown,  # type: ignore[arg-type]
+        )
+
+    def listed(**filters: object) -> list[int]:
+        return [job.id for job in jobs.list_jobs(conn, **filters)]  # type: ignore[arg-type]
+
+    assert listed(host="sulaco") == [used, asked]
+    assert listed(since=2.0) == [other, used]
+    assert listed(since=1.0, until=2.0) == [asked]
+    assert listed(commit="abc") == listed(branch="main") == [other, used]
+    assert listed(commit="abc0", branch="main") == [used]
+    assert listed(commit="abc0", branch="3.14") == []
+
+
+def test_modified_job(conn: sa.Connection, make_job: MakeJob) -> None:
+    """What a job measures changes until it has begun, its reason at any time; the host may be taken away."""
+    job = make_job(conn, host="sulaco")
+    changed = jobs.modify_job(conn, job.id, now=2.0, who="bob", reason="try", spec={"python": "/p"})
+    assert (changed.reason, changed.spec, changed.host, changed.changed_by) == (
+        "try",
+        {"python": "/p"},
+        "sulaco",
+        "bob",
+    )
+    queues.push(conn, job.id, now=3.0, who="bob")
+    assert jobs.modify_job(conn, job.id, now=4.0, who="bob", host=None).host is None
+    building = jobs.set_status(conn, job.id, "building", now=5.0, who="lab")
+    assert jobs.modify_job(conn, job.id, now=6.0, who="bob", host=None, reason="try", spec={"python": "/p"}) == building
+    for values in ({"host": "sulaco"}, {"spec": {"python": "/q"}}):
+        with pytest.raises(Conflict, match=rf"^job {job.id} is building; what it measures can change while"):
+            jobs.modify_job(conn, job.id, now=6.0, who="bob", reason="other", **values)
+    jobs.set_status(conn, job.id, "success", now=7.0, who="lab")
+    assert jobs.modify_job(conn, job.id, now=8.0, who="bob", reason="done").reason == "done"
+    assert history_of(conn, "job", job.id)[-1].change == {"reason": "done"}
+
+
+def test_job_changed_meanwhile(conn: sa.Connection, make_job: MakeJob) -> None:
+    """Who changes what they read before somebody else's change is told so, and nothing is changed."""
+    job = make_job(conn, now=1.0)
+    jobs.modify_job(conn, job.id, now=2.0, who="bob", reason="first")
+    with pytest.raises(Stale, match=rf"^job {job.id} was changed by bob: read it again$"):
+        jobs.modify_job(conn, job.id, now=3.0, who="eve", reason="second", expected_changed=1.0)
+    assert jobs.modify_job(conn, job.id, now=3.0, who="eve", reason="third", expected_changed=2.0).reason == "third"
+
+
+def test_disabled_job_keeps_its_place(conn: sa.Connection, make_job: MakeJob) -> None:
+    """Disabling is one change, and none of the queue."""
+    job, other = make_job(conn, status="queued"), make_job(conn, status="queued")
+    version = queues.get_queue(conn, job.target).version
+    disabled = jobs.enable_job(conn, job.id, False, now=2.0, who="bob")
+    assert jobs.enable_job(conn, job.id, False, now=3.0, who="eve") == disabled
+    assert queues.list_queue(conn, job.target) == (disabled, other)
+    assert queues.get_queue(conn, job.target).version == version
+
+
+@pytest.mark.parametrize("status", JOB_STATUSES)
+def test_removed_job(conn: sa.Connection, make_job: MakeJob, status: str) -> None:
+    """A job that has not begun or has ended can be removed, and is in no list and no get; another cannot."""
+    job = make_job(conn, status=status, request_id=7)
+    if status != "created" and status not in FINAL_JOB_STATUSES:
+        with pytest.raises(Conflict, match=rf"^job {job.id} is {status}; cancel it before it is removed$"):
+            jobs.remove_job(conn, job.id, now=2.0, who="bob")
+        return
+    jobs.remove_job(conn, job.id, now=2.0, who="bob")
+    assert jobs.list_jobs(conn) == jobs.unfinished_jobs(conn) == ()
+    assert jobs.job_of_request(conn, 7) is None
+    assert sum(jobs.count_by_status(conn).values()) == 0
+    calls: list[Callable[[], object]] = [
+        lambda: jobs.get_job(conn, job.id),
+        lambda: jobs.remove_job(conn, job.id, now=3.0, who="bob"),
+        lambda: jobs.set_status(conn, job.id, "queued", now=3.0, who="bob"),
+        lambda: jobs.modify_job(conn, job.id, now=3.0, who="bob", reason="x"),
+        lambda: jobs.enable_job(conn, job.id, False, now=3.0, who="bob"),
+        lambda: queues.push(conn, job.id, now=3.0, who="bob"),
+        lambda: queues.position_of(conn, job.id),
+    ]
+    for call in calls:
+        with pytest.raises(NotFound, match=rf"^there is no job {job.id}$"):
+            call()
+    assert history_of(conn, "job", job.id)[-1].change == {"removed": 2.0}
 
 
 def test_count_by_status(conn: sa.Connection, make_job: MakeJob) -> None:

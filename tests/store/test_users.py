@@ -1,10 +1,13 @@
 """Users and tokens, as far as the store knows them: by hash."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import sqlalchemy as sa
 
 from benchyard.store import users
-from benchyard.store.errors import Conflict, NotFound, StoreError
+from benchyard.store.errors import Conflict, NotFound, Stale, StoreError
 from benchyard.store.history import history_of
 from benchyard.store.rows import User
 from benchyard.store.tables import users as users_table
@@ -100,3 +103,79 @@ def test_tokens_are_unique(conn: sa.Connection, ada: User) -> None:
         users.add_token(conn, user_id=ada.id, name="other", token_hash="f00d", now=3.0)
     with pytest.raises(NotFound, match=r"^there is no user with id 99$"):
         users.add_token(conn, user_id=99, name="other", token_hash="beef", now=3.0)
+
+
+def test_modified_user(conn: sa.Connection, ada: User) -> None:
+    """Role and password change where given, and what is the same already is no change."""
+    changed = users.modify_user(conn, "ada", now=2.0, who="root", role="admin", password_hash="$argon2id$second")
+    assert (changed.role, changed.password_hash, changed.changed, changed.changed_by) == (
+        "admin",
+        "$argon2id$second",
+        2.0,
+        "root",
+    )
+    assert users.modify_user(conn, "ada", now=3.0, who="root", role="admin") == changed
+    assert history_of(conn, "user", "ada")[-1].change == {"role": "admin", "password": "changed"}
+    with pytest.raises(StoreError, match="unknown role 'boss'"):
+        users.modify_user(conn, "ada", now=3.0, who="root", role="boss")
+
+
+def test_user_changed_meanwhile(conn: sa.Connection, ada: User) -> None:
+    """Who changes what they read before somebody else's change is told so, and nothing is changed."""
+    users.enable_user(conn, "ada", False, now=2.0, who="root")
+    with pytest.raises(Stale, match=r"^user 'ada' was changed by root: read it again$"):
+        users.modify_user(conn, "ada", now=3.0, who="bob", role="admin", expected_changed=ada.changed)
+    assert users.get_user(conn, "ada").role == "member"
+    assert users.modify_user(conn, "ada", now=3.0, who="bob", role="admin", expected_changed=2.0).role == "admin"
+
+
+def test_disabled_user(conn: sa.Connection, ada: User) -> None:
+    """A token is identified with its user, not while the user is disabled, and again afterwards."""
+    token = users.add_token(conn, user_id=ada.id, name="ci", token_hash="f00d", now=3.0, read_only=True)
+    assert users.identify(conn, "f00d", 4.0) == (ada, token)
+    assert not users.enable_user(conn, "ada", False, now=5.0, who="root").enabled
+    assert users.identify(conn, "f00d", 6.0) is None
+    enabled = users.enable_user(conn, "ada", True, now=7.0, who="root")
+    assert users.enable_user(conn, "ada", True, now=8.0, who="eve") == enabled
+    assert users.identify(conn, "f00d", 9.0) == (enabled, token)
+    assert users.identify(conn, "beef", 9.0) is None
+
+
+def test_tombstone(conn: sa.Connection, ada: User) -> None:
+    """A removed user stays as a row without password and tokens; the name is not given again, nothing changes it."""
+    users.add_token(conn, user_id=ada.id, name="ci", token_hash="f00d", now=3.0)
+    gone = users.remove_user(conn, "ada", now=4.0, who="root")
+    assert (gone.status, gone.enabled, gone.password_hash, gone.id) == ("removed", False, None, ada.id)
+    assert users.remove_user(conn, "ada", now=5.0, who="eve") == gone
+    assert users.identify(conn, "f00d", 4.0) is None
+    assert [token.revoked for token in users.list_tokens(conn, ada.id)] == [4.0]
+    with pytest.raises(Conflict, match=r"^there was a user 'ada', take another name$"):
+        users.create_user(conn, now=6.0, who="root", name="ada", password_hash=None)
+    calls: list[Callable[[], object]] = [
+        lambda: users.modify_user(conn, "ada", now=6.0, who="root", role="admin"),
+        lambda: users.enable_user(conn, "ada", True, now=6.0, who="root"),
+        lambda: users.set_password(conn, "ada", "$argon2id$third", now=6.0, who="root"),
+        lambda: users.add_token(conn, user_id=ada.id, name="ci", token_hash="beef", now=6.0),
+    ]
+    for call in calls:
+        with pytest.raises(Conflict, match=r"^user 'ada' was removed"):
+            call()
+    assert users.get_user(conn, "ada") == gone
+    with pytest.raises(NotFound, match=r"^there is no user 'eve'$"):
+        users.remove_user(conn, "eve", now=6.0, who="root")
+
+
+def test_lists(conn: sa.Connection, ada: User) -> None:
+    """Users are listed by name, by role and status where given, and paged by name."""
+    for name, role in (("cy", "viewer"), ("bob", "member"), ("dee", "admin")):
+        users.create_user(conn, now=1.0, who="root", name=name, password_hash=None, role=role)
+    users.remove_user(conn, "bob", now=2.0, who="root")
+
+    def listed(**filters: Any) -> list[str]:
+        return [user.name for user in users.list_users(conn, **filters)]
+
+    assert listed() == ["ada", "bob", "cy", "dee"]
+    assert listed(role="member") == ["ada", "bob"]
+    assert listed(status="active") == ["ada", "cy", "dee"]
+    assert listed(status="removed") == ["bob"]
+    assert listed(after="ada", limit=2) == ["bob", "cy"]

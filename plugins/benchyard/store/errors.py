@@ -2,7 +2,9 @@
 
 StoreError
  |- NotFound       no such row: answer 404, or make it
+ |- BadPosition    a place in a queue that there is not: answer 400
  |- Conflict       the change contradicts what is stored: answer 409, read again
+ |   |- Stale      it was changed since the caller read it: answer 412, read again
  |- SchemaTooNew   the database was migrated by a newer benchyard: upgrade the code, or restore the backup
 """
 
@@ -17,6 +19,14 @@ class NotFound(StoreError):
 
 class Conflict(StoreError):
     """The change contradicts what is stored already."""
+
+
+class Stale(Conflict):
+    """Somebody has changed it since the caller read it."""
+
+
+class BadPosition(StoreError):
+    """There is no such position in the queue, or it is no position at all."""
 
 
 class SchemaTooNew(StoreError):

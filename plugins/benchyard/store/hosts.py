@@ -10,8 +10,8 @@ from benchyard.store.sql import insert_once, locked_row, require, to_row
 from benchyard.store.tables import hosts
 
 
-def add_host(conn: sa.Connection, name: str, *, now: float, who: str) -> Host:
-    """Return a host's state, made (enabled) where there is none yet."""
+def ensure_host(conn: sa.Connection, name: str, *, now: float, who: str) -> Host:
+    """Return the state of a host of the settings, made (enabled) where there is none yet."""
     values: dict[str, Any] = {
         "name": name,
         "enabled": True,
@@ -31,6 +31,20 @@ def get_host(conn: sa.Connection, name: str) -> Host:
     return to_row(Host, require(row, f"host {name!r}"))
 
 
+def find_host(conn: sa.Connection, name: str) -> Host | None:
+    """Return a host's state, or None where nothing has been noted of it yet."""
+    row = conn.execute(sa.select(hosts).where(hosts.c.name == name)).mappings().first()
+    return None if row is None else to_row(Host, row)
+
+
+def change_host(conn: sa.Connection, name: str, change: dict[str, Any], *, now: float, who: str) -> Host:
+    """Note that what the settings say of a host was changed; its state stays as it is."""
+    ensure_host(conn, name, now=now, who=who)
+    conn.execute(sa.update(hosts).where(hosts.c.name == name).values(changed=now, changed_by=who))
+    record(conn, "host", name, now=now, who=who, change=change)
+    return get_host(conn, name)
+
+
 def list_hosts(conn: sa.Connection) -> tuple[Host, ...]:
     """Return the state of all hosts by name."""
     rows = conn.execute(sa.select(hosts).order_by(hosts.c.name)).mappings()
@@ -46,3 +60,10 @@ def enable_host(conn: sa.Connection, name: str, enabled: bool, *, now: float, wh
     conn.execute(sa.update(hosts).where(hosts.c.name == name).values(**change, changed=now, changed_by=who))
     record(conn, "host", name, now=now, who=who, change=change)
     return get_host(conn, name)
+
+
+def remove_host(conn: sa.Connection, name: str, *, now: float, who: str) -> None:
+    """Forget a host's state; its history stays, and results go on naming it. NotFound where there is none."""
+    found = conn.execute(sa.delete(hosts).where(hosts.c.name == name)).rowcount
+    require(found or None, f"host {name!r}")
+    record(conn, "host", name, now=now, who=who, change={"removed": now})

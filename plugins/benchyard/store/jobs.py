@@ -1,15 +1,18 @@
 """Jobs: made once, moved through their statuses, never changed after a final one."""
 
 from collections.abc import Sequence
+from types import EllipsisType
 from typing import Any
 
 import sqlalchemy as sa
 
-from benchyard.store.errors import Conflict, StoreError
+from benchyard.store.errors import Conflict, Stale, StoreError
+from benchyard.store.filters import between, with_commit
 from benchyard.store.history import record
-from benchyard.store.rows import FINAL_JOB_STATUSES, JOB_STATUSES, Job
+from benchyard.store.places import after_last, before_first, count_change, lock_queue
+from benchyard.store.rows import FINAL_JOB_STATUSES, JOB_STATUSES, QUEUED_JOB_STATUSES, Job
 from benchyard.store.sql import insert_id, insert_once, locked_row, page_size, require, to_row
-from benchyard.store.tables import jobs
+from benchyard.store.tables import attempts, jobs, results
 
 # The column that says when a job first reached a status.
 _REACHED = {"queued": "queued", "running": "started", **dict.fromkeys(FINAL_JOB_STATUSES, "finished")}
@@ -31,7 +34,10 @@ def create_job(
     error: str | None = None,
     request_id: int | None = None,
 ) -> Job:
-    """Make a job and return it; for a build request that has a job already, that job is returned instead."""
+    """Make a job and return it; for a build request that has a job already, that job is returned instead.
+
+    With a status of the queue, it is put at the end of its target's queue.
+    """
     _check_statuses([status])
     values: dict[str, Any] = {
         "kind": kind,
@@ -52,6 +58,9 @@ def create_job(
     }
     if status in _REACHED:
         values[_REACHED[status]] = now
+    if status in QUEUED_JOB_STATUSES:
+        lock_queue(conn, target)
+        values["place"] = after_last(conn, target)
     if request_id is None:
         job = get_job(conn, insert_id(conn, jobs, values))
     else:
@@ -59,20 +68,23 @@ def create_job(
         job = require(job_of_request(conn, request_id), f"job of request {request_id}")
         if not inserted:
             return job
+    if job.place is not None:
+        count_change(conn, target, {"job": job.id, "queued": True}, now=now, who=who)
     change = {"status": status, "target": target, "host": host, "owner": owner, "origin": origin}
     record(conn, "job", job.id, now=now, who=who, change=change)
     return job
 
 
 def get_job(conn: sa.Connection, id: int) -> Job:
-    """Return a job; NotFound where there is none."""
-    row = conn.execute(sa.select(jobs).where(jobs.c.id == id)).mappings().first()
+    """Return a job; NotFound where there is none, or none any more."""
+    row = conn.execute(sa.select(jobs).where(jobs.c.id == id, jobs.c.removed.is_(None))).mappings().first()
     return require(None if row is None else to_row(Job, row), f"job {id}")
 
 
 def job_of_request(conn: sa.Connection, request_id: int) -> Job | None:
     """Return the job that a build request of Buildbot's stands for now, or None."""
-    row = conn.execute(sa.select(jobs).where(jobs.c.request_id == request_id)).mappings().first()
+    where = sa.and_(jobs.c.request_id == request_id, jobs.c.removed.is_(None))
+    row = conn.execute(sa.select(jobs).where(where)).mappings().first()
     return None if row is None else to_row(Job, row)
 
 
@@ -84,34 +96,59 @@ def list_jobs(
     owner: str | None = None,
     before: int | None = None,
     limit: int = 50,
+    host: str | None = None,
+    commit: str | None = None,
+    branch: str | None = None,
+    since: float | None = None,
+    until: float | None = None,
 ) -> tuple[Job, ...]:
-    """Return jobs with one of the statuses (any where empty) and an id below `before`, newest first."""
+    """Return jobs with one of the statuses (any where empty) and an id below `before`, newest first.
+
+    `host` is the one asked for or, of an attempt, the one that measured. `commit` (its beginning is enough) and
+    `branch` are of the job's results. Jobs made at `since` are listed, those made at `until` are not.
+    """
     _check_statuses(status)
-    statement = sa.select(jobs).order_by(jobs.c.id.desc()).limit(page_size(limit))
+    statement = sa.select(jobs).where(jobs.c.removed.is_(None)).order_by(jobs.c.id.desc()).limit(page_size(limit))
     if status:
         statement = statement.where(jobs.c.status.in_(status))
     if target is not None:
         statement = statement.where(jobs.c.target == target)
     if owner is not None:
         statement = statement.where(jobs.c.owner == owner)
+    if host is not None:
+        placed = sa.select(attempts.c.job_id).where(attempts.c.host == host)
+        statement = statement.where(sa.or_(jobs.c.host == host, jobs.c.id.in_(placed)))
+    if commit is not None or branch is not None:
+        measured = sa.select(results.c.job_id).where(results.c.job_id.is_not(None))
+        if commit is not None:
+            measured = measured.where(with_commit(results.c.commit, commit))
+        if branch is not None:
+            measured = measured.where(results.c.branch == branch)
+        statement = statement.where(jobs.c.id.in_(measured))
     if before is not None:
         statement = statement.where(jobs.c.id < before)
-    return _all(conn, statement)
+    return _all(conn, statement.where(*between(jobs.c.created, since, until)))
 
 
 def unfinished_jobs(conn: sa.Connection) -> tuple[Job, ...]:
     """Return every job without a final status, oldest first."""
     open_statuses = [status for status in JOB_STATUSES if status not in FINAL_JOB_STATUSES]
-    return _all(conn, sa.select(jobs).where(jobs.c.status.in_(open_statuses)).order_by(jobs.c.id))
+    where = sa.and_(jobs.c.status.in_(open_statuses), jobs.c.removed.is_(None))
+    return _all(conn, sa.select(jobs).where(where).order_by(jobs.c.id))
 
 
 def set_status(conn: sa.Connection, job_id: int, status: str, *, now: float, who: str, error: str | None = None) -> Job:
     """Move a job to a status and return it.
 
     A final status never changes: the row is then returned as it is. The same status again changes nothing,
-    unless it brings another error. Progress is dropped at the end.
+    unless it brings another error. Progress is dropped at the end. The statuses of the queue put a job at the
+    end of its target's queue (in front, if it was running: that is another attempt), the others take it off.
     """
     _check_statuses([status])
+    seen = get_job(conn, job_id)
+    if seen.is_final:
+        return seen
+    lock_queue(conn, seen.target)
     job = _lock(conn, job_id)
     if job.is_final or (job.status == status and error in (None, job.error)):
         return job
@@ -124,7 +161,59 @@ def set_status(conn: sa.Connection, job_id: int, status: str, *, now: float, who
         values[reached] = now
     if status in FINAL_JOB_STATUSES:
         values["progress"] = None
+    if (job.place is not None) != (status in QUEUED_JOB_STATUSES):
+        values["place"] = _new_place(conn, job, status)
+        count_change(conn, job.target, {"job": job_id, "queued": job.place is None}, now=now, who=who)
     return _change(conn, job_id, values, now=now, who=who, change=change)
+
+
+def modify_job(
+    conn: sa.Connection,
+    id: int,
+    *,
+    now: float,
+    who: str,
+    reason: str | None = None,
+    host: str | EllipsisType | None = ...,
+    spec: dict[str, Any] | None = None,
+    expected_changed: float | None = None,
+) -> Job:
+    """Change what a job is for, or where and what it measures; what is not given stays, and `host` may be None.
+
+    The reason may change at any time, host and spec only while the job is created or queued: else Conflict.
+    Stale where the job's `changed` is not the one that the caller expects.
+    """
+    job = _lock(conn, id)
+    if expected_changed is not None and job.changed != expected_changed:
+        raise Stale(f"job {id} was changed by {job.changed_by}: read it again")
+    given: dict[str, Any] = {"reason": reason, "spec": spec}
+    values = {key: value for key, value in given.items() if value is not None and value != getattr(job, key)}
+    if host is not ... and host != job.host:
+        values["host"] = host
+    if values.keys() - {"reason"} and job.status not in ("created", "queued"):
+        raise Conflict(f"job {id} is {job.status}; what it measures can change while it is created or queued only")
+    return _change(conn, id, values, now=now, who=who, change=dict(values)) if values else job
+
+
+def enable_job(conn: sa.Connection, id: int, enabled: bool, *, now: float, who: str) -> Job:
+    """Let a job start or not; it keeps its place, and what runs now goes on."""
+    job = _lock(conn, id)
+    if job.enabled == enabled:
+        return job
+    values = {"enabled": enabled}
+    return _change(conn, id, values, now=now, who=who, change=values)
+
+
+def remove_job(conn: sa.Connection, id: int, *, now: float, who: str) -> None:
+    """Take a job that was never started or has ended out of all lists; its results and its history stay.
+
+    Conflict for any other job: cancel it first.
+    """
+    job = _lock(conn, id)
+    if job.status != "created" and not job.is_final:
+        raise Conflict(f"job {id} is {job.status}; cancel it before it is removed")
+    conn.execute(sa.update(jobs).where(jobs.c.id == id).values(removed=now, changed=now, changed_by=who))
+    record(conn, "job", id, now=now, who=who, change={"removed": now})
 
 
 def set_request(conn: sa.Connection, job_id: int, request_id: int | None) -> Job:
@@ -167,8 +256,16 @@ def ask_cancel(conn: sa.Connection, job_id: int, *, now: float, who: str) -> Job
 
 def count_by_status(conn: sa.Connection) -> dict[str, int]:
     """Return how many jobs have each status, with a zero for statuses that no job has."""
-    rows = conn.execute(sa.select(jobs.c.status, sa.func.count()).group_by(jobs.c.status))
+    counts = sa.select(jobs.c.status, sa.func.count()).where(jobs.c.removed.is_(None)).group_by(jobs.c.status)
+    rows = conn.execute(counts)
     return dict.fromkeys(JOB_STATUSES, 0) | {row[0]: row[1] for row in rows}
+
+
+def _new_place(conn: sa.Connection, job: Job, status: str) -> int | None:
+    if status not in QUEUED_JOB_STATUSES:
+        return None
+    began = job.status in ("running", "storing")
+    return before_first(conn, job.target) if began else after_last(conn, job.target)
 
 
 def _change(
@@ -180,7 +277,7 @@ def _change(
 
 
 def _lock(conn: sa.Connection, job_id: int) -> Job:
-    row = locked_row(conn, jobs, jobs.c.id == job_id)
+    row = locked_row(conn, jobs, sa.and_(jobs.c.id == job_id, jobs.c.removed.is_(None)))
     return require(None if row is None else to_row(Job, row), f"job {job_id}")
 
 

@@ -1,15 +1,20 @@
-"""Results: the index of result files; one row for each run, added once."""
+"""Results: the index of result files; one row for each run, added once, and rows that people add.
+
+A result's file is written once and never changed; what people may change is what the row says of it.
+"""
 
 from collections.abc import Sequence
+from types import EllipsisType
 from typing import Any
 
 import sqlalchemy as sa
 
-from benchyard.store.errors import Conflict
+from benchyard.store.errors import Conflict, Stale, StoreError
+from benchyard.store.filters import between, with_commit
 from benchyard.store.history import record
-from benchyard.store.rows import Result
-from benchyard.store.sql import insert_once, page_size, require, to_row
-from benchyard.store.tables import results
+from benchyard.store.rows import RESULT_STATUSES, Result
+from benchyard.store.sql import insert_id, insert_once, locked_row, page_size, require, to_row
+from benchyard.store.tables import jobs, results
 
 
 def add_result(
@@ -35,12 +40,17 @@ def add_result(
     benchmarks: int,
     failed: Sequence[dict[str, Any]] = (),
     status: str = "stored",
+    owner: str | None = None,
 ) -> Result:
     """Add the result of a run (JOB.ATTEMPT); the same file again changes nothing, another is a Conflict.
+
+    The result belongs to the job's owner unless another is given.
 
     `path` is relative to the results directory, `sha256` in hex, `size` in bytes, `benchmarks` the number of
     benchmarks with values, `failed` one object for each that failed.
     """
+    if owner is None:
+        owner = conn.execute(sa.select(jobs.c.owner).where(jobs.c.id == job_id)).scalar_one_or_none()
     values: dict[str, Any] = {
         "job_id": job_id,
         "attempt": attempt,
@@ -64,6 +74,8 @@ def add_result(
         "created": now,
         "changed": now,
         "changed_by": who,
+        "owner": require(owner, f"job {job_id}"),
+        "note": "",
     }
     inserted = insert_once(conn, results, values, unique=["job_id", "attempt"])
     result = require(result_of_attempt(conn, job_id, attempt), f"result of run {job_id}.{attempt}")
@@ -88,6 +100,137 @@ def result_of_attempt(conn: sa.Connection, job_id: int, number: int) -> Result |
     return None if row is None else to_row(Result, row)
 
 
+def new_result(
+    conn: sa.Connection,
+    *,
+    now: float,
+    who: str,
+    owner: str,
+    host: str,
+    target: str | None,
+    commit: str | None,
+    branch: str | None,
+) -> Result:
+    """Add a result that no job of the lab has measured; its file is attached later."""
+    values: dict[str, Any] = {
+        "status": "stored",
+        "enabled": True,
+        "host": host,
+        "target": target,
+        "commit": commit,
+        "branch": branch,
+        "flags": (),
+        "benchmarks": 0,
+        "failed": (),
+        "created": now,
+        "changed": now,
+        "changed_by": who,
+        "owner": owner,
+        "note": "",
+    }
+    result = get_result(conn, insert_id(conn, results, values))
+    change = {"status": "stored", "host": host, "target": target, "owner": owner}
+    record(conn, "result", result.id, now=now, who=who, change=change)
+    return result
+
+
+def attach_file(
+    conn: sa.Connection,
+    id: int,
+    *,
+    now: float,
+    who: str,
+    path: str,
+    sha256: str,
+    size: int,
+    version: str | None,
+    interpreter: dict[str, Any] | None,
+    flags: Sequence[str],
+    suite: str | None,
+    suite_version: str | None,
+    mode: str | None,
+    benchmarks: int,
+) -> Result:
+    """Give a result its file, once: the same bytes again change nothing, others are a Conflict."""
+    result = _lock(conn, id)
+    if result.sha256 == sha256:
+        return result
+    if result.sha256 is not None:
+        raise Conflict(f"result {id} has a file already, with other bytes: {result.path}")
+    values = {
+        "path": path,
+        "sha256": sha256,
+        "size": size,
+        "version": version,
+        "interpreter": interpreter,
+        "flags": tuple(flags),
+        "suite": suite,
+        "suite_version": suite_version,
+        "mode": mode,
+        "benchmarks": benchmarks,
+    }
+    return _change(conn, id, values, now=now, who=who, change={"path": path, "sha256": sha256})
+
+
+def modify_result(
+    conn: sa.Connection,
+    id: int,
+    *,
+    now: float,
+    who: str,
+    commit: str | EllipsisType | None = ...,
+    branch: str | EllipsisType | None = ...,
+    note: str | None = None,
+    expected_changed: float | None = None,
+) -> Result:
+    """Change what a result is said to be of; what is not given stays, commit and branch may be None.
+
+    Stale where the result's `changed` is not the one that the caller expects.
+    """
+    result = _lock(conn, id)
+    if expected_changed is not None and result.changed != expected_changed:
+        raise Stale(f"result {id} was changed by {result.changed_by}: read it again")
+    given: dict[str, Any] = {"commit": commit, "branch": branch, "note": ... if note is None else note}
+    values = {key: value for key, value in given.items() if value is not ... and value != getattr(result, key)}
+    return _change(conn, id, values, now=now, who=who, change=values) if values else result
+
+
+def enable_result(conn: sa.Connection, id: int, enabled: bool, *, now: float, who: str) -> Result:
+    """Let a result count in comparisons, series and uploads, or leave it out of them."""
+    result = _lock(conn, id)
+    if result.enabled == enabled:
+        return result
+    values = {"enabled": enabled}
+    return _change(conn, id, values, now=now, who=who, change=values)
+
+
+def trash_result(conn: sa.Connection, id: int, *, now: float, who: str, path: str | None = None) -> Result:
+    """Call a result trashed, its file being at `path` from then on; one in the trash already stays as it is."""
+    result = get_result(conn, id)
+    if result.status == "trashed":
+        return result
+    result = _lock(conn, id)
+    change: dict[str, Any] = {"status": "trashed"} if path is None else {"status": "trashed", "path": path}
+    return _change(conn, id, {**change, "trashed": now}, now=now, who=who, change=change)
+
+
+def expired_trash(conn: sa.Connection, before: float) -> tuple[Result, ...]:
+    """Return the results whose files were put in the trash before a time and are there still, oldest first."""
+    where = sa.and_(results.c.trashed < before, results.c.path.is_not(None))
+    statement = sa.select(results).where(where).order_by(results.c.trashed, results.c.id)
+    return tuple(to_row(Result, row) for row in conn.execute(statement).mappings())
+
+
+def forget_file(conn: sa.Connection, id: int, *, now: float, who: str) -> Result:
+    """Keep that the file of a trashed result was deleted; its row stays, with the file's digest."""
+    result = get_result(conn, id)
+    if result.status != "trashed":
+        raise Conflict(f"result {id} is not in the trash, its file is kept")
+    if result.path is None:
+        return result
+    return _change(conn, id, {"path": None}, now=now, who=who, change={"path": None})
+
+
 def list_results(
     conn: sa.Connection,
     *,
@@ -96,15 +239,53 @@ def list_results(
     target: str | None = None,
     before: int | None = None,
     limit: int = 50,
+    owner: str | None = None,
+    commit: str | None = None,
+    branch: str | None = None,
+    version: str | None = None,
+    status: Sequence[str] = (),
+    since: float | None = None,
+    until: float | None = None,
 ) -> tuple[Result, ...]:
-    """Return results, newest first, with an id below `before`."""
-    statement = sa.select(results).order_by(results.c.id.desc()).limit(page_size(limit))
-    if job is not None:
-        statement = statement.where(results.c.job_id == job)
-    if host is not None:
-        statement = statement.where(results.c.host == host)
-    if target is not None:
-        statement = statement.where(results.c.target == target)
+    """Return results with an id below `before`, newest first.
+
+    Those in the trash are listed for the status `trashed` only. Of a commit, its beginning is enough. Results made
+    at `since` are listed, those made at `until` are not.
+    """
+    for name in status:
+        if name not in RESULT_STATUSES:
+            raise StoreError(f"unknown result status {name!r}; known are {', '.join(RESULT_STATUSES)}")
+    equal = {
+        results.c.job_id: job,
+        results.c.host: host,
+        results.c.target: target,
+        results.c.owner: owner,
+        results.c.branch: branch,
+        results.c.version: version,
+    }
+    conditions = [column == value for column, value in equal.items() if value is not None]
+    if commit is not None:
+        conditions.append(with_commit(results.c.commit, commit))
+    conditions.append(results.c.status.in_(status or ("stored",)))
     if before is not None:
-        statement = statement.where(results.c.id < before)
+        conditions.append(results.c.id < before)
+    conditions.extend(between(results.c.created, since, until))
+    statement = sa.select(results).where(*conditions).order_by(results.c.id.desc()).limit(page_size(limit))
     return tuple(to_row(Result, row) for row in conn.execute(statement).mappings())
+
+
+def _lock(conn: sa.Connection, id: int) -> Result:
+    """The result, if it can be changed: those in the trash cannot."""
+    row = locked_row(conn, results, results.c.id == id)
+    result = to_row(Result, require(row, f"result {id}"))
+    if result.status == "trashed":
+        raise Conflict(f"result {id} is in the trash and cannot be changed any more")
+    return result
+
+
+def _change(
+    conn: sa.Connection, id: int, values: dict[str, Any], *, now: float, who: str, change: dict[str, Any]
+) -> Result:
+    conn.execute(sa.update(results).where(results.c.id == id).values(**values, changed=now, changed_by=who))
+    record(conn, "result", id, now=now, who=who, change=change)
+    return get_result(conn, id)

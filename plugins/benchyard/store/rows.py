@@ -24,6 +24,9 @@ FINAL_JOB_STATUSES = frozenset({"success", "failed", "canceled", "lost"})
 ATTEMPT_STATUSES = ("pending", "running", "success", "failed", "canceled", "timeout", "lost", "interrupted")
 FINAL_ATTEMPT_STATUSES = frozenset(ATTEMPT_STATUSES) - {"pending", "running"}
 
+QUEUED_JOB_STATUSES = frozenset({"queued", "building", "ready"})
+"""The jobs with one of these are their target's queue."""
+
 RESULT_STATUSES = ("stored", "trashed")
 USER_STATUSES = ("active", "removed")
 ROLES = ("viewer", "member", "admin")
@@ -90,6 +93,8 @@ class Job(msgspec.Struct, frozen=True):
     queued: float | None
     started: float | None
     finished: float | None
+    place: int | None = None
+    """What orders the target's queue; None off it. People are shown positions, never places."""
 
     @property
     def is_final(self) -> bool:
@@ -130,31 +135,60 @@ class Attempt(msgspec.Struct, frozen=True):
 
 
 class Result(msgspec.Struct, frozen=True):
-    """The index row of one result file; `path` is relative to the results directory, `size` in bytes."""
+    """The index row of one result; `path` is relative to the results directory, `size` in bytes.
+
+    Measured ones have a job and an attempt. Added ones have neither, and until their file is there no `path`,
+    nor anything that is read from it.
+    """
 
     id: int
-    job_id: int
-    attempt: int
+    job_id: int | None
+    attempt: int | None
     status: str
     enabled: bool
     host: str
-    target: str
-    interpreter: dict[str, Any]
+    target: str | None
+    interpreter: dict[str, Any] | None
     commit: str | None
     branch: str | None
-    version: str
+    version: str | None
     flags: tuple[str, ...]
-    suite: str
-    suite_version: str
-    mode: str
-    path: str
-    sha256: str
-    size: int
+    suite: str | None
+    suite_version: str | None
+    mode: str | None
+    path: str | None
+    sha256: str | None
+    size: int | None
     benchmarks: int
     failed: tuple[dict[str, Any], ...]
     created: float
     changed: float
     changed_by: str
+    owner: str = ""
+    note: str = ""
+    trashed: float | None = None
+
+
+class Queue(msgspec.Struct, frozen=True):
+    """The state of a target's queue; `version` counts the changes of its order and of its pause."""
+
+    target: str
+    paused: bool
+    paused_by: str | None
+    paused_at: float | None
+    reason: str
+    version: int
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What a request with an idempotency key was answered; status 0 where there is no answer yet."""
+
+    user: str
+    key: str
+    fingerprint: str
+    status: int
+    body: str
+    created: float
 
 
 class Change(msgspec.Struct, frozen=True):

@@ -16,6 +16,9 @@ def _kept(name: str, kind: Any, *constraints: Any) -> sa.Column[Any]:
     return sa.Column(name, kind, *constraints, nullable=False)
 
 
+# Jobs that were removed are in no list; an index without them answers lists and counts by status alone.
+_LISTED = sa.text("removed IS NULL")
+
 users = sa.Table(
     "benchyard_users",
     metadata,
@@ -81,7 +84,12 @@ jobs = sa.Table(
     sa.Column("queued", sa.Float),
     sa.Column("started", sa.Float),
     sa.Column("finished", sa.Float),
+    sa.Column("place", sa.BigInteger),
+    sa.Column("removed", sa.Float),
     sa.Index("benchyard_jobs_request", "request_id", unique=True),
+    sa.Index("benchyard_jobs_place", "target", "place", "id"),
+    sa.Index("benchyard_jobs_target", "target", "id"),
+    sa.Index("benchyard_jobs_listed", "status", "id", sqlite_where=_LISTED, postgresql_where=_LISTED),
     sa.Index("benchyard_jobs_status", "status", "target", "id"),
     sa.Index("benchyard_jobs_owner", "owner", "id"),
     # A host remembers runs by JOB.ATTEMPT: an id is never given twice, even after the last row is deleted.
@@ -100,37 +108,67 @@ attempts = sa.Table(
     sa.Column("started", sa.Float),
     sa.Column("finished", sa.Float),
     sa.Index("benchyard_attempts_status", "status"),
+    sa.Index("benchyard_attempts_host", "host", "job_id"),
 )
 
 results = sa.Table(
     "benchyard_results",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
-    _kept("job_id", sa.Integer, sa.ForeignKey("benchyard_jobs.id")),
-    _kept("attempt", sa.Integer),
+    sa.Column("job_id", sa.Integer, sa.ForeignKey("benchyard_jobs.id")),
+    sa.Column("attempt", sa.Integer),
     _kept("status", PlainText),
     _kept("enabled", Flag),
     _kept("host", PlainText),
-    _kept("target", PlainText),
-    _kept("interpreter", Json(dict[str, Any])),
+    sa.Column("target", PlainText),
+    sa.Column("interpreter", Json(dict[str, Any])),
     sa.Column("commit", PlainText),
     sa.Column("branch", PlainText),
-    _kept("version", PlainText),
+    sa.Column("version", PlainText),
     _kept("flags", Json(tuple[str, ...])),
-    _kept("suite", PlainText),
-    _kept("suite_version", PlainText),
-    _kept("mode", PlainText),
-    _kept("path", PlainText),
-    _kept("sha256", PlainText),
-    _kept("size", sa.BigInteger),
+    sa.Column("suite", PlainText),
+    sa.Column("suite_version", PlainText),
+    sa.Column("mode", PlainText),
+    sa.Column("path", PlainText),
+    sa.Column("sha256", PlainText),
+    sa.Column("size", sa.BigInteger),
     _kept("benchmarks", sa.Integer),
     _kept("failed", Json(tuple[dict[str, Any], ...])),
     _kept("created", sa.Float),
     _kept("changed", sa.Float),
     _kept("changed_by", PlainText),
+    _kept("owner", PlainText),
+    _kept("note", PlainText),
+    sa.Column("trashed", sa.Float),
     sa.Index("benchyard_results_run", "job_id", "attempt", unique=True),
     sa.Index("benchyard_results_host", "host", "id"),
     sa.Index("benchyard_results_target", "target", "id"),
+    sa.Index("benchyard_results_owner", "owner", "id"),
+    sa.Index("benchyard_results_branch", "branch", "id"),
+    sa.Index("benchyard_results_commit", "commit"),
+)
+
+queues = sa.Table(
+    "benchyard_queues",
+    metadata,
+    sa.Column("target", PlainText, primary_key=True),
+    _kept("paused", Flag),
+    sa.Column("paused_by", PlainText),
+    sa.Column("paused_at", sa.Float),
+    _kept("reason", PlainText),
+    _kept("version", sa.Integer),
+)
+
+answers = sa.Table(
+    "benchyard_answers",
+    metadata,
+    sa.Column("user", PlainText, primary_key=True),
+    sa.Column("key", PlainText, primary_key=True),
+    _kept("fingerprint", PlainText),
+    _kept("status", sa.Integer),
+    _kept("body", PlainText),
+    _kept("created", sa.Float),
+    sa.Index("benchyard_answers_created", "created"),
 )
 
 history = sa.Table(
