@@ -1,8 +1,11 @@
 """Passwords and tokens: made at random, kept as hashes only."""
 
+import contextlib
 import hashlib
+import os
 import secrets
 from functools import cache
+from pathlib import Path
 
 import argon2
 
@@ -18,6 +21,26 @@ def new_token() -> str:
 def new_password() -> str:
     """A password of 96 random bits that can be read aloud."""
     return secrets.token_hex(12)
+
+
+def new_secret() -> str:
+    """A secret of 192 random bits for a program's settings."""
+    return secrets.token_urlsafe(24)
+
+
+def write_secret(path: Path, secret: str) -> None:
+    """Keep a secret in a file that its owner alone can read; the old one is there until the new one is whole."""
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(secret + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            partial.unlink()
 
 
 def hash_token(token: str) -> str:

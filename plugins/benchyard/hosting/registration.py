@@ -1,9 +1,12 @@
 """How a host joins: a file in `hosts.d` and a secret of its own."""
 
+import fcntl
 import json
 import os
 import re
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 HOSTS_DIR = "hosts.d"
@@ -11,7 +14,8 @@ SECRETS_DIR = "secrets"
 
 #: Hosts and targets become builder names, file names and fields of result names.
 NAME_RULE = "1 to 40 letters, digits, `_` or `-`, starting with a letter or digit"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$"
+_NAME = re.compile(NAME_PATTERN.strip("^$"))
 
 
 class HostExists(Exception):
@@ -33,14 +37,32 @@ def register_host(lab_dir: Path, name: str, *, role: str, target: str, address: 
 
     `name` must be one by `is_name`; HostExists if it is taken, in whatever spelling of capitals.
     """
-    if any(path.stem.lower() == name.lower() for path in (lab_dir / HOSTS_DIR).glob("*.toml")):
-        raise HostExists(f"the lab has a host {name!r} already; choose another name")
-    secret = secrets.token_urlsafe(32)
-    write_secret(secret_path(lab_dir, name), secret)
+    with _locked(lab_dir / HOSTS_DIR):
+        if any(path.stem.lower() == name.lower() for path in (lab_dir / HOSTS_DIR).glob("*.toml")):
+            raise HostExists(f"the lab has a host {name!r} already; choose another name")
+        secret = secrets.token_urlsafe(32)
+        write_secret(secret_path(lab_dir, name), secret)
+        write_host(lab_dir, name, role=role, target=target, address=address, cpus=cpus)
+    return secret
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One registration at a time, by a lock on the folder itself: a crash leaves nothing of it behind."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def write_host(lab_dir: Path, name: str, *, role: str, target: str, address: str, cpus: str = "") -> None:
+    """Write a host's file, in place of the one before if there is one."""
     fields = {"role": role, "target": target, "address": address, "cpus": cpus}
     text = "".join(f"{key} = {json.dumps(value)}\n" for key, value in fields.items() if value)
     _write_whole(lab_dir / HOSTS_DIR / f"{name}.toml", text, 0o644)
-    return secret
 
 
 def forget_host(lab_dir: Path, name: str) -> None:

@@ -1,17 +1,32 @@
 """The lab as a running master knows it: its folders, its targets, and its hosts with what they do now."""
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from buildbot.util.service import BuildbotService
 from buildbot.util.twisted import async_to_deferred
-from twisted.internet import threads
+from twisted.internet import defer, task, threads
+from twisted.python import log
 
-from benchyard.hosting.registration import HostExists, forget_host, register_host
+from benchyard.hosting.registration import HostExists, forget_host, register_host, write_host
+from benchyard.results import trash
+from benchyard.store import answers
 
 SERVICE = "benchyard-lab"
+
+#: Seconds within which a reconfiguration that is under way must come to its end.
+RECONFIG_S = 60
+
+#: Seconds between two rounds of tidying up.
+TIDY_S = 3600
+
+
+class HostRefused(Exception):
+    """The master could not take a host into its configuration."""
 
 
 class HostFacts(msgspec.Struct, frozen=True):
@@ -24,61 +39,133 @@ class HostFacts(msgspec.Struct, frozen=True):
     cpus: str
 
 
+class LabFacts(msgspec.Struct, frozen=True):
+    """What the settings say of the lab, as far as the web needs it."""
+
+    directory: str
+    results: str
+    title: str
+    url: str
+    targets: tuple[str, ...]
+    hosts: tuple[HostFacts, ...]
+    worker_port: int
+    anonymous_read: bool
+    trash_days: float
+
+
 class LabService(BuildbotService):
-    """Knows the lab's hosts and lets new ones join without a restart."""
+    """Knows the lab's hosts and lets them join, change and leave without a restart."""
 
     name = SERVICE
 
-    def checkConfig(
-        self,
-        *,
-        lab_dir: str,
-        results_dir: str,
-        title: str,
-        targets: Sequence[str],
-        hosts: Sequence[HostFacts],
-        worker_port: int,
-        anonymous_read: bool,
-    ) -> None:
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._changing = defer.DeferredLock()
+        self._tidying = task.LoopingCall(self._tidy)
+
+    def checkConfig(self, *, facts: LabFacts) -> None:
         super().checkConfig()
 
     @async_to_deferred
-    async def reconfigService(
-        self,
-        *,
-        lab_dir: str,
-        results_dir: str,
-        title: str,
-        targets: Sequence[str],
-        hosts: Sequence[HostFacts],
-        worker_port: int,
-        anonymous_read: bool,
-    ) -> None:
+    async def reconfigService(self, *, facts: LabFacts) -> None:
         await super().reconfigService()
-        self.lab_dir, self.results_dir = Path(lab_dir), Path(results_dir)
-        self.title, self.targets, self.worker_port = title, tuple(targets), worker_port
-        self.anonymous_read = anonymous_read
-        self.hosts: Mapping[str, HostFacts] = {host.name: host for host in hosts}
+        self.facts = facts
+        self.lab_dir, self.results_dir = Path(facts.directory), Path(facts.results)
+        self.hosts: Mapping[str, HostFacts] = {host.name: host for host in facts.hosts}
+
+    @async_to_deferred
+    async def startService(self) -> None:
+        await super().startService()
+        self._tidying.clock = self.master.reactor
+        self._tidying.start(TIDY_S, now=False)
+
+    @async_to_deferred
+    async def stopService(self) -> None:
+        if self._tidying.running:
+            self._tidying.stop()
+        await super().stopService()
+
+    def _tidy(self) -> Any:
+        """Remove for good what was kept long enough: files in the trash, answers to repeated requests."""
+        return defer.gatherResults(
+            [
+                threads.deferToThread(trash.empty, self.results_dir, days=self.facts.trash_days),
+                self.master.db.pool.do_with_transaction(answers.forget_old, time.time()),
+            ],
+            consumeErrors=True,
+        ).addErrback(log.err, "benchyard: while tidying up")
+
+    @property
+    def title(self) -> str:
+        """The lab's title."""
+        return self.facts.title
+
+    @property
+    def targets(self) -> Sequence[str]:
+        """The lab's targets."""
+        return self.facts.targets
+
+    @property
+    def anonymous_read(self) -> bool:
+        """Whether people may read without logging in."""
+        return self.facts.anonymous_read
+
+    @property
+    def worker_host(self) -> str:
+        """Where workers reach the master: the host of the lab's own address."""
+        return urlsplit(self.facts.url).hostname or "localhost"
+
+    @property
+    def worker_port(self) -> int:
+        """The port on which they do."""
+        return self.facts.worker_port
 
     @async_to_deferred
     async def add_host(self, host: HostFacts) -> str:
         """Let a host join and give its secret; running jobs are not touched. HostExists if the name is taken."""
-        secret = await threads.deferToThread(
-            register_host,
-            self.lab_dir,
-            host.name,
-            role=host.role,
-            target=host.target,
-            address=host.address,
-            cpus=host.cpus,
-        )
-        await self.master.reconfig()
+        return await self._changing.run(lambda: defer.ensureDeferred(self._add(host)))
+
+    async def _add(self, host: HostFacts) -> str:
+        secret = await threads.deferToThread(register_host, self.lab_dir, **_fields(host))
+        await self._reconfigure()
         if host.name not in self.hosts:
             await threads.deferToThread(forget_host, self.lab_dir, host.name)
+            await self._reconfigure()
             raise HostRefused(f"host {host.name!r} was not accepted; the master's twistd.log says why")
-        return secret
+        return str(secret)
 
-    def status_of(self, name: str) -> str:
+    @async_to_deferred
+    async def modify_host(self, host: HostFacts, **changes: str) -> None:
+        """Change what the settings say of a host; HostRefused, with nothing changed, if that makes them wrong."""
+        await self._changing.run(lambda: defer.ensureDeferred(self._modify(host, changes)))
+
+    async def _modify(self, host: HostFacts, changes: Mapping[str, str]) -> None:
+        changed = msgspec.structs.replace(host, **changes)
+        await threads.deferToThread(write_host, self.lab_dir, **_fields(changed))
+        await self._reconfigure()
+        if self.hosts.get(host.name) != changed:
+            await threads.deferToThread(write_host, self.lab_dir, **_fields(host))
+            await self._reconfigure()
+            raise HostRefused(f"the change of host {host.name!r} was not accepted; the master's twistd.log says why")
+
+    @async_to_deferred
+    async def remove_host(self, name: str) -> None:
+        """Take a host out of the lab: its file, its secret, and its worker's connection."""
+        await self._changing.run(lambda: defer.ensureDeferred(self._remove(name)))
+
+    async def _remove(self, name: str) -> None:
+        await threads.deferToThread(forget_host, self.lab_dir, name)
+        await self._reconfigure()
+
+    async def _reconfigure(self) -> None:
+        """Read the settings again; a reconfiguration that is under way may have read them before our change."""
+        for _ in range(RECONFIG_S * 10):
+            if not self.master.reconfig_active:
+                break
+            await task.deferLater(self.master.reactor, 0.1)
+        await self.master.reconfig()
+
+    def status_of(self, name: str) -> Literal["online", "offline", "busy"]:
         """`busy` while the host builds or measures, else `online` or `offline`, from its connection alone."""
         worker = self.master.workers.workers.get(name)
         if worker is None or worker.conn is None:
@@ -86,8 +173,8 @@ class LabService(BuildbotService):
         return "busy" if any(wfb.isBusy() for wfb in worker.workerforbuilders.values()) else "online"
 
 
-class HostRefused(Exception):
-    """The master could not take a new host into its configuration."""
+def _fields(host: HostFacts) -> dict[str, str]:
+    return msgspec.structs.asdict(host)
 
 
 def find_lab(master: Any) -> LabService | None:
@@ -95,4 +182,4 @@ def find_lab(master: Any) -> LabService | None:
     return master.service_manager.namedServices.get(SERVICE)
 
 
-__all__ = ["HostExists", "HostFacts", "HostRefused", "LabService", "find_lab"]
+__all__ = ["HostExists", "HostFacts", "HostRefused", "LabFacts", "LabService", "find_lab"]

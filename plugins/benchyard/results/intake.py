@@ -1,0 +1,75 @@
+"""Results that were measured elsewhere: a pyperf file taken in under the same rules as our own."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from benchyard.results.errors import ResultError
+from benchyard.results.files import store_file
+from benchyard.results.layout import path_of_run
+from benchyard.results.reading import read_suite
+
+#: The suite that a file without word of one is taken to be from.
+UNKNOWN = "unknown"
+
+
+def take_in(
+    root: Path, data: bytes, *, host: str, commit: str | None, branch: str | None, now: float, present: str | None
+) -> dict[str, Any]:
+    """Validate and keep a file; gives the columns of its row. `present` is the hash of a file that is there already.
+
+    Blocks. ResultError if it is no pyperf file; where the same file is present nothing is written.
+    """
+    suite = read_suite(data)
+    facts = _facts(suite.metadata, data, commit=commit, branch=branch)
+    digest = hashlib.sha256(data).hexdigest()
+    if present is not None:
+        if present != digest:
+            raise AttachedAlready("the result has another file already; a file is attached once")
+        place, size = "", len(data)
+    else:
+        stored = store_file(root, path_of_run(facts, host=host, started=now), data)
+        place, size = stored.path, stored.size
+    version = suite.metadata.get("performance_version")
+    return {
+        "path": place,
+        "sha256": digest,
+        "size": size,
+        "version": facts["version"],
+        "interpreter": facts,
+        "flags": (),
+        "suite": "pyperformance" if version else UNKNOWN,
+        "suite_version": str(version or UNKNOWN),
+        "mode": UNKNOWN,
+        "benchmarks": len(suite.benchmarks),
+    }
+
+
+class AttachedAlready(ResultError):
+    """The result has another file."""
+
+
+def _facts(metadata: dict[str, Any], data: bytes, *, commit: str | None, branch: str | None) -> dict[str, Any]:
+    """What the file says of its interpreter, as our own runs say it."""
+    version = str(metadata.get("python_version", UNKNOWN)).split(" ", 1)[0]
+    known = str(metadata.get("commit_id") or "") or None
+    return {
+        "id": hashlib.sha256(data).hexdigest(),
+        "executable": str(metadata.get("python_executable", "")),
+        "implementation": str(metadata.get("python_implementation", UNKNOWN)),
+        "version": version,
+        "commit": commit or known,
+        "branch": branch or (str(metadata.get("commit_branch") or "") or None),
+        "build_date": None,
+        "flags": [],
+        "configure_args": str(metadata.get("python_config_args", "")),
+        "compiler": str(metadata.get("python_compiler", "")),
+        "machine": _machine(str(metadata.get("platform", ""))),
+        "system": str(metadata.get("platform", UNKNOWN)).split("-", 1)[0].lower(),
+    }
+
+
+def _machine(platform: str) -> str:
+    """The machine in a platform such as `Linux-6.1.0-x86_64-with-glibc2.36`."""
+    known = ("x86_64", "aarch64", "arm64", "AMD64", "i686", "armv7l", "riscv64", "ppc64le", "s390x")
+    return next((machine for machine in known if machine in platform), UNKNOWN)
