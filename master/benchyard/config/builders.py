@@ -3,17 +3,10 @@
 from typing import Any
 
 from benchyard.config.locks import host_lock, machine
+from benchyard.config.names import MEASURE, PREPARE, STAGES, coordinator, stage_builder
 from benchyard.config.settings import Settings
 from benchyard.queueing.engine import LabBuild
 from benchyard.queueing.order import Lane
-
-PREPARE, MEASURE = "prepare", "measure"
-STAGES = (PREPARE, MEASURE)
-
-
-def stage_builder(target: str, stage: str) -> str:
-    """The name of the builder of a target's stage."""
-    return f"{target}-{stage}"
 
 
 def coordinators(settings: Settings, target: str) -> list[str]:
@@ -21,7 +14,7 @@ def coordinators(settings: Settings, target: str) -> list[str]:
 
     As many as jobs may have begun, and one more so that a refused job can end while all others wait.
     """
-    return [f"{target}-coordinator-{n}" for n in range(1, capacity(settings, target) + 2)]
+    return [coordinator(target, n) for n in range(1, capacity(settings, target) + 2)]
 
 
 def capacity(settings: Settings, target: str) -> int:
@@ -34,9 +27,10 @@ def make_lanes(settings: Settings) -> dict[str, Lane]:
     lanes = {}
     for target in settings.targets:
         hosts = {PREPARE: settings.workers(target), MEASURE: settings.isolated(target)}
-        lanes[target] = Lane(target, None, tuple(coordinators(settings, target)), capacity(settings, target))
+        measuring, per_host = tuple(hosts[MEASURE]), 1 + settings.lab.prefetch
+        lanes[target] = Lane(target, None, tuple(coordinators(settings, target)), measuring, per_host)
         for stage in STAGES:
-            lanes[stage_builder(target, stage)] = Lane(target, stage, tuple(hosts[stage]))
+            lanes[stage_builder(target, stage)] = Lane(target, stage, tuple(hosts[stage]), measuring, per_host)
     return lanes
 
 

@@ -3,12 +3,21 @@
 import difflib
 from collections.abc import Iterable
 
-from benchyard.config.settings import Settings
+from benchyard.config.settings import SETTINGS_FILE, Settings, SettingsError
 from benchyard.queueing.requests import CheckedJob, Invalid, JobRequest, JobSpec
 from benchyard.tasks.cpus import check_cpus, format_cpu_list, parse_cpu_list
 from benchyard.tasks.errors import CpuListError, InterpreterError, SelectionError
 from benchyard.tasks.interpreter import inspect_interpreter
 from benchyard.tasks.suite import select_benchmarks
+
+
+def check_schedules(settings: Settings) -> None:
+    """Refuse schedules whose benchmarks there are not: their jobs would fail each night."""
+    for name, schedule in settings.schedules.items():
+        try:
+            select_benchmarks(schedule.benchmarks)
+        except SelectionError as exc:
+            raise SettingsError(f"{settings.directory / SETTINGS_FILE}: [schedules.{name}] benchmarks: {exc}") from exc
 
 
 def check_job(settings: Settings, request: JobRequest) -> CheckedJob:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from benchyard.config.builders import STAGES, stage_builder
+from benchyard.config.names import STAGES, stage_builder
 from benchyard.config.settings import Schedule, Settings
 from benchyard.queueing.requests import MODES
 

@@ -5,6 +5,7 @@ A lab starts with settings that are right, or not at all: every fault is one lin
 
 import difflib
 import re
+import socket
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from croniter import croniter
 
+from benchyard.config.names import STAGES, stage_builder, target_of_coordinator
 from benchyard.hosting.registration import HOSTS_DIR, NAME_RULE, SECRETS_DIR, is_name
 
 SETTINGS_FILE = "benchyard.toml"
@@ -38,6 +40,7 @@ class Lab(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     anonymous_read: bool = True
     time_limit_h: Annotated[float, msgspec.Meta(gt=0, le=24 * 30)] = 8.0
     max_attempts: Annotated[int, msgspec.Meta(ge=1, le=20)] = 2
+    trash_days: Annotated[float, msgspec.Meta(gt=0, le=36500)] = 90.0
     prefetch: Annotated[int, msgspec.Meta(ge=0, le=20)] = 1
 
 
@@ -119,7 +122,7 @@ def load_settings(directory: Path) -> Settings:
     if not file.targets:
         raise SettingsError(f"{path}: no targets; add a table such as [targets.linux-x86_64]")
     for name in file.targets:
-        _check_name(path, f"[targets.{name}]", name)
+        _check_target(path, name, file.targets)
     hosts = _load_hosts(directory / HOSTS_DIR, file.targets)
     for name, schedule in file.schedules.items():
         _check_schedule(path, name, schedule, file.targets)
@@ -127,10 +130,17 @@ def load_settings(directory: Path) -> Settings:
     if lab.http_port == lab.worker_port:
         raise SettingsError(f"{path}: [lab] worker_port = {lab.worker_port}: is http_port as well; choose another")
     if not lab.url:
-        lab = msgspec.structs.replace(lab, url=f"http://{lab.listen}:{lab.http_port}/")
+        lab = msgspec.structs.replace(lab, url=f"http://{_reachable(lab.listen)}:{lab.http_port}/")
     elif not re.fullmatch(r"https?://[^\s]+/", lab.url):
         raise SettingsError(f"{path}: [lab] url = {lab.url!r}: must be http(s)://.../ with a slash at its end")
     return Settings(directory=directory, lab=lab, targets=file.targets, schedules=file.schedules, hosts=hosts)
+
+
+def _reachable(listen: str) -> str:
+    """The name by which others reach an address that the lab listens on."""
+    if listen in ("0.0.0.0", "::"):  # noqa: S104 (compared with, not bound to)
+        return socket.getfqdn()
+    return f"[{listen}]" if ":" in listen else listen
 
 
 def _load_hosts(folder: Path, targets: Mapping[str, Target]) -> dict[str, Host]:
@@ -141,6 +151,8 @@ def _load_hosts(folder: Path, targets: Mapping[str, Target]) -> dict[str, Host]:
         if name != path.stem:
             raise SettingsError(f"{path}: name = {name!r}: must be {path.stem!r}, as the file is called")
         _check_name(path, "the file's name", name)
+        if target_of_coordinator(name) in targets:
+            raise SettingsError(f"{path}: {name!r} is a name that the lab needs for itself; give the host another")
         if host.target not in targets:
             raise SettingsError(
                 f"{path}: target = {host.target!r}: no such target{_nearest(host.target, targets)}; "
@@ -174,6 +186,16 @@ def _check_schedule(path: Path, name: str, schedule: Schedule, targets: Mapping[
     for target in schedule.targets:
         if target not in targets:
             raise SettingsError(f"{where} targets: no target {target!r}{_nearest(target, targets)}")
+
+
+def _check_target(path: Path, name: str, targets: Mapping[str, Target]) -> None:
+    """Targets are builders, and so are their stages: each must have a name of its own."""
+    _check_name(path, f"[targets.{name}]", name)
+    for other in targets:
+        if name in {stage_builder(other, stage) for stage in STAGES}:
+            raise SettingsError(
+                f"{path}: [targets.{name}]: is what a stage of the target {other!r} is called; rename one"
+            )
 
 
 def _check_name(path: Path, where: str, name: str) -> None:

@@ -40,9 +40,17 @@ class Health:
 
 def look(paths: LabPaths, settings: Settings) -> Health:
     """The health of a lab of this host, as its own user sees it; takes no longer than a few seconds."""
-    pid, answer = daemon.running(paths.lock), _ask(settings.lab.url)
+    pid = daemon.running(paths.lock)
+    answer = _ask(own_url(settings)) if pid is not None else {}  # else it would be another lab that answers
     hosts = {host["name"]: host["connected"] for host in answer.get("hosts", [])}
     return Health(settings.lab.url, pid, bool(answer), answer.get("status") == "ok", hosts, answer.get("jobs", {}))
+
+
+def own_url(settings: Settings) -> str:
+    """Where the lab answers on its own machine, whatever its address is for others."""
+    listen = settings.lab.listen
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(listen, f"[{listen}]" if ":" in listen else listen)  # noqa: S104
+    return f"http://{host}:{settings.lab.http_port}/"
 
 
 def _ask(url: str) -> dict[str, Any]:

@@ -14,12 +14,12 @@ from importlib.resources import files
 from pathlib import Path
 
 from benchyard.access.secrets import hash_password, hash_token, new_password, new_token
-from benchyard.config.settings import SETTINGS_FILE, Settings, load_settings
+from benchyard.config.settings import SETTINGS_FILE, Settings, SettingsError, load_settings
 from benchyard.daemon.workerdir import write_worker_dir
 from benchyard.hosting.registration import HOSTS_DIR, SECRETS_DIR, register_host, secret_path, write_secret
 from benchyard.lab.errors import LabError
 from benchyard.lab.paths import LabPaths
-from benchyard.lab.ports import choose_port
+from benchyard.lab.ports import check_address, choose_port
 from benchyard.store import users
 from benchyard.store.migrate import migrate
 from benchyard.tasks.cpus import available_cpus, format_cpu_list, split_cpus
@@ -75,22 +75,31 @@ def init_lab(root: Path, options: LabOptions) -> NewLab:
 
 def _make(paths: LabPaths, root: Path, options: LabOptions) -> NewLab:
     target = f"{platform.system().lower()}-{platform.machine()}"
+    check_address(options.listen)
     http_port = choose_port(options.listen, options.http_port, HTTP_PORT)
     worker_port = choose_port(options.listen, options.worker_port, WORKER_PORT, taken=(http_port,))
-    url = f"http://{options.listen}:{http_port}/"
-    _write_settings(paths.root / SETTINGS_FILE, options, target, http_port, worker_port, url)
+    _write_settings(paths.root / SETTINGS_FILE, options, target, http_port, worker_port)
     for folder in (HOSTS_DIR, "results", "incoming", "run"):
         (paths.root / folder).mkdir()
     (paths.root / SECRETS_DIR).mkdir(mode=0o700)
     measuring, housekeeping = _cpus(options)
+    _settings(paths.root)
     host = _host_name()
     isolated = host if options.isolated else None
     _add_host(paths, f"{host}_worker", "worker", target, "", options.listen, worker_port)
     if isolated:
         _add_host(paths, isolated, "isolated", target, format_cpu_list(measuring), options.listen, worker_port)
     _make_master(paths)
-    token = _make_admin(paths, load_settings(paths.root))
-    return NewLab(root, url, token, target, isolated, measuring, housekeeping)
+    settings = _settings(paths.root)
+    token = _make_admin(paths, settings)
+    return NewLab(root, settings.lab.url, token, target, isolated, measuring, housekeeping)
+
+
+def _settings(root: Path) -> Settings:
+    try:
+        return load_settings(root)
+    except SettingsError as exc:
+        raise LabError(str(exc).replace(f"{root}{os.sep}", "")) from exc
 
 
 def _cpus(options: LabOptions) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -101,13 +110,12 @@ def _cpus(options: LabOptions) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return options.cpus, rest or available
 
 
-def _write_settings(path: Path, options: LabOptions, target: str, http_port: int, worker_port: int, url: str) -> None:
+def _write_settings(path: Path, options: LabOptions, target: str, http_port: int, worker_port: int) -> None:
     values = {
         "title": options.title,
         "listen": options.listen,
         "http_port": http_port,
         "worker_port": worker_port,
-        "url": url,
     }
     lines = [f"{key} = {json.dumps(value)}" for key, value in values.items()]
     path.write_text(

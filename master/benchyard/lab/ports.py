@@ -15,9 +15,15 @@ def is_free(address: str, port: int) -> bool:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((address, port))
-        except OSError:
+        except (OSError, UnicodeError):
             return False
     return True
+
+
+def check_address(address: str) -> None:
+    """LabError unless `address` is one of this machine's, or stands for all of them."""
+    if not is_free(address, 0):
+        raise LabError(f"{address} is not an address of this machine; listen on one that is, or on 0.0.0.0")
 
 
 def choose_port(address: str, wanted: int | None, usual: int, *, taken: Sequence[int] = ()) -> int:

@@ -2,7 +2,9 @@
 
 import contextlib
 import os
+import shlex
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -54,6 +56,7 @@ def run(root: Path, say: Say) -> None:
     programs += [
         twistd_program(folder.name, folder, paths.program_log(folder.name)) for folder in _worker_folders(paths)
     ]
+    threading.Thread(target=_tell_when_healthy, args=(paths, settings, say), daemon=True).start()
     try:
         daemon.supervise(programs, lock=paths.lock, say=say)
     except daemon.AlreadyRunning as exc:
@@ -64,8 +67,16 @@ def run(root: Path, say: Say) -> None:
         stop_runs(paths, say)
 
 
+def _tell_when_healthy(paths: LabPaths, settings: Settings, say: Say) -> None:
+    health = wait_until_healthy(paths, settings)
+    if health.ok:
+        say(f"the lab is up at {settings.lab.url} (Ctrl-C, or `benchyard lab down {shlex.quote(str(paths.root))}`)")
+    elif health.pid is not None:
+        say(f"the lab is not well: {health.trouble()}; see {paths.master}/twistd.log")
+
+
 def run_detached(root: Path, say: Say) -> Health:
-    """Start the lab in the background and wait until it works; LabError with the end of its log if it does not."""
+    """Start the lab in the background and wait until it works; LabError, with nothing left running, if it does not."""
     paths, settings = prepare(root, say)
     daemon.spawn_detached(
         [sys.executable, "-m", "benchyard.cli", "lab", "up", str(paths.root)],
@@ -73,23 +84,22 @@ def run_detached(root: Path, say: Say) -> Health:
         cwd=paths.root,
         env=dict(os.environ),
     )
-    return wait_until_healthy(paths, settings)
+    health = wait_until_healthy(paths, settings)
+    if not health.ok:
+        stop(root, say)
+        raise LabError(f"the lab did not come up: {health.trouble()}; see {paths.log} and {paths.master}/twistd.log")
+    return health
 
 
 def wait_until_healthy(paths: LabPaths, settings: Settings) -> Health:
-    """The lab's health as soon as all is well; LabError after a bounded time."""
+    """The lab's health as soon as all is well, or as it is when it has ended or the time is up."""
     deadline, seen_running = time.monotonic() + START_S, False
-    while time.monotonic() < deadline:
+    while True:
         health = look(paths, settings)
-        if health.ok:
-            return health
         seen_running = seen_running or health.pid is not None
-        if seen_running and health.pid is None:
-            break
+        if health.ok or time.monotonic() > deadline or (seen_running and health.pid is None):
+            return health
         time.sleep(0.2)
-    raise LabError(
-        f"the lab did not come up: {look(paths, settings).trouble()}; see {paths.log} and {paths.master}/twistd.log"
-    )
 
 
 def stop(root: Path, say: Say, *, keep_runs: bool = False) -> bool:

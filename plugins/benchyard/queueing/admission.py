@@ -40,17 +40,17 @@ async def _admit(service: "JobService", request_id: int, buildset: Any, lane: La
     properties = await service.master.db.buildsets.getBuildsetProperties(buildset.bsid)
     plain = {name: value for name, (value, _source) in properties.items()}
     origin, owner = doors.origin_of(buildset, plain)
-    original = await _rebuilt_job(service, buildset)
     status, error, host = "queued", None, None
     try:
+        original = await _rebuilt_job(service, buildset)
         if original is not None:
             request = doors.request_of_job(original)
         else:
             request = doors.request_of_properties(plain, target=lane.target)
         checked = await service.checked(request)
         spec, host, reason = doors.spec_row(checked.spec), checked.host, request.reason
-    except Invalid as exc:
-        status, error = "failed", f"{exc.field}: {exc}"
+    except Exception as exc:
+        status, error = "failed", _why_refused(exc, request_id)
         spec, reason = doors.refused_spec(plain), str(plain.get("reason", ""))
     await service.db(
         jobs.create_job,
@@ -67,6 +67,16 @@ async def _admit(service: "JobService", request_id: int, buildset: Any, lane: La
         error=error,
         request_id=request_id,
     )
+    if error is not None:
+        service.ending.add(request_id)
+
+
+def _why_refused(error: Exception, request_id: int) -> str:
+    """In one line; what nobody thought of must not leave a request without a job."""
+    if isinstance(error, Invalid):
+        return f"{error.field}: {error}"
+    log.err(None, f"benchyard: while request {request_id} was checked")
+    return "something went wrong in the lab while this was checked; the master's twistd.log says what"
 
 
 async def _rebuilt_job(service: "JobService", buildset: Any) -> Job | None:
@@ -86,6 +96,7 @@ async def mend(service: "JobService") -> None:
         await _try(_mend_job(service, job), f"job {job.id}")
     for attempt in await service.db(attempts.running_attempts):
         await _try(_mend_attempt(service, attempt.job_id), f"run {attempt.run}")
+    service.ending.update(await service.db(doors.requests_of_ended_jobs, service.master.db.model, coordinators))
     service.poke(*service.lanes)
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from benchyard.queueing.requests import JobRequest, JobSpec, parse_request, split_selection
-from benchyard.store.rows import Job
+from benchyard.queueing.requests import Invalid, JobRequest, JobSpec, parse_request, split_selection
+from benchyard.store.rows import FINAL_JOB_STATUSES, Job
 from benchyard.store.tables import jobs
 
 #: Properties of a forced or scheduled request that say what to measure.
@@ -24,7 +24,9 @@ def request_of_properties(properties: Mapping[str, Any], *, target: str) -> JobR
     asked = {name: properties[name] for name in FIELDS if properties.get(name) not in (None, "")}
     if isinstance(asked.get("benchmarks"), str):
         asked["benchmarks"] = split_selection(asked["benchmarks"])
-    return parse_request({"python": "", **asked, "target": target})
+    if "python" not in asked:
+        raise Invalid("python", "say which interpreter: the full path of a Python on the measuring host")
+    return parse_request({**asked, "target": target})
 
 
 def request_of_job(job: Job) -> JobRequest:
@@ -71,15 +73,23 @@ def pushed_job(buildset: Any) -> int | None:
 
 def requests_without_job(conn: sa.Connection, model: Any, builders: Sequence[str]) -> list[int]:
     """Pending requests of these builders that no job stands for: the master died before it made the row."""
+    requests = model.buildrequests
+    unknown = ~sa.exists().where(jobs.c.request_id == requests.c.id)
+    return [row.id for row in conn.execute(_pending(model, builders).where(unknown))]
+
+
+def requests_of_ended_jobs(conn: sa.Connection, model: Any, builders: Sequence[str]) -> list[int]:
+    """Pending requests of these builders whose jobs have ended: the master died before their builds did."""
+    requests = model.buildrequests
+    ended = sa.exists().where(jobs.c.request_id == requests.c.id, jobs.c.status.in_(FINAL_JOB_STATUSES))
+    return [row.id for row in conn.execute(_pending(model, builders).where(ended))]
+
+
+def _pending(model: Any, builders: Sequence[str]) -> sa.Select[Any]:
     requests, names = model.buildrequests, model.builders
-    rows = conn.execute(
+    return (
         sa.select(requests.c.id)
         .join(names, names.c.id == requests.c.builderid)
-        .where(
-            names.c.name.in_(builders),
-            requests.c.complete == 0,
-            ~sa.exists().where(jobs.c.request_id == requests.c.id),
-        )
+        .where(names.c.name.in_(builders), requests.c.complete == 0)
         .order_by(requests.c.id)
     )
-    return [row.id for row in rows]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 async def request_completed(service: "JobService", request_id: int, results: int) -> None:
     """A request has come to its end: the job's with it, or one of its stages'."""
+    service.ending.discard(request_id)
     job = await service.db(jobs.job_of_request, request_id)
     if job is not None:
         await finish(service, job, results)

@@ -3,6 +3,7 @@
 Buildbot is held to `>=4.3,<4.4` for the sake of this module; `tests/queueing/test_engine.py` is its contract.
 """
 
+import time
 from typing import Any
 
 import sqlalchemy as sa
@@ -84,7 +85,15 @@ class QueueChooser(buildrequestdistributor.BasicBuildChooser):
         if not free:
             return None, None
         builderid = await self.bldr.getBuilderId()
-        picked = await self.master.db.pool.do(order.next_request, self.master.db.model, lane, builderid, free)
+        picked = await service.db(
+            order.next_request,
+            self.master.db.model,
+            lane,
+            builderid,
+            free,
+            now=time.time(),
+            ending=tuple(service.ending),
+        )
         if picked is None:
             return None, None
         model = await self.master.db.buildrequests.getBuildRequest(picked.request_id)

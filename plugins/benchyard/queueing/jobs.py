@@ -1,7 +1,7 @@
 """The job service: the one place in a master that changes what is known of jobs."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from buildbot.process.results import RETRY
@@ -14,7 +14,7 @@ from benchyard.queueing import admission, cancellation, doors, endings, engine
 from benchyard.queueing.order import Lane
 from benchyard.queueing.requests import CheckedJob, JobRequest
 from benchyard.queueing.runs import Run, push_key, run_of_key, stage_key
-from benchyard.store import attempts, jobs
+from benchyard.store import attempts, jobs, queues
 from benchyard.store.errors import Conflict, NotFound, StoreError
 from benchyard.store.migrate import migrate
 from benchyard.store.rows import Attempt, Job
@@ -40,6 +40,8 @@ class JobService(BuildbotService):
         super().__init__(**kwargs)
         #: Builds that a person asked to stop; lost workers and shutdowns never send control messages.
         self.stopped_by_person: set[int] = set()
+        #: Requests of jobs that have ended without their build: refused at the door, or by a crash in between.
+        self.ending: set[int] = set()
         #: Held while a request is made, so that one key never gets two.
         self.making_request = defer.DeferredLock()
         self._checks = defer.DeferredSemaphore(CHECKS_AT_ONCE)
@@ -103,7 +105,7 @@ class JobService(BuildbotService):
     @async_to_deferred
     async def run_job(self, job_id: int, *, who: str) -> Job:
         """Put a `created` job on its target's queue; Conflict for any other."""
-        await self.db(_push, job_id, now=time.time(), who=who)
+        await self.db(queues.push, job_id, now=time.time(), who=who)
         return await self.ensure_queued(job_id)
 
     @async_to_deferred
@@ -120,6 +122,11 @@ class JobService(BuildbotService):
     async def set_status(self, job_id: int, status: str, *, error: str | None = None, who: str = "lab") -> Job:
         """Move a job to a status; one that has ended stays as it is."""
         return await self.db(jobs.set_status, job_id, status, now=time.time(), who=who, error=error)
+
+    @async_to_deferred
+    async def advance(self, job_id: int, status: str, *, after: Sequence[str]) -> Job:
+        """Move a job on to `status` if it is at one of `after`; it may have been taken off the queue meanwhile."""
+        return await self.db(_advance, job_id, status, after, now=time.time())
 
     @async_to_deferred
     async def job_of(self, build: Any) -> Job:
@@ -244,16 +251,13 @@ def _create(
         reason=request.reason,
     )
     if request.run:
-        _push(conn, job.id, now=now, who=owner)
+        queues.push(conn, job.id, now=now, who=owner)
     return job
 
 
-def _push(conn: Any, job_id: int, *, now: float, who: str) -> None:
+def _advance(conn: Any, job_id: int, status: str, after: Sequence[str], *, now: float) -> Job:
     job = jobs.get_job(conn, job_id)
-    if job.status != "created":
-        raise Conflict(f"job {job_id} is {job.status}; only a created job can be put on the queue")
-    jobs.count_push(conn, job_id)
-    jobs.set_status(conn, job_id, "queued", now=now, who=who)
+    return jobs.set_status(conn, job_id, status, now=now, who="lab") if job.status in after else job
 
 
 def _attempt_to_work_on(conn: Any, job_id: int, max_attempts: int, *, now: float) -> Attempt | None:

@@ -1,29 +1,38 @@
-"""Which request of a builder is next: one question to the datastore, whatever the length of the queue."""
+"""Which request of a builder is next: a few questions to the datastore, the same whatever the length of the queue."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from benchyard.queueing.runs import run_of_key
+from benchyard.store import jobs as job_store
 from benchyard.store.columns import Flag
-from benchyard.store.tables import attempts, jobs
+from benchyard.store.tables import attempts, hosts, jobs, queues
 
-#: A job between its first step and its last; a target works on so many at once, and no more.
+#: A job between its first step and its last.
 BEGUN = ("building", "ready", "running", "storing")
+
+#: Of these, those that no longer stand in their queue.
+STARTED = ("running", "storing")
+
+_YES = sa.literal(True, Flag)
+_NO = sa.literal(False, Flag)
 
 
 class Lane(NamedTuple):
-    """What a builder is for: the jobs of a target themselves, or one stage of them.
+    """What a builder is for: the jobs of a target themselves (`stage` None), or one stage of them.
 
-    `workers` are those that may be used; `capacity` is how many jobs of the target may have begun: (isolated hosts) x
-    (1 + prefetch).
+    `workers` are those that may be used, `hosts` the isolated hosts of the target; `per_host` is how many jobs may
+    have begun for each of these: the one that is measured, and those that are prepared ahead.
     """
 
     target: str
     stage: str | None
     workers: tuple[str, ...]
-    capacity: int = 0
+    hosts: tuple[str, ...] = ()
+    per_host: int = 2
 
 
 class Pick(NamedTuple):
@@ -34,90 +43,137 @@ class Pick(NamedTuple):
 
 
 def next_request(
-    conn: sa.Connection, model: Any, lane: Lane, builderid: int, free_workers: Sequence[str]
+    conn: sa.Connection,
+    model: Any,
+    lane: Lane,
+    builderid: int,
+    free_workers: Sequence[str],
+    *,
+    now: float,
+    ending: Collection[int] = (),
 ) -> Pick | None:
-    """The next request of a builder, if one may start now; `model` is Buildbot's table model."""
+    """The next request of a builder, if one may start now; its job is `building` from then on.
+
+    `model` is Buildbot's table model, `ending` are requests whose jobs have ended: their builds just say so, at once.
+    """
     if lane.stage is None:
-        return _next_job(conn, model, lane, builderid)
+        return _next_job(conn, model, lane, builderid, ending, now)
     return _next_stage(conn, model, lane, builderid, free_workers)
 
 
-def _waiting(model: Any, builderid: int) -> tuple[sa.ColumnElement[bool], ...]:
+def _waiting(model: Any, builderid: int) -> sa.ColumnElement[bool]:
     requests, claims = model.buildrequests, model.buildrequest_claims
-    return (
+    return sa.and_(
         requests.c.builderid == builderid,
         requests.c.complete == 0,
         ~sa.exists().where(claims.c.brid == requests.c.id),
     )
 
 
-def _next_job(conn: sa.Connection, model: Any, lane: Lane, builderid: int) -> Pick | None:
-    """Jobs that have begun go on first (their build was interrupted), refused ones end at once, then the queue."""
+def _next_job(
+    conn: sa.Connection, model: Any, lane: Lane, builderid: int, ending: Collection[int], now: float
+) -> Pick | None:
     requests = model.buildrequests
-    queued = (jobs.c.status == "queued") & (jobs.c.enabled == sa.literal(True, Flag))
-    may_start: sa.ColumnElement[bool] = jobs.c.status.not_in(("queued", "created"))
-    if _count_begun(conn, model, lane, builderid) < lane.capacity:
-        may_start = may_start | queued
-    request_id = conn.execute(
-        sa.select(requests.c.id)
-        .join(jobs, jobs.c.request_id == requests.c.id)
-        .where(*_waiting(model, builderid), may_start)
-        .order_by(sa.case((queued, 1), else_=0), requests.c.priority.desc(), requests.c.id)
+    waiting = _waiting(model, builderid)
+    ended = conn.execute(sa.select(requests.c.id).where(requests.c.id.in_(ending), waiting).limit(1)).scalar()
+    if ended is not None:
+        return Pick(ended, None)
+    joined = sa.select(requests.c.id, jobs.c.id.label("job"), jobs.c.place).join(
+        jobs, jobs.c.request_id == requests.c.id
+    )
+    here = sa.and_(jobs.c.target == lane.target, waiting)
+    # Those that have begun go on first: their build was interrupted.
+    begun = conn.execute(joined.where(here, jobs.c.status.in_(BEGUN)).order_by(jobs.c.id).limit(1)).first()
+    if begun is not None:
+        return Pick(begun.id, None)
+    if is_paused(conn, lane.target):
+        return None
+    able, room = _hosts_with_room(conn, lane)
+    first = conn.execute(
+        joined.where(
+            here,
+            jobs.c.place.is_not(None),
+            jobs.c.status == "queued",
+            jobs.c.enabled == _YES,
+            sa.or_(jobs.c.host.is_(None), jobs.c.host.in_(room)),
+        )
+        .order_by(jobs.c.place, jobs.c.id)
         .limit(1)
-    ).scalar()
-    return None if request_id is None else Pick(request_id, None)
+    ).first()
+    if first is None or _ahead(conn, lane.target, first.place) >= len(able) * lane.per_host:
+        return None
+    # Noted here, not by its first step, so that it counts before the next is chosen.
+    job_store.set_status(conn, first.job, "building", now=now, who="lab")
+    return Pick(first.id, None)
 
 
-def _count_begun(conn: sa.Connection, model: Any, lane: Lane, builderid: int) -> int:
-    """How many jobs have begun, those included that are `queued` still while their first stage waits for its host."""
-    requests, claims = model.buildrequests, model.buildrequest_claims
-    by_status = conn.execute(
-        sa.select(sa.func.count()).where(jobs.c.target == lane.target, jobs.c.status.in_(BEGUN))
-    ).scalar_one()
-    just_claimed = conn.execute(
-        sa.select(sa.func.count())
-        .select_from(requests)
-        .join(claims, claims.c.brid == requests.c.id)
-        .join(jobs, jobs.c.request_id == requests.c.id)
-        .where(requests.c.builderid == builderid, requests.c.complete == 0, jobs.c.status == "queued")
-    ).scalar_one()
-    return int(by_status + just_claimed)
+def _ahead(conn: sa.Connection, target: str, place: int) -> int:
+    """Jobs that have begun and come before `place`: so one that was moved to the front is prepared at once."""
+    before = sa.or_(jobs.c.place.is_(None), jobs.c.place < place)
+    statement = sa.select(sa.func.count()).where(jobs.c.target == target, jobs.c.status.in_(BEGUN), before)
+    return int(conn.execute(statement).scalar_one())
+
+
+def _hosts_with_room(conn: sa.Connection, lane: Lane) -> tuple[list[str], list[str]]:
+    """The enabled hosts, and those of them for which another job may be prepared."""
+    disabled = disabled_hosts(conn)
+    able = [host for host in lane.hosts if host not in disabled]
+    rows = conn.execute(
+        sa.select(jobs.c.host).where(jobs.c.target == lane.target, jobs.c.status.in_(BEGUN), jobs.c.host.is_not(None))
+    )
+    taken = Counter(row.host for row in rows)
+    return able, [host for host in able if taken[host] < lane.per_host]
 
 
 def _next_stage(
     conn: sa.Connection, model: Any, lane: Lane, builderid: int, free_workers: Sequence[str]
 ) -> Pick | None:
-    """The oldest stage; there are only as many as jobs have begun. A run that has started is for its own host alone."""
+    """The first stage by the order of the queue; there are only as many as jobs have begun.
+
+    A run that has started is for its own host alone, and goes before all others: it is attached to again, or swept up.
+    A job that was taken off the queue, or whose queue is paused, is not measured.
+    """
     requests, buildsets = model.buildrequests, model.buildsets
     rows = conn.execute(
         sa.select(requests.c.id, buildsets.c.external_idstring)
         .join(buildsets, buildsets.c.id == requests.c.buildsetid)
-        .where(*_waiting(model, builderid))
+        .where(_waiting(model, builderid))
         .order_by(requests.c.priority.desc(), requests.c.id)
     ).all()
-    for row in rows:
-        run = run_of_key(row.external_idstring)
-        if run is None:
+    found = [(row.id, run) for row in rows if (run := run_of_key(row.external_idstring)) is not None]
+    if lane.stage != "measure":
+        return Pick(found[0][0], None) if found else None
+    states = [(request_id, _state(conn, run.job, run.attempt)) for request_id, run in found]
+    known = [(request_id, state) for request_id, state in states if state is not None]
+    known.sort(key=lambda pair: (pair[1].placed is None, pair[1].place or 0, pair[0]))
+    paused, disabled = is_paused(conn, lane.target), disabled_hosts(conn)
+    for request_id, state in known:
+        if state.placed is not None or state.cancel_by is not None:
+            free = [host for host in free_workers if host == (state.placed or host)]
+        elif paused or state.status not in BEGUN:
             continue
-        if lane.stage != "measure":
-            return Pick(row.id, None)
-        host = conn.execute(
-            sa.select(sa.func.coalesce(attempts.c.host, jobs.c.host))
-            .join(jobs, jobs.c.id == attempts.c.job_id)
-            .where(attempts.c.job_id == run.job, attempts.c.number == run.attempt)
-        ).scalar()
-        if host is None or host in free_workers:
-            return Pick(row.id, host)
+        else:
+            free = [host for host in free_workers if host == (state.host or host) and host not in disabled]
+        if free:
+            return Pick(request_id, free[0])
     return None
 
 
-def queue_of(conn: sa.Connection, model: Any, target: str) -> list[int]:
-    """Ids of a target's jobs that wait, in the order in which they will start."""
-    requests = model.buildrequests
-    rows = conn.execute(
-        sa.select(jobs.c.id)
-        .join(requests, requests.c.id == jobs.c.request_id)
-        .where(jobs.c.target == target, jobs.c.status == "queued")
-        .order_by(requests.c.priority.desc(), requests.c.id)
+def _state(conn: sa.Connection, job_id: int, attempt: int) -> Any:
+    statement = (
+        sa.select(jobs.c.status, jobs.c.place, jobs.c.host, jobs.c.cancel_by, attempts.c.host.label("placed"))
+        .join(attempts, attempts.c.job_id == jobs.c.id)
+        .where(jobs.c.id == job_id, attempts.c.number == attempt)
     )
-    return [row.id for row in rows]
+    return conn.execute(statement).first()
+
+
+def is_paused(conn: sa.Connection, target: str) -> bool:
+    """Whether the queue of a target is paused."""
+    found = conn.execute(sa.select(queues.c.target).where(queues.c.target == target, queues.c.paused == _YES))
+    return found.first() is not None
+
+
+def disabled_hosts(conn: sa.Connection) -> frozenset[str]:
+    """The hosts that get no jobs."""
+    return frozenset(row.name for row in conn.execute(sa.select(hosts.c.name).where(hosts.c.enabled == _NO)))

@@ -8,8 +8,13 @@ import msgspec
 Mode = Literal["default", "fast", "rigorous"]
 MODES: tuple[Mode, ...] = ("default", "fast", "rigorous")
 
-Path = Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
-Word = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+#: No control characters: these texts are shown on terminals and pages, and written into logs.
+_PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
+
+Path = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=_PRINTABLE)]
+Word = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=_PRINTABLE)]
+Words = Annotated[tuple[Word, ...], msgspec.Meta(max_length=500)]
+Line = Annotated[str, msgspec.Meta(max_length=1000, pattern=_PRINTABLE)]
 
 
 class Invalid(Exception):
@@ -26,10 +31,10 @@ class JobRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     python: Path
     target: Word | None = None
     host: Word | None = None
-    benchmarks: Annotated[tuple[Word, ...], msgspec.Meta(max_length=500)] = ()
+    benchmarks: Words = ()
     mode: Mode = "default"
     affinity: Annotated[str, msgspec.Meta(max_length=200)] | None = None
-    reason: Annotated[str, msgspec.Meta(max_length=1000)] = ""
+    reason: Line = ""
     run: bool = True
 
 
@@ -49,7 +54,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CheckedJob(msgspec.Struct, frozen=True, kw_only=True):
-    """A request that was found good, or a door's request that was not (then `error` says why)."""
+    """A request that was found good."""
 
     target: str
     host: str | None

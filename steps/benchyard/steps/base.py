@@ -32,6 +32,7 @@ class Service(Protocol):
     attempt_of: Any
     stage_request: Any
     set_status: Any
+    advance: Any
 
 
 def task_command(environ: dict[str, str], *arguments: str) -> list[str]:
@@ -111,6 +112,7 @@ class JobStep(LabStep):
 
     async def do(self) -> int:
         job = await self.service.job_of(self.build)
+        self.setProperty("job", job.id, "benchyard")
         if job.is_final:
             if job.error:
                 self.descriptionDone = job.error

@@ -45,8 +45,8 @@ class Measure(buildstep.ShellMixin, LabStep):
         if job.cancel_by is not None:
             return await self._cancel(attempt)
         host = self.worker.workername
-        await self.service.db(attempts.place_attempt, job.id, attempt.number, host=host, now=time.time())
-        await self.service.set_status(job.id, "running")
+        if not await self.service.db(_begin, attempt, host, time.time()):
+            return await self.later("the job was taken off the queue")
         exit_code = await self._attach(job, attempt, host)
         if self._is_cut_off():
             return await self._let_go(attempt)
@@ -153,6 +153,15 @@ class Measure(buildstep.ShellMixin, LabStep):
             "since": time.time(),
         }
         self.service.db(jobs.set_progress, job_id, row).addErrback(log.err, "benchyard: while noting progress")
+
+
+def _begin(conn: Any, attempt: Attempt, host: str, now: float) -> bool:
+    """Note that the run is on `host` from now on, before it is started there; not if its job is not to run by now."""
+    if jobs.get_job(conn, attempt.job_id).status not in ("building", "ready", "running"):
+        return False
+    attempts.place_attempt(conn, attempt.job_id, attempt.number, host=host, now=now)
+    jobs.set_status(conn, attempt.job_id, "running", now=now, who="lab")
+    return True
 
 
 def _note_end(

@@ -29,16 +29,13 @@ class CheckInterpreter(buildstep.ShellMixin, LabStep):
         job, _attempt = await self.service.run_of(self.build)
         if job.is_final or job.cancel_by is not None:
             return int(CANCELLED)
-        if job.status == "queued":
-            await self.service.set_status(job.id, "building")
         if self.worker.workername in self.shares_machine:
             results = await self._check(job)
             if results != SUCCESS:
                 return results
         else:
             self.descriptionDone = "the measuring host checks the interpreter itself"
-        if job.status in ("queued", "building"):
-            await self.service.set_status(job.id, "ready")
+        await self.service.advance(job.id, "ready", after=("building",))
         return int(SUCCESS)
 
     async def _check(self, job: Job) -> int:

@@ -7,7 +7,7 @@ from twisted.internet import defer
 
 from benchyard.steps.base import JobStep
 from benchyard.steps.outcomes import lost_for_good
-from benchyard.store import attempts
+from benchyard.store import attempts, jobs
 from benchyard.store.rows import Attempt, Job
 
 
@@ -45,6 +45,9 @@ class Stage(JobStep):
         )
         if self.interrupted.called:
             return self.released()
+        after = await self.service.db(jobs.get_job, attempt.job_id)
+        if after.error:
+            self.descriptionDone = after.error
         return int((await self._request(request_id)).results)
 
     async def _request(self, request_id: int) -> Any:
@@ -64,7 +67,7 @@ class MeasureStage(Stage):
             after = await self.service.db(attempts.current_attempt, job.id)
             if after.status not in ("lost", "interrupted"):
                 return results
-            await self.service.set_status(job.id, "ready")
+            await self.service.advance(job.id, "ready", after=("running",))
         error = lost_for_good(await self.service.db(attempts.list_attempts, job.id))
         await self.service.set_status(job.id, "lost", error=error)
         self.descriptionDone = error

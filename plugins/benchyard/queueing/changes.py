@@ -1,0 +1,150 @@
+"""What people change of queues and of jobs that wait: order, pause, and what a job is to do."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from benchyard.queueing import engine, order
+from benchyard.queueing.doors import spec_row
+from benchyard.queueing.requests import JobRequest, JobSpec
+from benchyard.store import jobs, queues
+from benchyard.store.errors import Conflict
+from benchyard.store.rows import Job
+
+if TYPE_CHECKING:
+    from benchyard.hosting.service import LabService
+    from benchyard.queueing.jobs import JobService
+
+#: What says what a job measures, and may change only before it has begun.
+SPEC_FIELDS = ("python", "benchmarks", "mode", "affinity", "host")
+
+Why = Callable[[Job, int], str]
+
+
+async def move(service: "JobService", target: str, job_id: int, to: str, *, who: str, version: int | None) -> None:
+    """Move a job within its target's queue."""
+    await service.db(_of_target, target, job_id)
+    await service.db(queues.move, job_id, to, now=time.time(), who=who, expected_version=version)
+    _poke(service, target)
+
+
+async def pop(service: "JobService", target: str, *, who: str) -> int:
+    """Take the first job off a queue and give its number; Conflict if the queue is empty."""
+    job_id, request_id = await service.db(_pop, target, now=time.time(), who=who)
+    _let_go(service, request_id, f"job {job_id} taken off the queue by {who}")
+    return int(job_id)
+
+
+async def take_off(service: "JobService", target: str, job_id: int, *, who: str) -> None:
+    """Take a job off the queue of its target; what was prepared for it is kept."""
+    job = await service.db(_of_target, target, job_id)
+    await service.db(queues.take_off, job_id, now=time.time(), who=who)
+    _let_go(service, job.request_id, f"job {job_id} taken off the queue by {who}")
+
+
+async def pause(service: "JobService", target: str, *, who: str, reason: str) -> None:
+    """Start no more jobs of a target; Conflict if it is paused already."""
+    await service.db(queues.pause, target, now=time.time(), who=who, reason=reason)
+
+
+async def unpause(service: "JobService", target: str, *, who: str) -> None:
+    """Let the jobs of a target start again; Conflict if it is not paused."""
+    await service.db(queues.unpause, target, now=time.time(), who=who)
+    _poke(service, target)
+
+
+async def enable(service: "JobService", job_id: int, enabled: bool, *, who: str) -> None:
+    """Let a job start when its turn comes, or keep it from that."""
+    job = await service.db(jobs.enable_job, job_id, enabled, now=time.time(), who=who)
+    _poke(service, job.target)
+
+
+async def modify(service: "JobService", job: Job, fields: Mapping[str, Any], *, who: str) -> None:
+    """Change a job's reason, or before it has begun what it measures; checked as a new request is."""
+    if not any(name in fields for name in SPEC_FIELDS):
+        await service.db(jobs.modify_job, job.id, now=time.time(), who=who, reason=fields.get("reason"))
+        return
+    if job.status not in ("created", "queued"):
+        raise Conflict(f"job {job.id} is {job.status}; what it measures can be changed only before it has begun")
+    spec = JobSpec.of(job.spec)
+    request = JobRequest(
+        target=job.target,
+        host=fields.get("host", job.host),
+        python=fields.get("python", spec.python),
+        benchmarks=fields.get("benchmarks", spec.selection),
+        mode=fields.get("mode", spec.mode),
+        affinity=fields.get("affinity", spec.affinity),
+    )
+    checked = await service.checked(request)
+    await service.db(
+        _modify_waiting,
+        job.id,
+        now=time.time(),
+        who=who,
+        reason=fields.get("reason"),
+        host=checked.host,
+        spec=spec_row(checked.spec),
+    )
+
+
+async def reasons(service: "JobService", target: str, lab: "LabService") -> Why:
+    """A function that tells why a job at a position of the queue is not running."""
+    paused, disabled, running = await service.db(_circumstances, target)
+    hosts = [host.name for host in lab.hosts.values() if host.target == target and host.role == "isolated"]
+
+    def why(job: Job, position: int) -> str:
+        able = [host for host in hosts if host not in disabled and host == (job.host or host)]
+        if not job.enabled:
+            return "it is disabled"
+        if paused:
+            return "the queue is paused"
+        if not hosts:
+            return "the target has no isolated host yet"
+        if not able:
+            return f"host {job.host} is disabled or gone" if job.host else "all hosts are disabled"
+        if all(lab.status_of(host) == "offline" for host in able):
+            return "its host is offline" if len(able) == 1 else "all its hosts are offline"
+        if job.status == "building":
+            return "it is being prepared"
+        if running:
+            return f"waits for job {running[0]}"
+        return "it is about to start" if position == 1 else f"{position - 1} ahead of it"
+
+    return why
+
+
+def _circumstances(conn: Any, target: str) -> tuple[bool, frozenset[str], list[int]]:
+    running = [job.id for job in jobs.list_jobs(conn, status=order.STARTED, target=target, limit=100)]
+    return order.is_paused(conn, target), order.disabled_hosts(conn), running
+
+
+def _of_target(conn: Any, target: str, job_id: int) -> Job:
+    job = jobs.get_job(conn, job_id)
+    if job.target != target:
+        raise Conflict(f"job {job_id} is not in the queue of {target}: it is for {job.target}")
+    return job
+
+
+def _pop(conn: Any, target: str, *, now: float, who: str) -> tuple[int, int | None]:
+    job = queues.first(conn, target)
+    if job is None:
+        raise Conflict(f"the queue of {target} is empty")
+    queues.take_off(conn, job.id, now=now, who=who)
+    return job.id, job.request_id
+
+
+def _modify_waiting(conn: Any, job_id: int, **changes: Any) -> None:
+    job = jobs.get_job(conn, job_id)
+    if job.status not in ("created", "queued"):
+        raise Conflict(f"job {job_id} has begun meanwhile: it is {job.status}")
+    jobs.modify_job(conn, job_id, **changes)
+
+
+def _let_go(service: "JobService", request_id: int | None, reason: str) -> None:
+    """End the request of a job that is off the queue; the row knows it no more, so the job is not canceled by that."""
+    if request_id is not None:
+        engine.cancel_request(service.master, request_id, reason)
+
+
+def _poke(service: "JobService", target: str) -> None:
+    service.poke(*(name for name, lane in service.lanes.items() if lane.target == target))
