@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +142,21 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     lab.add_user("eve", "admin", read_only=True)
     lab.disable_user("dan")
     yield from _running(lab)
+
+
+@pytest.fixture(scope="session")
+def make_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Lab]]:
+    """`make_lab(closed=False)`: a lab of its own for tests that leave nothing as it was."""
+    with contextlib.ExitStack() as labs:
+
+        def make(*, closed: bool = False) -> Lab:
+            lab = Lab(_new_lab(tmp_path_factory.mktemp("own") / "lab"))
+            if closed:
+                settings = lab.root / "benchyard.toml"
+                settings.write_text(settings.read_text().replace("[lab]\n", "[lab]\nanonymous_read = false\n"))
+            return labs.enter_context(contextlib.contextmanager(_running)(lab))
+
+        yield make
 
 
 @pytest.fixture(scope="session")

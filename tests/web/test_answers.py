@@ -4,7 +4,6 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-
 from benchyard.web.shapes import page_shape, time_text
 
 if TYPE_CHECKING:

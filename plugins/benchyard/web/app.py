@@ -1,23 +1,26 @@
-"""The REST interface: finds the operation, the caller and their role, and writes answers and errors."""
+"""The REST interface: finds the operation and its caller, and writes answers and errors."""
 
+import gzip
 from typing import Any
 
 import msgspec
 from klein import Klein
-from twisted.internet import defer
+from twisted.internet import defer, threads
 from twisted.python import log
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import HTTPException
 
-from benchyard.access.roles import Role
 from benchyard.access.service import find_access
 from benchyard.hosting.service import find_lab
 from benchyard.queueing.engine import SERVICE as JOBS_SERVICE
-from benchyard.store.rows import User
-from benchyard.web import hosts, jobs, queues, results
-from benchyard.web.calls import MAX_BODY, MAX_ID, Call, Caller, Reply, Route, Services
+from benchyard.web.callers import find_caller
+from benchyard.web.calls import MAX_BODY, MAX_FILE, MAX_ID, MAX_NAME, Call, Caller, Reply, Route, Services
+from benchyard.web.decoding import decode_body, decode_query
 from benchyard.web.problems import Problem, problem_of
+from benchyard.web.repeats import Repeats
+from benchyard.web.routes import ROUTES
 
-ROUTES: tuple[Route, ...] = (*jobs.ROUTES, *results.ROUTES, *hosts.ROUTES, *queues.ROUTES)
+#: Answers from this size on are compressed for those who understand it, in a thread from the second on.
+GZIP_FROM, GZIP_APART_FROM = 1_000, 100_000
 
 
 class Api:
@@ -26,9 +29,10 @@ class Api:
     def __init__(self, master: Any) -> None:
         self.master = master
         self.app = Klein()
+        self._repeats = Repeats()
         for route in ROUTES:
             self._add(route)
-        self.app.handle_errors(HTTPException)(self._no_route)
+        self.app.handle_errors(HTTPException)(_no_route)
 
     def _add(self, route: Route) -> None:
         def endpoint(request: Any, **path: Any) -> Any:
@@ -37,90 +41,100 @@ class Api:
         endpoint.__name__ = f"{route.method} {route.path}"
         self.app.route(route.path, methods=[route.method], endpoint=endpoint.__name__)(endpoint)
 
-    async def _answer(self, request: Any, route: Route, path: dict[str, Any]) -> bytes | None:
+    async def _answer(self, request: Any, route: Route, path: dict[str, Any]) -> bytes:
         try:
-            if any(number > MAX_ID for number in path.values()):
-                raise Problem(404, "there is nothing of this id")
             services = self._services()
-            call = await self._call(request, route, services)
-            answer = await route.handler(call, **path)
+            caller = await find_caller(request, services)
+            _check_role(caller, route)
+            body = _read_body(request, route)
+            if route.method == "POST" and caller.name and not route.secret:
+                reply = await self._repeats.once(
+                    services, caller, request, body, lambda: self._reply(services, caller, request, route, path, body)
+                )
+            else:
+                reply = await self._reply(services, caller, request, route, path, body)
         except Exception as exc:
             problem = problem_of(exc)
             if problem.status >= 500:
                 log.err(None, f"benchyard: in {route.method} {route.path}")
             return _write_problem(request, problem)
+        return await _write(request, route, reply) if reply is not None else b""
+
+    async def _reply(
+        self, services: Services, caller: Caller, request: Any, route: Route, path: dict[str, Any], body: bytes
+    ) -> Reply | None:
+        if not all(_may_exist(value) for value in path.values()):
+            raise Problem(404, "there is nothing of such a name or number")
+        query = decode_query(request.args, route.query)
+        decoded: Any = body if route.raw else decode_body(body, route.body) if route.body is not None else None
+        answer = await route.handler(Call(services, caller, query, decoded, request), **path)
         if answer is None:
-            return b""
+            return None
         reply = answer if isinstance(answer, Reply) else Reply(answer)
-        request.setResponseCode(reply.status)
-        request.setHeader(b"Content-Type", reply.content_type.encode())
-        request.setHeader(b"Cache-Control", b"no-store")
-        return reply.body if isinstance(reply.body, bytes) else msgspec.json.encode(reply.body)
+        return reply._replace(
+            body=reply.body if isinstance(reply.body, bytes) else msgspec.json.encode(reply.body),
+            status=reply.status or route.status,
+        )
 
     def _services(self) -> Services:
-        found = self.master.service_manager.namedServices.get(JOBS_SERVICE)
+        jobs = self.master.service_manager.namedServices.get(JOBS_SERVICE)
         access, lab = find_access(self.master), find_lab(self.master)
-        if found is None or access is None or lab is None or not found.running:
+        if jobs is None or access is None or lab is None or not jobs.running:
             raise Problem(503, "the lab is starting; try again in a moment")
-        return Services(self.master, found, access, lab)
-
-    async def _call(self, request: Any, route: Route, services: Services) -> Call:
-        caller = await self._caller(request, services)
-        if caller.role < route.role:
-            if not caller.name:
-                raise Problem(401, "log in first: `benchyard login URL`, or a bearer token")
-            raise Problem(403, f"this takes the role {route.role.name.lower()}; {caller.name} is {_named(caller.role)}")
-        body = request.content.read(MAX_BODY + 1)
-        if len(body) > MAX_BODY:
-            raise Problem(413, f"the body is longer than {MAX_BODY} bytes")
-        query = {
-            key.decode("utf-8", "replace"): values[-1].decode("utf-8", "replace")
-            for key, values in request.args.items()
-        }
-        return Call(services, caller, query, body, request)
-
-    async def _caller(self, request: Any, services: Services) -> Caller:
-        """By bearer token, else by Buildbot's session; a browser may only change things from the lab's own pages."""
-        header = (request.getHeader(b"authorization") or b"").decode("latin-1")
-        if header:
-            scheme, _, token = header.partition(" ")
-            user = await services.access.user_of_token(token.strip()) if scheme.lower() == "bearer" else None
-            if user is None:
-                raise Problem(401, "the token is not valid; make a new one, or log in again")
-            return _caller_of(user)
-        name = self.master.www.getUserInfos(request).get("username")
-        user = await services.access.user_named(name) if name else None
-        if user is None:
-            return Caller("", Role.VIEWER if services.lab.anonymous_read else Role.ANYONE)
-        if request.method not in (b"GET", b"HEAD"):
-            content_type = request.getHeader(b"content-type") or b""
-            if not content_type.startswith(b"application/json"):
-                raise Problem(415, "send JSON, with Content-Type: application/json")
-        return _caller_of(user)
-
-    def _no_route(self, request: Any, failure: Any) -> bytes:
-        error = failure.value
-        words = {
-            404: "there is nothing here; the interface is described in the README",
-            405: "not for this method",
-        }
-        code = error.code or 500
-        if isinstance(error, MethodNotAllowed):
-            request.setHeader(b"Allow", ", ".join(sorted(error.valid_methods or ())).encode())
-        return _write_problem(request, Problem(code, words.get(code, str(error.description))))
+        return Services(self.master, jobs, access, lab)
 
 
-def _caller_of(user: User) -> Caller:
-    return Caller(user.name, Role.named(user.role))
+def _may_exist(value: int | str) -> bool:
+    """Whether a number or name in an address could be that of anything; the datastore refuses others with an error."""
+    return value <= MAX_ID if isinstance(value, int) else len(value) <= MAX_NAME and value.isprintable()
 
 
-def _named(role: Role) -> str:
-    return role.name.lower()
+def _check_role(caller: Caller, route: Route) -> None:
+    if caller.role >= route.role:
+        return
+    if not caller.name:
+        raise Problem(401, "log in first: `benchyard login URL`, or a bearer token")
+    has, needs = caller.role.name.lower(), route.role.name.lower()
+    raise Problem(403, f"this takes the role {needs}; {caller.name} is here as {has}")
+
+
+def _read_body(request: Any, route: Route) -> bytes:
+    limit = MAX_FILE if route.raw else MAX_BODY
+    body: bytes = request.content.read(limit + 1)
+    if len(body) > limit:
+        raise Problem(413, f"the body is longer than {limit} bytes")
+    return body
+
+
+async def _write(request: Any, route: Route, reply: Reply) -> bytes:
+    request.setResponseCode(reply.status)
+    request.setHeader(b"Content-Type", reply.content_type.encode())
+    request.setHeader(b"Cache-Control", b"no-store")
+    request.setHeader(b"Vary", b"Accept-Encoding, Authorization, Cookie")
+    if reply.tag is not None:
+        request.setHeader(b"ETag", reply.tag.encode())
+    body: bytes = reply.body
+    if len(body) < GZIP_FROM or b"gzip" not in (request.getHeader(b"accept-encoding") or b""):
+        return body
+    request.setHeader(b"Content-Encoding", b"gzip")
+    if len(body) < GZIP_APART_FROM:
+        return gzip.compress(body, 5)
+    packed: bytes = await threads.deferToThread(gzip.compress, body, 5)
+    return packed
 
 
 def _write_problem(request: Any, problem: Problem) -> bytes:
+    if request.startedWriting:
+        request.loseConnection()
+        return b""
     request.setResponseCode(problem.status)
     request.setHeader(b"Content-Type", b"application/problem+json")
-    if problem.status == 401:
-        request.setHeader(b"WWW-Authenticate", b'Bearer realm="benchyard"')
+    for name, value in problem.headers.items():
+        request.setHeader(name.encode(), value.encode())
     return problem.body()
+
+
+def _no_route(_app: Any, request: Any, failure: Any) -> bytes:
+    code = failure.value.code or 500
+    words = {404: "there is nothing here; what there is, is in openapi.json", 405: "not by this method"}
+    return _write_problem(request, Problem(code, words.get(code, "the address is not right")))

@@ -1,7 +1,8 @@
-"""A call of the REST interface: who asks, for what, with which words."""
+"""A call of the REST interface: who asks, for what, with which words; and how an operation is described."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, NamedTuple, TypeVar
+import time
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
@@ -9,21 +10,19 @@ from benchyard.access.roles import Role
 from benchyard.access.service import AccessService
 from benchyard.hosting.service import LabService
 from benchyard.queueing.jobs import JobService
-from benchyard.queueing.requests import invalid
 from benchyard.web.problems import Problem
 
-S = TypeVar("S", bound=msgspec.Struct)
-
-#: Bytes of a request's body, and rows of a page.
+#: Bytes of a JSON body, bytes of a result's file, and rows of a page.
 MAX_BODY = 1_000_000
+MAX_FILE = 200_000_000
 MAX_PAGE = 500
 PAGE = 50
 
-#: The largest id that every database holds.
+#: Ids are 32-bit integers in the datastore.
 MAX_ID = 2**31 - 1
 
-#: What reading a body that is not JSON raises; the last where it is nested without end.
-NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+#: Characters of a name in an address.
+MAX_NAME = 100
 
 
 class Services(NamedTuple):
@@ -34,6 +33,11 @@ class Services(NamedTuple):
     access: AccessService
     lab: LabService
 
+    @property
+    def url(self) -> str:
+        """The lab's address, with a slash at its end."""
+        return str(self.master.config.buildbotURL)
+
 
 class Caller(NamedTuple):
     """Who asks; nobody in particular has no name and may read where the lab allows it."""
@@ -41,58 +45,90 @@ class Caller(NamedTuple):
     name: str
     role: Role
 
+    def owns(self, owner: str | None) -> bool:
+        """Whether the caller may handle what belongs to `owner`: members their own, admins all."""
+        return self.role >= Role.ADMIN or (bool(self.name) and self.name == owner)
+
 
 class Call(NamedTuple):
-    """One request, checked as far as it can be without knowing the operation."""
+    """One request, its parts decoded by the route's types."""
 
     services: Services
     caller: Caller
-    query: Mapping[str, str]
-    body: bytes
+    query: Any
+    body: Any
     request: Any
 
-    def read(self, kind: type[S]) -> S:
-        """The body as `kind`; Invalid names the field."""
-        try:
-            return msgspec.json.decode(self.body, type=kind)
-        except msgspec.ValidationError as exc:
-            raise invalid(exc) from exc
-        except NOT_JSON as exc:
-            raise Problem(400, "the body is not JSON") from exc
+    @property
+    def jobs(self) -> JobService:
+        """The job service, which runs functions of the store as well: `await call.jobs.db(function, ...)`."""
+        return self.services.jobs
 
-    def page(self) -> tuple[int, int | None]:
-        """(`limit`, `cursor`): rows of a page, and the id before which it begins."""
-        number = self.number("limit")
-        limit = PAGE if number is None else number
-        if not 1 <= limit <= MAX_PAGE:
-            raise Problem(400, f"between 1 and {MAX_PAGE}, not {limit}", "limit")
-        return limit, self.number("cursor")
+    def now(self) -> float:
+        """The present time in epoch seconds."""
+        return time.time()
 
-    def number(self, name: str) -> int | None:
-        """A query parameter that is a whole number."""
-        text = self.query.get(name)
-        if text is None:
-            return None
-        if not (text.isascii() and text.isdigit() and len(text) < 10):
-            raise Problem(400, f"{text[:40]!r} is not a number", name)
-        return int(text)
+    def must_own(self, owner: str | None, what: str) -> None:
+        """Problem 403 unless the caller may handle what belongs to `owner`."""
+        if not self.caller.owns(owner):
+            raise Problem(403, f"{what} belongs to {owner or 'nobody'}; only they and admins may do this")
+
+    def must_match(self, tag: str) -> None:
+        """Problem 412 where the caller's If-Match names another state than the present one, `tag`."""
+        wanted = self.request.getHeader(b"if-match")
+        if wanted is not None and wanted != b"*" and tag.encode() not in [t.strip() for t in wanted.split(b",")]:
+            raise Problem(412, "it has changed since you read it; read it again, then decide")
 
 
 class Reply(NamedTuple):
-    """What a handler answers: a JSON value, or bytes with their content type. None: it has written by itself."""
+    """What a handler answers beyond a plain view: bytes, another status, or an entity tag."""
 
     body: Any
-    status: int = 200
+    status: int | None = None
     content_type: str = "application/json"
+    tag: str | None = None
+
+
+class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A query or body without any fields."""
+
+
+class Paged(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What every list takes: rows of a page, and the cursor of the part that is wanted."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_PAGE)] = PAGE
+    cursor: Annotated[int, msgspec.Meta(ge=0, le=MAX_ID)] | None = None
 
 
 Handler = Callable[..., Awaitable[Any]]
 
 
 class Route(NamedTuple):
-    """One operation: method, path with klein's placeholders, the least role that may do it, and what does it."""
+    """One operation: its address, who may do it, what does it, and the types of what goes in and comes out.
+
+    The same types decode, encode, and make the OpenAPI document. `raw` bodies are not JSON and reach the handler as
+    bytes; `content_type` is that of an answer which is not JSON. A `secret` answer is never kept, so such a request
+    cannot be repeated by its key.
+    """
 
     method: str
     path: str
     role: Role
     handler: Handler
+    answer: Any
+    query: type[msgspec.Struct] = Nothing
+    body: type[msgspec.Struct] | None = None
+    status: int = 200
+    raw: bool = False
+    content_type: str = "application/json"
+    secret: bool = False
+
+    @property
+    def summary(self) -> str:
+        """The first line of the handler's docstring."""
+        return (self.handler.__doc__ or "").strip().splitlines()[0]
+
+
+def entity_tag(kind: str, changed: float) -> str:
+    """The entity tag of a row that was last changed at `changed`."""
+    return f'"{kind}-{changed:.6f}"'

@@ -1,63 +1,197 @@
 """Hosts over REST."""
 
-import re
 from typing import Annotated, Any, Literal
 
 import msgspec
 
 from benchyard.access.roles import Role
-from benchyard.hosting.registration import NAME_RULE, is_name
+from benchyard.hosting.registration import NAME_PATTERN
 from benchyard.hosting.service import HostFacts
-from benchyard.web.calls import Call, Reply, Route
+from benchyard.queueing.requests import Line
+from benchyard.store import attempts
+from benchyard.store import hosts as store
+from benchyard.store.rows import Host
+from benchyard.web.calls import Call, Nothing, Paged, Reply, Route, entity_tag
+from benchyard.web.filters import Wanted
 from benchyard.web.problems import Problem
+from benchyard.web.views import HostView, NewHostView, Page, WorkerAccess, time_text
 
-_CPUS = re.compile(r"[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*")
-_ADDRESS = re.compile(r"[A-Za-z0-9._:-]{1,200}")
+HostName = Annotated[str, msgspec.Meta(pattern=NAME_PATTERN)]
+Address = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._:-]{1,200}$")]
+Cpus = Annotated[
+    str, msgspec.Meta(max_length=200, pattern=r"^([0-9]{1,4}(-[0-9]{1,4})?(,[0-9]{1,4}(-[0-9]{1,4})?)*)?$")
+]
+HostRole = Literal["worker", "isolated"]
+
+
+class HostFilter(Paged, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which hosts."""
+
+    role: HostRole | None = None
+    target: Wanted | None = None
+    status: Literal["online", "offline", "busy"] | None = None
 
 
 class NewHost(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A host that wants to join."""
 
-    name: str
-    role: Literal["worker", "isolated"]
-    target: str
-    address: str
-    cpus: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    name: HostName
+    role: HostRole
+    target: HostName
+    address: Address
+    cpus: Cpus = ""
 
 
-async def list_hosts(call: Call) -> dict[str, Any]:
-    """All hosts of the lab."""
-    return {"items": [_shape(call, host) for host in call.services.lab.hosts.values()], "next": None}
+class HostChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is to be otherwise of a host."""
+
+    target: HostName | msgspec.UnsetType = msgspec.UNSET
+    address: Address | msgspec.UnsetType = msgspec.UNSET
+    cpus: Cpus | msgspec.UnsetType = msgspec.UNSET
+
+
+class Reason(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Why."""
+
+    reason: Line = ""
+
+
+async def list_hosts(call: Call) -> Page[HostView]:
+    """The lab's hosts by name."""
+    query: HostFilter = call.query
+    views = [await _view(call, host) for host in sorted(call.services.lab.hosts.values(), key=lambda h: h.name)]
+    wanted = [
+        view
+        for view in views
+        if query.role in (None, view.role)
+        and query.target in (None, view.target)
+        and query.status in (None, view.status)
+    ]
+    first = query.cursor or 0
+    following = str(first + query.limit) if len(wanted) > first + query.limit else None
+    return Page(tuple(wanted[first : first + query.limit]), following)
+
+
+async def get_host(call: Call, name: str) -> Reply:
+    """One host."""
+    return await _reply(call, name)
 
 
 async def add_host(call: Call) -> Reply:
-    """Let a host join; the answer has its secret, which is never shown again."""
-    new = call.read(NewHost)
+    """Let a host join; the answer has its worker's secret, which is never shown again."""
+    new: NewHost = call.body
     lab = call.services.lab
-    if not is_name(new.name):
-        raise Problem(400, f"{new.name[:60]!r} is no name; use {NAME_RULE}", "name")
-    if new.target not in lab.targets:
-        raise Problem(400, f"unknown target {new.target[:60]!r}; there are {', '.join(lab.targets)}", "target")
-    if not _ADDRESS.fullmatch(new.address):
-        raise Problem(400, "a host name or an IP address", "address")
-    if new.cpus and not _CPUS.fullmatch(new.cpus):
-        raise Problem(400, f"{new.cpus[:60]!r} is not a CPU list such as 2-3,6", "cpus")
+    _known_target(call, new.target)
     facts = HostFacts(name=new.name, role=new.role, target=new.target, address=new.address, cpus=new.cpus)
     secret = await lab.add_host(facts)
-    worker = {
-        "name": new.name,
-        "secret": secret,
-        "master_host": call.request.getRequestHostname().decode(),
-        "master_port": lab.worker_port,
-    }
-    return Reply({"host": _shape(call, lab.hosts[new.name]), "worker": worker}, status=201)
+    await call.jobs.db(store.ensure_host, new.name, now=call.now(), who=call.caller.name)
+    access = WorkerAccess(name=new.name, secret=secret, master_host=lab.worker_host, master_port=lab.worker_port)
+    return Reply(NewHostView(await _view(call, lab.hosts[new.name]), access))
 
 
-def _shape(call: Call, host: HostFacts) -> dict[str, Any]:
-    return {**msgspec.to_builtins(host), "enabled": True, "status": call.services.lab.status_of(host.name)}
+async def modify_host(call: Call, name: str) -> Reply:
+    """Change what the settings say of a host; running jobs are not touched."""
+    fields = {key: value for key, value in msgspec.structs.asdict(call.body).items() if value is not msgspec.UNSET}
+    if "target" in fields:
+        _known_target(call, fields["target"])
+    await _must_match(call, name)
+    await call.services.lab.modify_host(_known(call, name), **fields)
+    await call.jobs.db(store.change_host, name, fields, now=call.now(), who=call.caller.name)
+    return await _reply(call, name)
+
+
+async def remove_host(call: Call, name: str) -> Reply:
+    """Take a host out of the lab; not while it works."""
+    view = await _view(call, _known(call, name))
+    await _must_match(call, name)
+    if view.status == "busy":
+        raise Problem(409, f"host {name} is busy; disable it and wait for the end of its job, or cancel that")
+    await call.services.lab.remove_host(name)
+    await call.jobs.db(store.remove_host, name, now=call.now(), who=call.caller.name)
+    return Reply(view)
+
+
+async def enable_host(call: Call, name: str) -> Reply:
+    """Let a host have jobs again."""
+    return await _enable(call, name, True, "")
+
+
+async def disable_host(call: Call, name: str) -> Reply:
+    """Give a host no more jobs; the one it has goes on to its end."""
+    return await _enable(call, name, False, call.body.reason)
+
+
+async def _enable(call: Call, name: str, enabled: bool, reason: str) -> Reply:
+    _known(call, name)
+    await call.jobs.db(store.ensure_host, name, now=call.now(), who="lab")
+    await call.jobs.db(store.enable_host, name, enabled, now=call.now(), who=call.caller.name, reason=reason)
+    call.jobs.poke(*call.jobs.lanes)
+    return await _reply(call, name)
+
+
+async def maintain(call: Call, name: str) -> Reply:
+    """Configure, update or check a host; there is no engine for it yet."""
+    _known(call, name)
+    raise Problem(409, "no engine for the maintenance of hosts is configured in this lab")
+
+
+def _known(call: Call, name: str) -> HostFacts:
+    host: HostFacts | None = call.services.lab.hosts.get(name)
+    if host is None:
+        raise Problem(404, f"there is no host {name[:60]!r}; there are {', '.join(sorted(call.services.lab.hosts))}")
+    return host
+
+
+def _known_target(call: Call, target: str) -> None:
+    if target not in call.services.lab.targets:
+        raise Problem(400, f"unknown target {target!r}; there are {', '.join(call.services.lab.targets)}", "target")
+
+
+async def _must_match(call: Call, name: str) -> None:
+    call.must_match((await _reply(call, name)).tag or "")
+
+
+async def _reply(call: Call, name: str) -> Reply:
+    host = _known(call, name)
+    view = await _view(call, host)
+    row = await call.jobs.db(store.find_host, name)
+    return Reply(view, tag=entity_tag(f"host-{name}", row.changed if row else 0.0))
+
+
+async def _view(call: Call, host: HostFacts) -> HostView:
+    row, job = await call.jobs.db(_state, host.name)
+    return HostView(
+        id=host.name,
+        name=host.name,
+        role=host.role,  # type: ignore[arg-type]
+        target=host.target,
+        address=host.address,
+        cpus=host.cpus,
+        enabled=row.enabled if row else True,
+        reason=(row.reason if row else "") or "",
+        status=call.services.lab.status_of(host.name),
+        current_job=job,
+        created=time_text(row.created) if row else None,
+        changed=time_text(row.changed) if row else None,
+        changed_by=row.changed_by if row else None,
+    )
+
+
+def _state(conn: Any, name: str) -> tuple[Host | None, int | None]:
+    running = (attempt.job_id for attempt in attempts.running_attempts(conn) if attempt.host == name)
+    return store.find_host(conn, name), next(running, None)
 
 
 ROUTES = (
-    Route("GET", "/hosts", Role.VIEWER, list_hosts),
-    Route("POST", "/hosts", Role.ADMIN, add_host),
+    Route("GET", "/hosts", Role.VIEWER, list_hosts, Page[HostView], query=HostFilter),
+    Route("POST", "/hosts", Role.ADMIN, add_host, NewHostView, body=NewHost, status=201, secret=True),
+    Route("GET", "/hosts/<name>", Role.VIEWER, get_host, HostView),
+    Route("PATCH", "/hosts/<name>", Role.ADMIN, modify_host, HostView, body=HostChange),
+    Route("DELETE", "/hosts/<name>", Role.ADMIN, remove_host, HostView),
+    Route("POST", "/hosts/<name>/enable", Role.ADMIN, enable_host, HostView, body=Nothing),
+    Route("POST", "/hosts/<name>/disable", Role.ADMIN, disable_host, HostView, body=Reason),
+    *(
+        Route("POST", f"/hosts/<name>/{what}", Role.ADMIN, maintain, HostView, body=Nothing)
+        for what in ("configure", "update", "check")
+    ),
 )

@@ -13,48 +13,49 @@ from benchyard.web.calls import Services
 POLL_S = 0.5
 LINES = 2000
 
-#: The order of a job's stages.
-STAGES = ("prepare", "measure")
-
 
 async def write_log(services: Services, job_id: int, request: Any, *, follow: bool) -> None:
     """Write the job's log to the request; with `follow` until the job has ended or the reader has gone."""
     gone: list[bool] = []
-    request.notifyFinish().addErrback(lambda _failure: gone.append(True))
+    request.notifyFinish().addBoth(lambda _: gone.append(True))
     request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
+    request.setHeader(b"Cache-Control", b"no-store")
     request.setHeader(b"X-Accel-Buffering", b"no")
     written: dict[int, int] = {}
     while not gone:
         job = await services.jobs.db(jobs.get_job, job_id)
-        await _write_new(services, job_id, written, request, gone)
+        for log_id in await _logs(services, job_id):
+            await _write_new(services, log_id, written, request, gone)
         if job.is_final or not follow:
             break
         await task.deferLater(services.master.reactor, POLL_S)
 
 
-async def _write_new(services: Services, job_id: int, written: dict[int, int], request: Any, gone: list[bool]) -> None:
-    for log_id in await _logs(services, job_id):
-        while not gone:
-            done = written.get(log_id, 0)
-            chunk = await services.master.data.get(("logs", log_id, "contents"), limit=LINES, offset=done)
-            lines = (chunk or {}).get("content", "").splitlines()
-            if not lines:
-                break
-            written[log_id] = done + len(lines)
-            # The first character of a line is its channel; `h` is Buildbot's own word about the command.
-            shown = [line[1:] for line in lines if line[:1] in ("o", "e")]
-            if shown:
-                request.write(("\n".join(shown) + "\n").encode())
+async def _write_new(
+    services: Services, log_id: int, written: dict[int, int], request: Any, gone: list[bool]
+) -> None:  # fmt: skip
+    while not gone:
+        done = written.get(log_id, 0)
+        chunk = await services.master.data.get(("logs", log_id, "contents"), limit=LINES, offset=done)
+        # Not splitlines(): to Buildbot a form feed or a line separator does not end a line.
+        lines = [line for line in ((chunk or {}).get("content") or "").split("\n") if line]
+        if not lines:
+            return
+        written[log_id] = done + len(lines)
+        # The first character of a line is its channel; `h` is Buildbot's own word about the command.
+        shown = [line[1:] for line in lines if line[0] in ("o", "e")]
+        if shown:
+            request.write(("\n".join(shown) + "\n").encode())
 
 
 async def _logs(services: Services, job_id: int) -> list[int]:
     """Ids of the logs, oldest first: of each stage of each attempt, the steps of its latest build."""
     job = await services.jobs.db(jobs.get_job, job_id)
-    tried = await services.jobs.db(attempts.list_attempts, job_id)
+    stages = list(services.jobs.stages(job.target))
     found: list[int] = []
-    for attempt in tried:
-        for stage in STAGES:
-            key = stage_key(f"{job.target}-{stage}", Run(job_id, attempt.number))
+    for attempt in await services.jobs.db(attempts.list_attempts, job_id):
+        for builder in stages:
+            key = stage_key(builder, Run(job_id, attempt.number))
             for request_id, _complete in await engine.requests_with_key(services.master, key):
                 found += await _logs_of_request(services.master, request_id)
     return found

@@ -1,112 +1,184 @@
 """Jobs over REST."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import msgspec
 
 from benchyard.access.roles import Role
+from benchyard.queueing import changes
 from benchyard.queueing.order import BEGUN
-from benchyard.queueing.requests import parse_request
+from benchyard.queueing.requests import JobRequest, Line, Mode, Path, Words
 from benchyard.store import attempts, jobs, results
 from benchyard.store.rows import JOB_STATUSES, Job
-from benchyard.web.calls import NOT_JSON, Call, Reply, Route
+from benchyard.web.calls import Call, Nothing, Paged, Reply, Route, entity_tag
+from benchyard.web.filters import Moment, Wanted, moment, split_words
 from benchyard.web.joblog import write_log
-from benchyard.web.problems import Problem
-from benchyard.web.shapes import job_shape, page_shape
+from benchyard.web.views import JobView, Page, job_view
 
 
-async def list_jobs(call: Call) -> dict[str, Any]:
+class JobFilter(Paged, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which jobs: `status` may name several, separated by commas."""
+
+    status: Wanted = ""
+    target: Wanted | None = None
+    host: Wanted | None = None
+    user: Wanted | None = None
+    commit: Wanted | None = None
+    branch: Wanted | None = None
+    since: Moment | None = None
+    until: Moment | None = None
+
+
+class JobChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is to be otherwise; all but the reason only before the job has begun."""
+
+    reason: Line | msgspec.UnsetType = msgspec.UNSET
+    python: Path | msgspec.UnsetType = msgspec.UNSET
+    benchmarks: Words | msgspec.UnsetType = msgspec.UNSET
+    mode: Mode | msgspec.UnsetType = msgspec.UNSET
+    affinity: Annotated[str, msgspec.Meta(max_length=200)] | None | msgspec.UnsetType = msgspec.UNSET
+    host: Annotated[str, msgspec.Meta(max_length=100)] | None | msgspec.UnsetType = msgspec.UNSET
+
+
+class LogQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether to go on until the job has ended."""
+
+    follow: bool = False
+
+
+async def list_jobs(call: Call) -> Page[JobView]:
     """A page of jobs, newest first."""
-    limit, before = call.page()
-    statuses = [word for word in call.query.get("status", "").split(",") if word]
-    for status in statuses:
-        if status not in JOB_STATUSES:
-            raise Problem(400, f"{status[:40]!r} is not one of {', '.join(JOB_STATUSES)}", "status")
-    shapes = await call.services.jobs.db(
-        _list,
-        call.services.master.config.buildbotURL,
-        status=statuses,
-        target=call.query.get("target"),
-        owner=call.query.get("owner"),
-        before=before,
-        limit=limit + 1,
+    query: JobFilter = call.query
+    views = await call.jobs.db(
+        _views,
+        call.services.url,
+        status=split_words(query.status, JOB_STATUSES, "status"),
+        target=query.target,
+        host=query.host,
+        owner=query.user,
+        commit=query.commit,
+        branch=query.branch,
+        since=moment(query.since, "since"),
+        until=moment(query.until, "until"),
+        before=query.cursor,
+        limit=query.limit + 1,
     )
-    return page_shape(shapes, limit)
+    return page_of(views, query.limit)
 
 
-async def current_jobs(call: Call) -> dict[str, Any]:
+async def current_jobs(call: Call) -> Page[JobView]:
     """The jobs that have begun and not ended."""
-    url = call.services.master.config.buildbotURL
-    return {"items": await call.services.jobs.db(_list, url, status=BEGUN, limit=500), "next": None}
+    return Page(tuple(await call.jobs.db(_views, call.services.url, status=BEGUN, limit=500)))
 
 
-async def get_job(call: Call, job_id: int) -> dict[str, Any]:
+async def get_job(call: Call, job_id: int) -> Reply:
     """One job."""
-    return await _shape_of(call, job_id)
+    return await _reply(call, job_id)
 
 
 async def add_job(call: Call) -> Reply:
-    """Submit a job."""
-    try:
-        data = msgspec.json.decode(call.body)
-    except NOT_JSON as exc:
-        raise Problem(400, "the body is not JSON") from exc
-    job = await call.services.jobs.submit(parse_request(data), owner=call.caller.name, origin="rest")
-    return Reply(await _shape_of(call, job.id), status=201)
+    """Submit a job; on its target's queue at once, unless `run` is false."""
+    job = await call.jobs.submit(call.body, owner=call.caller.name, origin="rest")
+    return await _reply(call, job.id)
 
 
-async def run_job(call: Call, job_id: int) -> dict[str, Any]:
-    """Put a created job on its queue."""
-    await _own_job(call, job_id)
-    await call.services.jobs.run_job(job_id, who=call.caller.name)
-    return await _shape_of(call, job_id)
+async def modify_job(call: Call, job_id: int) -> Reply:
+    """Change a job; what it measures only before it has begun."""
+    job = await own_job(call, job_id)
+    fields = {name: value for name, value in msgspec.structs.asdict(call.body).items() if value is not msgspec.UNSET}
+    call.must_match(entity_tag("job", job.changed))
+    await changes.modify(call.jobs, job, fields, who=call.caller.name)
+    return await _reply(call, job_id)
 
 
-async def cancel_job(call: Call, job_id: int) -> dict[str, Any]:
+async def remove_job(call: Call, job_id: int) -> Reply:
+    """Take a job that has not begun, or has ended, out of sight; its results stay."""
+    job = await own_job(call, job_id)
+    call.must_match(entity_tag("job", job.changed))
+    view = await _reply(call, job_id)
+    await call.jobs.db(jobs.remove_job, job_id, now=call.now(), who=call.caller.name)
+    return view
+
+
+async def enable_job(call: Call, job_id: int) -> Reply:
+    """Let a disabled job start when its turn comes."""
+    return await _enable(call, job_id, True)
+
+
+async def disable_job(call: Call, job_id: int) -> Reply:
+    """Keep a job from starting; it keeps its place in the queue."""
+    return await _enable(call, job_id, False)
+
+
+async def _enable(call: Call, job_id: int, enabled: bool) -> Reply:
+    await own_job(call, job_id)
+    await changes.enable(call.jobs, job_id, enabled, who=call.caller.name)
+    return await _reply(call, job_id)
+
+
+async def run_job(call: Call, job_id: int) -> Reply:
+    """Put a created job on its target's queue."""
+    await own_job(call, job_id)
+    await call.jobs.run_job(job_id, who=call.caller.name)
+    return await _reply(call, job_id)
+
+
+async def cancel_job(call: Call, job_id: int) -> Reply:
     """End a job, wherever it is."""
-    await _own_job(call, job_id)
-    await call.services.jobs.cancel(job_id, who=call.caller.name)
-    return await _shape_of(call, job_id)
+    await own_job(call, job_id)
+    await call.jobs.cancel(job_id, who=call.caller.name)
+    return await _reply(call, job_id)
 
 
 async def job_log(call: Call, job_id: int) -> None:
-    """What the job has printed so far, and with `follow=1` what it prints from now on."""
-    await call.services.jobs.db(jobs.get_job, job_id)
-    await write_log(call.services, job_id, call.request, follow=call.query.get("follow") in ("1", "true"))
+    """What the job has printed so far, and with `follow` what it prints until it ends."""
+    await call.jobs.db(jobs.get_job, job_id)
+    await write_log(call.services, job_id, call.request, follow=call.query.follow)
 
 
-async def _own_job(call: Call, job_id: int) -> Job:
-    """The job, if the caller may handle it: members their own, admins all."""
-    job: Job = await call.services.jobs.db(jobs.get_job, job_id)
-    if call.caller.role < Role.ADMIN and job.owner != call.caller.name:
-        raise Problem(403, f"job {job_id} belongs to {job.owner}; only they and admins may do this")
+async def own_job(call: Call, job_id: int) -> Job:
+    """The job, if the caller may handle it."""
+    job: Job = await call.jobs.db(jobs.get_job, job_id)
+    call.must_own(job.owner, f"job {job_id}")
     return job
 
 
-async def _shape_of(call: Call, job_id: int) -> dict[str, Any]:
-    url = call.services.master.config.buildbotURL
-    return await call.services.jobs.db(lambda conn: _shape(conn, jobs.get_job(conn, job_id), url))
+async def _reply(call: Call, job_id: int) -> Reply:
+    url = call.services.url
+
+    def read(conn: Any) -> tuple[JobView, float]:
+        job = jobs.get_job(conn, job_id)
+        return _view(conn, job, url), job.changed
+
+    view, changed = await call.jobs.db(read)
+    return Reply(view, tag=entity_tag("job", changed))
 
 
-def _list(conn: Any, url: str, **filters: Any) -> list[dict[str, Any]]:
-    return [_shape(conn, job, url) for job in jobs.list_jobs(conn, **filters)]
+def page_of(views: Sequence[Any], limit: int) -> Page[Any]:
+    """A page of at most `limit` of these views and the cursor of the next; one view more than fits tells of it."""
+    shown = tuple(views[:limit])
+    return Page(shown, str(shown[-1].id) if len(views) > limit else None)
 
 
-def _shape(conn: Any, job: Job, url: str) -> dict[str, Any]:
-    return job_shape(
-        job,
-        attempts=attempts.list_attempts(conn, job.id),
-        results=results.list_results(conn, job=job.id),
-        lab_url=url,
-    )
+def _views(conn: Any, url: str, **filters: Any) -> list[JobView]:
+    return [_view(conn, job, url) for job in jobs.list_jobs(conn, **filters)]
+
+
+def _view(conn: Any, job: Job, url: str) -> JobView:
+    return job_view(job, attempts.list_attempts(conn, job.id), results.list_results(conn, job=job.id), url)
 
 
 ROUTES = (
-    Route("GET", "/jobs", Role.VIEWER, list_jobs),
-    Route("POST", "/jobs", Role.MEMBER, add_job),
-    Route("GET", "/jobs/current", Role.VIEWER, current_jobs),
-    Route("GET", "/jobs/<int:job_id>", Role.VIEWER, get_job),
-    Route("POST", "/jobs/<int:job_id>/run", Role.MEMBER, run_job),
-    Route("POST", "/jobs/<int:job_id>/cancel", Role.MEMBER, cancel_job),
-    Route("GET", "/jobs/<int:job_id>/log", Role.VIEWER, job_log),
+    Route("GET", "/jobs", Role.VIEWER, list_jobs, Page[JobView], query=JobFilter),
+    Route("POST", "/jobs", Role.MEMBER, add_job, JobView, body=JobRequest, status=201),
+    Route("GET", "/jobs/current", Role.VIEWER, current_jobs, Page[JobView]),
+    Route("GET", "/jobs/<int:job_id>", Role.VIEWER, get_job, JobView),
+    Route("PATCH", "/jobs/<int:job_id>", Role.MEMBER, modify_job, JobView, body=JobChange),
+    Route("DELETE", "/jobs/<int:job_id>", Role.MEMBER, remove_job, JobView),
+    Route("POST", "/jobs/<int:job_id>/enable", Role.MEMBER, enable_job, JobView, body=Nothing),
+    Route("POST", "/jobs/<int:job_id>/disable", Role.MEMBER, disable_job, JobView, body=Nothing),
+    Route("POST", "/jobs/<int:job_id>/run", Role.MEMBER, run_job, JobView, body=Nothing),
+    Route("POST", "/jobs/<int:job_id>/cancel", Role.MEMBER, cancel_job, JobView, body=Nothing),
+    Route("GET", "/jobs/<int:job_id>/log", Role.VIEWER, job_log, str, query=LogQuery, content_type="text/plain"),
 )

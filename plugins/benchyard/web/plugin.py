@@ -4,9 +4,12 @@ from functools import cache
 from typing import Any
 
 from buildbot.www.plugin import Application
-from twisted.web.resource import NoResource, Resource
+from twisted.web.resource import Resource
+from twisted.web.static import Data
 
 from benchyard.web.app import Api
+from benchyard.web.reference import page
+from benchyard.web.routes import ROUTES
 
 
 class Plugin(Application):
@@ -15,12 +18,12 @@ class Plugin(Application):
     def __init__(self) -> None:
         super().__init__("benchyard.web", "benchyard", ui=False)
         self.resource = Resource()
-        self.resource.putChild(b"", NoResource())
 
     def setMaster(self, master: Any) -> None:
         """Called at the start and at every reconfiguration."""
         super().setMaster(master)
         versions = Resource()
+        versions.putChild(b"", Data(page(ROUTES).encode(), "text/html; charset=utf-8"))
         versions.putChild(b"v1", Api(master).app.resource())
         self.resource.putChild(b"api", versions)
 

@@ -1,83 +1,223 @@
 """Results over REST."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from twisted.internet import threads
 
 from benchyard.access.roles import Role
+from benchyard.queueing.requests import Line
+from benchyard.results import intake, trash
 from benchyard.results.compare import compare
 from benchyard.results.reading import read_suite
 from benchyard.store import results
-from benchyard.store.rows import Result
-from benchyard.web.calls import Call, Reply, Route
+from benchyard.store.rows import RESULT_STATUSES, Result
+from benchyard.web.calls import MAX_ID, Call, Nothing, Paged, Reply, Route, entity_tag
+from benchyard.web.filters import Moment, Wanted, moment, split_words
+from benchyard.web.jobs import page_of
 from benchyard.web.problems import Problem
-from benchyard.web.shapes import page_shape, result_shape
+from benchyard.web.views import ComparisonView, Page, ResultView, result_view
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_.+/-]+$")]
+Commit = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{7,64}$")]
+Id = Annotated[int, msgspec.Meta(ge=1, le=MAX_ID)]
 
 
-async def list_results(call: Call) -> dict[str, Any]:
+class ResultFilter(Paged, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which results: `commit` may be the beginning of one."""
+
+    job: Id | None = None
+    host: Wanted | None = None
+    target: Wanted | None = None
+    user: Wanted | None = None
+    commit: Wanted | None = None
+    branch: Wanted | None = None
+    version: Wanted | None = None
+    status: Wanted = ""
+    since: Moment | None = None
+    until: Moment | None = None
+
+
+class NewResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A result that was measured elsewhere; its file is attached afterwards."""
+
+    host: Name
+    target: Name | None = None
+    commit: Commit | None = None
+    branch: Name | None = None
+
+
+class ResultChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is to be otherwise of a result's row; its file never changes."""
+
+    commit: Commit | msgspec.UnsetType = msgspec.UNSET
+    branch: Name | msgspec.UnsetType = msgspec.UNSET
+    note: Line | msgspec.UnsetType = msgspec.UNSET
+
+
+class Pair(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Two results by their numbers."""
+
+    base: Id
+    head: Id
+
+
+async def list_results(call: Call) -> Page[ResultView]:
     """A page of results, newest first."""
-    limit, before = call.page()
-    rows = await call.services.jobs.db(
+    query: ResultFilter = call.query
+    rows = await call.jobs.db(
         results.list_results,
-        job=call.number("job"),
-        host=call.query.get("host"),
-        target=call.query.get("target"),
-        before=before,
-        limit=limit + 1,
+        job=query.job,
+        host=query.host,
+        target=query.target,
+        owner=query.user,
+        commit=query.commit,
+        branch=query.branch,
+        version=query.version,
+        status=split_words(query.status, RESULT_STATUSES, "status"),
+        since=moment(query.since, "since"),
+        until=moment(query.until, "until"),
+        before=query.cursor,
+        limit=query.limit + 1,
     )
-    return page_shape([result_shape(row) for row in rows], limit)
+    return page_of([result_view(row) for row in rows], query.limit)
 
 
-async def get_result(call: Call, result_id: int) -> dict[str, Any]:
+async def get_result(call: Call, result_id: int) -> Reply:
     """One result's row."""
-    return result_shape(await _row(call, result_id))
+    return _reply(await _row(call, result_id))
+
+
+async def add_result(call: Call) -> Reply:
+    """A result that was measured elsewhere, without its file yet."""
+    new: NewResult = call.body
+    return _reply(
+        await call.jobs.db(
+            results.new_result,
+            now=call.now(),
+            who=call.caller.name,
+            owner=call.caller.name,
+            host=new.host,
+            target=new.target,
+            commit=new.commit,
+            branch=new.branch,
+        )
+    )
+
+
+async def modify_result(call: Call, result_id: int) -> Reply:
+    """Correct a result's row."""
+    fields = {name: value for name, value in msgspec.structs.asdict(call.body).items() if value is not msgspec.UNSET}
+    await _own(call, result_id)
+    return _reply(await call.jobs.db(results.modify_result, result_id, now=call.now(), who=call.caller.name, **fields))
+
+
+async def remove_result(call: Call, result_id: int) -> Reply:
+    """Put a result into the trash: its file goes to the trash folder and is kept there for some time."""
+    row = await _own(call, result_id)
+    trashed = await call.jobs.db(results.trash_result, result_id, now=call.now(), who=call.caller.name)
+    if row.path is not None:
+        await threads.deferToThread(trash.throw_away, call.services.lab.results_dir, row.path)
+    return _reply(trashed)
+
+
+async def enable_result(call: Call, result_id: int) -> Reply:
+    """Let a disabled result count again."""
+    return await _enable(call, result_id, True)
+
+
+async def disable_result(call: Call, result_id: int) -> Reply:
+    """Leave a result out of comparisons, series and uploads."""
+    return await _enable(call, result_id, False)
+
+
+async def _enable(call: Call, result_id: int, enabled: bool) -> Reply:
+    await _own(call, result_id)
+    return _reply(await call.jobs.db(results.enable_result, result_id, enabled, now=call.now(), who=call.caller.name))
 
 
 async def get_file(call: Call, result_id: int) -> Reply:
     """The stored file, byte for byte."""
     row = await _row(call, result_id)
-    data = await threads.deferToThread(_read, call.services.lab.results_dir / row.path)
-    call.request.setHeader(b"ETag", f'"{row.sha256}"'.encode())
-    return Reply(data)
+    data = await threads.deferToThread(_read, call.services.lab.results_dir, row)
+    return Reply(data, tag=f'"{row.sha256}"')
 
 
-async def compare_results(call: Call) -> dict[str, Any]:
+async def put_file(call: Call, result_id: int) -> Reply:
+    """Attach a pyperf file, once: the same bytes again change nothing, others are a conflict."""
+    row = await _own(call, result_id)
+    if row.status != "stored":
+        raise Problem(409, f"result {result_id} is {row.status}")
+    taken = await threads.deferToThread(
+        intake.take_in,
+        call.services.lab.results_dir,
+        call.body,
+        host=row.host or "unknown",
+        commit=row.commit,
+        branch=row.branch,
+        now=call.now(),
+        present=row.sha256,
+    )
+    return _reply(await call.jobs.db(results.attach_file, result_id, now=call.now(), who=call.caller.name, **taken))
+
+
+async def upload(call: Call, result_id: int) -> Reply:
+    """Publish a result; there is no destination to publish to yet."""
+    await _own(call, result_id)
+    raise Problem(409, "no destination is configured that results could be uploaded to")
+
+
+async def compare_results(call: Call) -> ComparisonView:
     """The comparison of a base result with a head result."""
-    rows = [await _named(call, name) for name in ("base", "head")]
-    root = call.services.lab.results_dir
-    comparison = await threads.deferToThread(_compare, *(root / row.path for row in rows))
-    return {"base": result_shape(rows[0]), "head": result_shape(rows[1]), **comparison}
-
-
-async def _named(call: Call, name: str) -> Result:
-    number = call.number(name)
-    if number is None:
-        raise Problem(400, "name a result by its id", name)
-    return await _row(call, number)
+    rows = [await _row(call, number) for number in (call.query.base, call.query.head)]
+    for row in rows:
+        if not row.enabled:
+            raise Problem(409, f"result {row.id} is disabled, and so is left out of comparisons; enable it first")
+    comparison = await threads.deferToThread(_compare, call.services.lab.results_dir, *rows)
+    return ComparisonView(result_view(rows[0]), result_view(rows[1]), **msgspec.structs.asdict(comparison))
 
 
 async def _row(call: Call, result_id: int) -> Result:
-    row: Result = await call.services.jobs.db(results.get_result, result_id)
+    row: Result = await call.jobs.db(results.get_result, result_id)
     return row
 
 
-def _read(path: Path) -> bytes:
+async def _own(call: Call, result_id: int) -> Result:
+    row = await _row(call, result_id)
+    call.must_own(row.owner, f"result {result_id}")
+    call.must_match(entity_tag("result", row.changed))
+    return row
+
+
+def _reply(row: Result) -> Reply:
+    return Reply(result_view(row), tag=entity_tag("result", row.changed))
+
+
+def _read(root: Path, row: Result) -> bytes:
+    if row.path is None:
+        raise Problem(404, f"result {row.id} has no file yet")
+    folder = root / trash.FOLDER if row.status == "trashed" else root
     try:
-        return path.read_bytes()
+        return (folder / row.path).read_bytes()
     except FileNotFoundError as exc:
-        raise Problem(404, f"the file of this result is gone from the results folder: {path.name}") from exc
+        raise Problem(404, f"the file of result {row.id} is gone from the results folder: {row.path}") from exc
 
 
-def _compare(base: Path, head: Path) -> dict[str, Any]:
-    comparison: dict[str, Any] = msgspec.to_builtins(compare(read_suite(_read(base)), read_suite(_read(head))))
-    return comparison
+def _compare(root: Path, base: Result, head: Result) -> Any:
+    return compare(read_suite(_read(root, base)), read_suite(_read(root, head)))
 
 
 ROUTES = (
-    Route("GET", "/results", Role.VIEWER, list_results),
-    Route("GET", "/results/compare", Role.VIEWER, compare_results),
-    Route("GET", "/results/<int:result_id>", Role.VIEWER, get_result),
-    Route("GET", "/results/<int:result_id>/file", Role.VIEWER, get_file),
+    Route("GET", "/results", Role.VIEWER, list_results, Page[ResultView], query=ResultFilter),
+    Route("POST", "/results", Role.MEMBER, add_result, ResultView, body=NewResult, status=201),
+    Route("GET", "/results/compare", Role.VIEWER, compare_results, ComparisonView, query=Pair),
+    Route("GET", "/results/<int:result_id>", Role.VIEWER, get_result, ResultView),
+    Route("PATCH", "/results/<int:result_id>", Role.MEMBER, modify_result, ResultView, body=ResultChange),
+    Route("DELETE", "/results/<int:result_id>", Role.MEMBER, remove_result, ResultView),
+    Route("POST", "/results/<int:result_id>/enable", Role.MEMBER, enable_result, ResultView, body=Nothing),
+    Route("POST", "/results/<int:result_id>/disable", Role.MEMBER, disable_result, ResultView, body=Nothing),
+    Route("GET", "/results/<int:result_id>/file", Role.VIEWER, get_file, dict[str, Any]),
+    Route("PUT", "/results/<int:result_id>/file", Role.MEMBER, put_file, ResultView, raw=True),
+    Route("POST", "/results/<int:result_id>/upload", Role.MEMBER, upload, ResultView, body=Nothing),
 )

@@ -1,0 +1,335 @@
+"""What the REST interface shows, one struct per kind: they make the JSON, and they are its schema.
+
+Times are ISO 8601 in UTC. Users and hosts are known by their names, jobs and results by numbers, queues by targets.
+"""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+import msgspec
+
+from benchyard.results.compare import Change, GeometricMean
+from benchyard.store.rows import Attempt, Job, Result, Token, User
+
+Time = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
+T = TypeVar("T")
+
+
+def time_text(seconds: float | None) -> Time | None:
+    """A time as ISO 8601 in UTC with milliseconds."""
+    return None if seconds is None else known_time(seconds)
+
+
+def known_time(seconds: float) -> Time:
+    """The same for a time that has happened."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Page(msgspec.Struct, Generic[T], frozen=True):
+    """A part of a list, newest first; `next` is the cursor of the part that follows, if one does."""
+
+    items: tuple[T, ...]
+    next: str | None = None
+
+
+class FailedBenchmark(msgspec.Struct, frozen=True):
+    """A benchmark that gave no value, why, and the end of what it printed."""
+
+    name: str
+    error: str | None = None
+    log_tail: str = ""
+
+
+class ProgressView(msgspec.Struct, frozen=True):
+    """Which benchmark of how many is running, since when."""
+
+    index: int
+    total: int
+    benchmark: str
+    since: Time
+
+
+class AttemptView(msgspec.Struct, frozen=True):
+    """One try at a job's measurement on one host."""
+
+    number: int
+    host: str | None
+    status: str
+    cause: str | None
+    started: Time | None
+    finished: Time | None
+
+
+class SpecView(msgspec.Struct, frozen=True):
+    """What a job does: `benchmarks` as resolved from the `selection` that was asked for."""
+
+    python: str
+    benchmarks: tuple[str, ...]
+    selection: tuple[str, ...]
+    mode: str
+    affinity: str | None = None
+
+
+class JobView(msgspec.Struct, frozen=True):
+    """A job; `error` says why it failed, `url` is its page in Buildbot."""
+
+    id: int
+    kind: str
+    target: str
+    host: str | None
+    status: str
+    enabled: bool
+    owner: str
+    origin: str
+    reason: str
+    spec: SpecView
+    error: str | None
+    progress: ProgressView | None
+    attempts: tuple[AttemptView, ...]
+    results: tuple[int, ...]
+    failed_benchmarks: tuple[FailedBenchmark, ...]
+    url: str | None
+    created: Time
+    queued: Time | None
+    started: Time | None
+    finished: Time | None
+    changed: Time
+    changed_by: str
+
+
+def job_view(job: Job, attempts: tuple[Attempt, ...], results: tuple[Result, ...], lab_url: str) -> JobView:
+    """A job with its attempts and the ids of its results."""
+    progress = None
+    if job.progress:
+        progress = ProgressView(**{**job.progress, "since": known_time(job.progress["since"])})
+    failed = attempts[-1].failed_benchmarks if attempts else ()
+    return JobView(
+        id=job.id,
+        kind=job.kind,
+        target=job.target,
+        host=job.host,
+        status=job.status,
+        enabled=job.enabled,
+        owner=job.owner,
+        origin=job.origin,
+        reason=job.reason,
+        spec=msgspec.convert(job.spec, SpecView),
+        error=job.error,
+        progress=progress,
+        attempts=tuple(_attempt_view(attempt) for attempt in attempts),
+        results=tuple(result.id for result in results),
+        failed_benchmarks=tuple(FailedBenchmark(**benchmark) for benchmark in failed),
+        url=f"{lab_url}#/buildrequests/{job.request_id}" if job.request_id else None,
+        created=known_time(job.created),
+        queued=time_text(job.queued),
+        started=time_text(job.started),
+        finished=time_text(job.finished),
+        changed=known_time(job.changed),
+        changed_by=job.changed_by,
+    )
+
+
+def _attempt_view(attempt: Attempt) -> AttemptView:
+    return AttemptView(
+        number=attempt.number,
+        host=attempt.host,
+        status=attempt.status,
+        cause=attempt.cause,
+        started=time_text(attempt.started),
+        finished=time_text(attempt.finished),
+    )
+
+
+class ResultView(msgspec.Struct, frozen=True):
+    """A result's row of the index; one without a file yet has no `path`."""
+
+    id: int
+    job: int | None
+    attempt: int | None
+    status: Literal["stored", "trashed"]
+    enabled: bool
+    owner: str | None
+    host: str | None
+    target: str | None
+    interpreter: dict[str, Any] | None
+    commit: str | None
+    branch: str | None
+    version: str | None
+    flags: tuple[str, ...]
+    suite: str | None
+    suite_version: str | None
+    mode: str | None
+    note: str | None
+    benchmarks: int
+    failed: tuple[FailedBenchmark, ...]
+    path: str | None
+    sha256: str | None
+    size: int | None
+    created: Time
+    changed: Time
+    changed_by: str
+
+
+def result_view(result: Result) -> ResultView:
+    """A result's row, without the logs of what failed."""
+    shared = {name: getattr(result, name) for name in ResultView.__struct_fields__ if hasattr(result, name)}
+    return ResultView(
+        **{
+            **shared,
+            "job": result.job_id,
+            "benchmarks": result.benchmarks or 0,
+            "flags": tuple(result.flags or ()),
+            "failed": tuple(FailedBenchmark(b["name"], b.get("error")) for b in result.failed),
+            "created": known_time(result.created),
+            "changed": known_time(result.changed),
+        }
+    )
+
+
+class HostView(msgspec.Struct, frozen=True):
+    """A host: what the settings say of it, and what it does now."""
+
+    id: str
+    name: str
+    role: Literal["worker", "isolated"]
+    target: str
+    address: str
+    cpus: str
+    enabled: bool
+    reason: str
+    status: Literal["online", "offline", "busy"]
+    current_job: int | None
+    created: Time | None
+    changed: Time | None
+    changed_by: str | None
+
+
+class WorkerAccess(msgspec.Struct, frozen=True):
+    """What a new host's worker needs to connect; the secret is never shown again."""
+
+    name: str
+    secret: str
+    master_host: str
+    master_port: int
+
+
+class NewHostView(msgspec.Struct, frozen=True):
+    """The answer to a host that joins."""
+
+    host: HostView
+    worker: WorkerAccess
+
+
+class UserView(msgspec.Struct, frozen=True):
+    """A user; one that was removed stays as the owner of their jobs."""
+
+    id: str
+    name: str
+    role: Literal["viewer", "member", "admin"]
+    status: Literal["active", "removed"]
+    enabled: bool
+    created: Time
+    changed: Time
+    changed_by: str
+
+
+def user_view(user: User) -> UserView:
+    """A user without any secret."""
+    return UserView(
+        id=user.name,
+        name=user.name,
+        role=user.role,  # type: ignore[arg-type]
+        status=user.status,  # type: ignore[arg-type]
+        enabled=user.enabled,
+        created=known_time(user.created),
+        changed=known_time(user.changed),
+        changed_by=user.changed_by,
+    )
+
+
+class TokenView(msgspec.Struct, frozen=True):
+    """A token; `token` itself is shown once, in the answer that made it."""
+
+    id: int
+    name: str
+    created: Time
+    expires: Time | None
+    revoked: Time | None
+    read_only: bool
+    token: str | None = None
+
+
+def token_view(token: Token, secret: str | None = None) -> TokenView:
+    """A token of a user's."""
+    return TokenView(
+        id=token.id,
+        name=token.name,
+        created=known_time(token.created),
+        expires=time_text(token.expires),
+        revoked=time_text(token.revoked),
+        read_only=token.read_only,
+        token=secret,
+    )
+
+
+class SecretView(msgspec.Struct, frozen=True):
+    """A secret, shown once."""
+
+    secret: str
+
+
+class QueuedJob(msgspec.Struct, frozen=True):
+    """A job in a queue and why it is not running."""
+
+    position: int
+    job: int
+    status: str
+    owner: str
+    reason: str
+    why: str
+
+
+class QueueView(msgspec.Struct, frozen=True):
+    """A target's queue in the order in which its jobs will start; `version` changes with order and pause."""
+
+    target: str
+    paused: bool
+    paused_by: str | None
+    paused_at: Time | None
+    reason: str | None
+    version: int
+    length: int
+    jobs: tuple[QueuedJob, ...]
+    next: str | None = None
+
+
+class HostHealth(msgspec.Struct, frozen=True):
+    """Whether a host is connected."""
+
+    name: str
+    role: str
+    connected: bool
+
+
+class HealthView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The lab's health; who may not read is told no more than the first three."""
+
+    status: Literal["ok", "degraded"]
+    title: str
+    version: str
+    user: str | None = None
+    targets: tuple[str, ...] = ()
+    hosts: tuple[HostHealth, ...] = ()
+    jobs: dict[str, int] = {}
+
+
+class ComparisonView(msgspec.Struct, frozen=True):
+    """A base result against a head result."""
+
+    base: ResultView
+    head: ResultView
+    benchmarks: tuple[Change, ...]
+    missing: tuple[str, ...]
+    new: tuple[str, ...]
+    incomparable: tuple[str, ...]
+    geometric_mean: GeometricMean | None
