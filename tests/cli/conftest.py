@@ -3,8 +3,10 @@
 import importlib.util
 import json
 import os
+import pty
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,3 +98,40 @@ def run_program() -> Run:
         return Ran(done.returncode, done.stdout, done.stderr)
 
     return run
+
+
+@pytest.fixture
+def terminal(lab: "LabServer", server_module: ModuleType) -> Callable[..., str]:
+    """Run the command on a terminal, answer its questions in turn, and return what was shown."""
+
+    def run(*argv: str, answers: list[tuple[str, str]]) -> str:
+        controller, tty = pty.openpty()
+        environ = os.environ | {"BENCHYARD_URL": lab.url, "BENCHYARD_TOKEN": server_module.TOKEN}
+        command = [sys.executable, "-m", "benchyard.cli", *argv]
+        process = subprocess.Popen(command, stdin=tty, stdout=tty, stderr=tty, env=environ, start_new_session=True)
+        os.close(tty)
+        shown = ""
+        try:
+            for question, answer in answers:
+                start, deadline = len(shown), time.monotonic() + 60
+                while question not in shown[start:]:
+                    assert time.monotonic() < deadline, shown
+                    shown += os.read(controller, 1024).decode()
+                os.write(controller, answer.encode() + b"\n")
+            while piece := _read(controller):
+                shown += piece
+            process.wait(60)
+        finally:
+            process.kill()
+            process.wait()
+            os.close(controller)
+        return shown
+
+    return run
+
+
+def _read(controller: int) -> str:
+    try:
+        return os.read(controller, 1024).decode()
+    except OSError:  # how Linux says that the other end is closed
+        return ""

@@ -1,6 +1,9 @@
-"""`benchyard host` and `benchyard queue`."""
+"""`benchyard host`."""
 
+from types import ModuleType
 from typing import TYPE_CHECKING
+
+import pytest
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
@@ -34,25 +37,41 @@ def test_hosts_are_listed(run: "Run", lab: "LabServer") -> None:
         "10.0.0.2",
     ]
     assert "status   offline\n" in run("host", "get", "quiet-2").out
-    assert run("host", "get", "quiet-2", "--json").json == lab.hosts[0]
-    assert run("host", "list", "--json").json == {"items": lab.hosts, "next": None}
+    assert run("host", "get", "quiet-2", "--json").json == lab.hosts["quiet-2"]
+    assert run("host", "list", "--json").json == {"items": [*lab.hosts.values()], "next": None}
 
 
 def test_a_missing_host(run: "Run") -> None:
     """A host that does not exist is one line, exit status 1; a role that does not, exit status 2."""
     ran = run("host", "get", "nowhere")
-    assert (ran.status, ran.err) == (1, "benchyard: host 'nowhere' does not exist\n")
+    assert (ran.status, ran.err) == (1, "benchyard: host 'nowhere' is unknown\n")
     assert run(*ADD[:4], "boss", *ADD[5:]).status == 2
 
 
-def test_queues_are_listed(run: "Run", lab: "LabServer") -> None:
-    """`queue list` shows the waiting jobs of each target, the next one first."""
-    lab.add_job()
-    lab.add_job()
-    ran = run("queue", "list")
-    assert [line.split() for line in ran.out.splitlines()] == [
-        ["TARGET", "WAITING", "JOBS"],
-        ["linux-x86_64", "2", "1", "2"],
-    ]
-    items = [{"target": "linux-x86_64", "jobs": [1, 2]}]
-    assert run("queue", "list", "--json").json == {"items": items, "next": None}
+def test_a_host_is_changed(run: "Run", lab: "LabServer", server_module: ModuleType) -> None:
+    """`host modify`, `disable` and `enable` change the host and say so; --json prints the changed host."""
+    lab.hosts["quiet-1"] = server_module.a_host("quiet-1")
+    assert run("host", "modify", "quiet-1", "--cpus", "2-3").out == "host quiet-1: changed (cpus)\n"
+    assert lab.hosts["quiet-1"]["cpus"] == "2-3"
+    assert run("host", "modify", "quiet-1").status == 2
+    ran = run("host", "disable", "quiet-1", "--reason", "new fan")
+    assert ran.out == "host quiet-1: online, disabled\n"
+    assert "reason   new fan\n" in run("host", "get", "quiet-1").out
+    assert run("host", "enable", "quiet-1", "--json").json == lab.hosts["quiet-1"]
+
+
+@pytest.mark.parametrize("what", ["configure", "update", "check"])
+def test_maintenance_without_an_engine(run: "Run", lab: "LabServer", server_module: ModuleType, what: str) -> None:
+    """`host configure`, `update` and `check` show the job that does it, or say that nothing can do it."""
+    lab.hosts["quiet-1"] = server_module.a_host("quiet-1")
+    ran = run("host", what, "quiet-1")
+    assert (ran.status, ran.err) == (1, f"benchyard: no engine for {what} is configured\n")
+    lab.canned = [server_module.as_json(lab.hosts["quiet-1"]), server_module.as_json(server_module.a_job(7), 202)]
+    assert run("host", what, "quiet-1").out == "job 7: queued\n"
+
+
+def test_a_host_is_removed(run: "Run", lab: "LabServer", server_module: ModuleType) -> None:
+    """`host remove` removes the host; without a terminal it does not ask."""
+    lab.hosts["quiet-1"] = server_module.a_host("quiet-1")
+    assert run("host", "remove", "quiet-1", "--yes", "--json").json == {"id": "quiet-1", "status": "removed"}
+    assert not lab.hosts

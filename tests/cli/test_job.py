@@ -50,7 +50,7 @@ def test_list_stops_and_goes_on(run: "Run", lab: "LabServer") -> None:
     """--limit cuts the list and says so; its JSON has the cursor with which to go on; --all has them all."""
     for _ in range(5):
         lab.add_job()
-    assert "the newest 2; more with --limit N or --all" in run("job", "list", "--limit", "2").err
+    assert "the first 2; more with --limit N or --all" in run("job", "list", "--limit", "2").err
     first = run("job", "list", "--limit", "2", "--json").json
     rest = run("job", "list", "--cursor", first["next"], "--json").json
     assert [job["id"] for job in (*first["items"], *rest["items"])] == [5, 4, 3, 2, 1]
@@ -58,7 +58,7 @@ def test_list_stops_and_goes_on(run: "Run", lab: "LabServer") -> None:
 
 
 def test_list_takes_filters(run: "Run", lab: "LabServer") -> None:
-    """--status may be repeated; --owner chooses, too."""
+    """--status may be repeated; --user, with --owner as its older name, chooses, too."""
     lab.add_job(status="failed")
     lab.add_job(status="lost", owner="eve")
     ran = run("job", "list", "--status", "failed", "--status", "lost", "--owner", "eve", "--json")
@@ -117,6 +117,37 @@ def test_run_and_cancel(run: "Run", lab: "LabServer") -> None:
     assert run("job", "cancel", "1").out == "job 1: canceled\n"
     ran = run("job", "cancel", "1")
     assert (ran.status, ran.err) == (1, "benchyard: job 1 has ended: canceled\n")
+
+
+def test_a_job_is_added(run: "Run", lab: "LabServer") -> None:
+    """`job add` is `submit` without the watching; --json prints the job."""
+    ran = run("job", "add", "--python", "/opt/p", "--benchmarks", "nbody,-chaos", "--no-run", "--reason", "later")
+    assert ran.out == "job 1: not queued; queue it with `benchyard job run 1`\n"
+    assert lab.seen[-1].body["benchmarks"] == ["nbody", "-chaos"] and lab.seen[-1].body["reason"] == "later"
+    assert run("job", "add", "--python", "/opt/p", "--json").json == lab.jobs[2]
+    assert run("job", "add", "--python", "/opt/p", "--fast", "--rigorous").status == 2
+
+
+def test_a_job_is_changed(run: "Run", lab: "LabServer") -> None:
+    """`job modify` sends what was given alone; an empty host or affinity takes it back."""
+    lab.add_job(host="quiet-1")
+    ran = run("job", "modify", "1", "--benchmarks", "nbody,-chaos", "--mode", "rigorous", "--host", "")
+    assert (ran.status, ran.out) == (0, "job 1: changed (benchmarks, mode, host)\n"), ran.err
+    assert lab.seen[-1].body == {"benchmarks": ["nbody", "-chaos"], "mode": "rigorous", "host": None}
+    assert run("job", "modify", "last", "--reason", "warm", "--json").json["reason"] == "warm"
+    ran = run("job", "modify", "1")
+    assert ran.status == 2 and "say what to change" in ran.err
+
+
+def test_a_job_is_switched_and_removed(run: "Run", lab: "LabServer") -> None:
+    """`job disable`, `enable` and `remove` say what the job is then; a disabled job shows as such."""
+    lab.add_job()
+    assert run("job", "disable", "1").out == "job 1: disabled, queued\n"
+    assert "queued, disabled" in run("job", "list").out
+    assert "disabled    by " in run("job", "get", "1").out
+    assert run("job", "enable", "1", "--json").json["enabled"] is True
+    assert run("job", "remove", "last").out == "job 1: removed\n"
+    assert not lab.jobs
 
 
 def test_wait_has_a_limit(run: "Run", lab: "LabServer") -> None:

@@ -4,6 +4,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
     from tests.client.lab_server import LabServer
@@ -78,3 +80,56 @@ def test_a_missing_result(run: "Run") -> None:
     assert run("result", "get", "7").err == "benchyard: result 7 does not exist\n"
     ran = run("result", "get", "last")
     assert ran.status == 1 and "has no result yet" in ran.err
+
+
+RESULT = b'{"benchmarks": []}'
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    """A pyperf file, as far as the test server looks."""
+    path = tmp_path / "r.json"
+    path.write_bytes(RESULT)
+    return str(path)
+
+
+def test_a_result_is_added_with_its_file(run: "Run", lab: "LabServer", file: str) -> None:
+    """`result add FILE` makes a result and attaches the file; without a file it has none yet."""
+    ran = run("result", "add", file, "--host", "quiet-1", "--commit", "1a2b3c")
+    assert ran.status == 0 and ran.out == "result 1: 2 benchmarks of 3.14.0\n", ran.err
+    assert lab.files[1] == RESULT and lab.results[1]["commit"] == "1a2b3c"
+    assert run("result", "add", "--host", "quiet-1").out == "result 2: no file yet\n"
+    assert "none yet; attach it with `benchyard result write 2 FILE`" in run("result", "get", "2").out
+    assert run("result", "write", "2", file).out == "result 2: 18 bytes in bm/x.json\n"
+    assert run("result", "write", "last", file, "--json").json == lab.results[2]
+    assert run("result", "list").status == 0
+
+
+def test_a_result_of_a_bad_file_does_not_stay(run: "Run", lab: "LabServer", tmp_path: Path) -> None:
+    """When the lab refuses the file of `result add`, no result is left without one."""
+    (tmp_path / "bad.json").write_text("hello")
+    ran = run("result", "add", str(tmp_path / "bad.json"), "--host", "quiet-1")
+    assert (ran.status, ran.err) == (1, "benchyard: file: this is not a pyperf file\n")
+    assert not lab.results
+    assert run("result", "add", str(tmp_path / "missing.json"), "--host", "quiet-1").status == 2
+
+
+def test_other_bytes_are_refused(run: "Run", lab: "LabServer", tmp_path: Path, file: str) -> None:
+    """`result write` of other bytes than those that are there is an error."""
+    run("result", "add", file, "--host", "quiet-1")
+    (tmp_path / "other.json").write_bytes(RESULT + b" ")
+    ran = run("result", "write", "1", str(tmp_path / "other.json"))
+    assert (ran.status, ran.err) == (1, "benchyard: result 1 has another file\n")
+
+
+def test_a_result_is_changed_and_removed(run: "Run", lab: "LabServer") -> None:
+    """`result modify`, `disable`, `enable`, `upload` and `remove` say what they did, or why not."""
+    lab.add_result()
+    assert run("result", "modify", "1", "--note", "warm").out == "result 1: changed (note)\n"
+    assert "note             warm\n" in run("result", "get", "1").out
+    assert run("result", "modify", "1").status == 2
+    assert run("result", "disable", "last").out == "result 1: disabled\n"
+    assert run("result", "enable", "1", "--json").json["enabled"] is True
+    assert run("result", "upload", "1").err == "benchyard: no engine for upload is configured\n"
+    assert run("result", "remove", "1", "--yes", "--json").json == {"id": 1, "status": "trashed"}
+    assert not lab.results

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from inspect import cleandoc
 from typing import TYPE_CHECKING
 
 import click
@@ -18,7 +20,10 @@ SLOW = (*HEAVY, "httpx", "rich", "msgspec", "benchyard.tasks", "benchyard.client
 OURS = (
     "benchyard.client",
     "benchyard.cli",
-    *(f"benchyard.cli.{name}" for name in ("login", "submit", "job", "result", "host", "queue", "watch")),
+    *(
+        f"benchyard.cli.{name}"
+        for name in ("login", "submit", "job", "result", "host", "queue", "user", "completion", "watch")
+    ),
 )
 
 
@@ -49,22 +54,44 @@ def test_help_names_all_commands(run_program: "Run") -> None:
         assert any(line.split()[:1] == [name] and lazy.help in line for line in ran.out.splitlines())
 
 
-@pytest.mark.parametrize("name", ["login", "submit", "job", "result", "host", "queue"])
+def leaves(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
+    """The commands below a group, with their paths."""
+    if not isinstance(command, click.Group):
+        yield path, command
+        return
+    for name, sub in command.commands.items():
+        yield from leaves(sub, f"{path} {name}")
+
+
+@pytest.mark.parametrize("name", ["login", "submit", "job", "result", "host", "queue", "user", "completion"])
 def test_the_table_leads_to_commands(name: str) -> None:
-    """Each name of the table is a command of that name, and each of its commands has a help text."""
+    """Each name of the table is a command of that name; every command of ours has a help text with an example."""
     command = COMMANDS[name].load()
     assert command.name == name and command.help
-    if isinstance(command, click.Group):
-        assert all(sub.help for sub in command.commands.values())
+    for path, each in leaves(command, f"benchyard {name}"):
+        assert f"\n\nExample: {path}" in cleandoc(each.help or "").replace('eval "$(', ""), path
 
 
 def test_every_printing_command_has_json() -> None:
     """--json and --url are accepted by every command that talks to a lab."""
-    for name in ("submit", "job", "result", "host", "queue"):
-        command = COMMANDS[name].load()
-        for each in command.commands.values() if isinstance(command, click.Group) else [command]:
+    for name in ("submit", "job", "result", "host", "queue", "user"):
+        for path, each in leaves(COMMANDS[name].load(), name):
             options = {option for parameter in each.params for option in parameter.opts}
-            assert {"--json", "--url"} <= options, each.name
+            assert {"--json", "--url"} <= options, path
+
+
+def test_the_commands_are_those_of_the_design() -> None:
+    """The groups have the commands that are promised for them."""
+    promised = {
+        "job": "list get add remove modify enable disable current run attach cancel wait log",
+        "queue": "list get push pop move remove pause unpause",
+        "host": "list get add remove modify enable disable configure update check",
+        "user": "list get add remove modify enable disable passwd try-secret token",
+        "result": "list get add remove modify enable disable read write upload compare",
+    }
+    for name, commands in promised.items():
+        group = COMMANDS[name].load()
+        assert isinstance(group, click.Group) and set(group.commands) == set(commands.split())
 
 
 def test_a_missing_package_names_the_extra(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

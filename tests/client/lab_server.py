@@ -3,6 +3,7 @@
 Loaded by the conftest.py of tests/client and tests/cli.
 """
 
+import contextlib
 import hashlib
 import json
 import threading
@@ -10,12 +11,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 API = "/plugins/benchyard/api/v1"
 TOKEN = "sesame-open-17"
+TARGET = "linux-x86_64"
 TIME = "2025-11-22T10:53:00.123Z"
 FILE = b'{"benchmarks": [], "version": "1.0"}\n'
+
+
+EMPTY: dict[str, Any] = {"job": None, "attempt": None, "interpreter": None, "version": None, "flags": [], "suite": None}
+EMPTY |= {"suite_version": None, "mode": None, "failed": [], "path": None, "sha256": None, "size": None}
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,7 @@ class Seen:
     query: dict[str, list[str]]
     headers: dict[str, str]
     body: Any
+    data: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -131,13 +138,36 @@ def running(index: int, benchmark: str) -> dict[str, Any]:
     return {"status": "running", "attempts": [attempt], "progress": progress, **times}
 
 
+def a_user(name: str, **changes: Any) -> dict[str, Any]:
+    """The JSON of an active member."""
+    user = {"id": name, "name": name, "role": "member", "status": "active", "enabled": True}
+    return {**user, "created": TIME, "changed": TIME, "changed_by": "admin", **changes}
+
+
+def a_host(name: str, **changes: Any) -> dict[str, Any]:
+    """The JSON of a measuring host that is online."""
+    host = {"id": name, "name": name, "role": "isolated", "target": TARGET, "address": "10.0.0.2", "cpus": ""}
+    state = {"enabled": True, "reason": "", "status": "online", "current_job": None}
+    return {**host, **state, "created": TIME, "changed": TIME, "changed_by": "admin", **changes}
+
+
 class LabServer:
     """The server, its state and what it saw; a context manager that starts and stops it."""
 
     def __init__(self) -> None:
+        self.users: dict[str, dict[str, Any]] = {"anna": a_user("anna", role="admin")}
+        self.tokens: dict[int, dict[str, Any]] = {}
+        self.files: dict[int, bytes] = {}
+        self.queue: dict[str, Any] = {"paused": False, "paused_by": None, "paused_at": None, "reason": None}
+        self.version = 1
+        self.order: list[int] = []
+        self.events = b""
+        self.answers: dict[str, Answer] = {}
+        self.lost = 0
+        """How many of the next answers get lost on their way, with what was asked for done."""
         self.jobs: dict[int, dict[str, Any]] = {}
         self.results: dict[int, dict[str, Any]] = {}
-        self.hosts: list[dict[str, Any]] = []
+        self.hosts: dict[str, dict[str, Any]] = {}
         self.logs: dict[int, bytes] = {}
         self.scripts: dict[int, list[dict[str, Any]]] = {}
         self.canned: list[Answer] = []
@@ -151,8 +181,7 @@ class LabServer:
             def do_GET(self) -> None:
                 lab.handle(self)
 
-            def do_POST(self) -> None:
-                lab.handle(self)
+            do_POST = do_PATCH = do_PUT = do_DELETE = do_GET
 
             def log_message(self, format: str, *args: object) -> None:
                 """Say nothing: a test's output is for its failures."""
@@ -196,16 +225,24 @@ class LabServer:
             parts.path,
             parse_qs(parts.query),
             {name.lower(): value for name, value in handler.headers.items()},
-            json.loads(body) if body else None,
+            None if handler.command == "PUT" or not body else json.loads(body),
+            body,
         )
         self.seen.append(seen)
         if self.canned:
             send(handler, self.canned.pop(0))
             return
+        key = seen.headers.get("idempotency-key", "")
         try:
-            answer = self.answer(seen)
+            answer = self.answers.get(key) or self.answer(seen)
         except Problem as exc:
             answer = Answer(exc.status, json.dumps(exc.document).encode(), "application/problem+json")
+        if key:
+            self.answers[key] = answer
+        if self.lost:
+            self.lost -= 1
+            handler.close_connection = True
+            return
         send(handler, answer)
 
     def answer(self, seen: Seen) -> Answer:
@@ -221,10 +258,34 @@ class LabServer:
             "results": self.answer_results,
             "hosts": self.answer_hosts,
             "queues": self.answer_queues,
+            "users": self.answer_users,
+            "events": lambda seen, rest: Answer(200, self.events, "text/event-stream"),
         }
         if kind not in answers:
             raise Problem(404, f"{path} does not exist")
-        return answers[kind](seen, rest)
+        return answers[kind](seen, unquote(rest))
+
+    def change(self, seen: Seen, items: dict[Any, dict[str, Any]], key: Any, kind: str, action: str) -> Answer:
+        """What all entities answer alike: GET, PATCH, DELETE, enable and disable, with their ETag."""
+        if key not in items:
+            raise Problem(404, f"{kind} {key} does not exist" if isinstance(key, int) else f"{kind} {key!r} is unknown")
+        entity = items[key]
+        if seen.method == "DELETE":
+            del items[key]
+            return Answer(204)
+        if seen.method == "PATCH":
+            must_match(seen, etag(entity))
+            spec = entity.get("spec", {})
+            for name, value in seen.body.items():
+                place = spec if name in ("python", "mode", "affinity", "benchmarks") else entity
+                place["selection" if name == "benchmarks" else name] = value
+            entity.pop("password", None)
+        elif action in ("enable", "disable"):
+            entity["enabled"] = action == "enable"
+            entity |= seen.body or {}
+        elif action:
+            raise Problem(409, f"no engine for {action} is configured")
+        return as_json(entity, headers={"ETag": etag(entity)})
 
     def health(self, known: bool) -> dict[str, Any]:
         short = {"status": "ok", "title": "Test lab", "version": "0.1.0"}
@@ -239,25 +300,24 @@ class LabServer:
                 job
                 for job in self.jobs.values()
                 if job["status"] in seen.query.get("status", [job["status"]])[0].split(",")
-                and job["owner"] in seen.query.get("owner", [job["owner"]])
+                and job["owner"] in seen.query.get("user", [job["owner"]])
             ]
             return self.paged(chosen, seen)
         if rest == "current":
             busy = {"building", "ready", "running", "storing"}
             return as_json({"items": [job for job in self.jobs.values() if job["status"] in busy], "next": None})
         number, _, action = rest.partition("/")
-        if int(number) not in self.jobs:
-            raise Problem(404, f"job {number} does not exist")
-        job = self.jobs[int(number)]
+        job = self.jobs.get(int(number), {})
         if action == "log":
             return Answer(200, self.logs.get(int(number), b""), "text/plain; charset=utf-8")
-        if seen.method == "POST":
+        if job and seen.method == "POST" and action in ("run", "cancel"):
             if job["status"] in {"success", "failed", "canceled", "lost"}:
                 raise Problem(409, f"job {number} has ended: {job['status']}")
             job["status"] = {"run": "queued", "cancel": "canceled"}[action]
-        elif self.scripts[int(number)]:
+            action = ""
+        elif job and seen.method == "GET" and self.scripts[int(number)]:
             job.update(self.scripts[int(number)].pop(0))
-        return as_json(job)
+        return self.change(seen, self.jobs, int(number), "job", action)
 
     def make_job(self, body: dict[str, Any]) -> Answer:
         if "nbdoy" in body["benchmarks"]:
@@ -268,15 +328,30 @@ class LabServer:
         return as_json(self.jobs[number], 201)
 
     def answer_results(self, seen: Seen, rest: str) -> Answer:
+        if not rest and seen.method == "POST":
+            number = self.add_result(**EMPTY | seen.body)
+            return as_json(self.results[number], 201)
         if not rest:
             return self.paged(list(self.results.values()), seen)
         if rest == "compare":
             base, head = (int(seen.query[name][0]) for name in ("base", "head"))
             return as_json(self.comparison(base, head))
-        number, _, action = rest.partition("/")
-        if int(number) not in self.results:
-            raise Problem(404, f"result {number} does not exist")
-        return Answer(200, FILE, "application/json") if action else as_json(self.results[int(number)])
+        text, _, action = rest.partition("/")
+        key = int(text)
+        if action == "file" and key in self.results:
+            return self.answer_file(seen, key)
+        return self.change(seen, self.results, key, "result", action)
+
+    def answer_file(self, seen: Seen, key: int) -> Answer:
+        if seen.method == "GET":
+            return Answer(200, self.files.get(key, FILE), "application/json")
+        if b"benchmarks" not in seen.data:
+            raise Problem(400, "this is not a pyperf file", field="file")
+        if self.files.setdefault(key, seen.data) != seen.data:
+            raise Problem(409, f"result {key} has another file")
+        sha256 = hashlib.sha256(seen.data).hexdigest()
+        self.results[key] |= {"path": "bm/x.json", "sha256": sha256, "size": len(seen.data), "version": "3.14.0"}
+        return as_json(self.results[key], headers={"ETag": etag(self.results[key])})
 
     def comparison(self, base: int, head: int) -> dict[str, Any]:
         def estimate(mean: float, stdev: float) -> dict[str, Any]:
@@ -305,21 +380,99 @@ class LabServer:
         }
 
     def answer_hosts(self, seen: Seen, rest: str) -> Answer:
+        name, _, action = rest.partition("/")
+        if name:
+            return self.change(seen, self.hosts, name, "host", action)
         if seen.method == "GET":
-            return as_json({"items": self.hosts, "next": None})
-        host = {"cpus": None, **seen.body, "enabled": True, "status": "offline"}
-        self.hosts.append(host)
-        worker = {
-            "name": seen.body["name"],
-            "secret": "worker-secret-9",
-            "master_host": "127.0.0.1",
-            "master_port": 9989,
-        }
-        return as_json({"host": host, "worker": worker}, 201)
+            return as_json({"items": list(self.hosts.values()), "next": None})
+        name = seen.body["name"]
+        self.hosts[name] = a_host(name) | seen.body | {"status": "offline"}
+        worker = {"name": name, "secret": "worker-secret-9", "master_host": "127.0.0.1", "master_port": 9989}
+        return as_json({"host": self.hosts[name], "worker": worker}, 201)
+
+    def answer_users(self, seen: Seen, rest: str) -> Answer:
+        name, _, action = rest.partition("/")
+        name = "anna" if name == "me" else name
+        if not name and seen.method == "POST":
+            name = seen.body["name"]
+            if name in self.users:
+                raise Problem(409, f"the name {name!r} is taken")
+            self.users[name] = a_user(name, role=seen.body["role"])
+            return as_json(self.users[name], 201)
+        if not name:
+            return self.paged(list(self.users.values()), seen)
+        if action == "try-secret":
+            return as_json({"secret": f"try-{name}"}, 201)
+        if action.startswith("tokens"):
+            return self.answer_tokens(seen, action.removeprefix("tokens").strip("/"))
+        return self.change(seen, self.users, name, "user", action)
+
+    def answer_tokens(self, seen: Seen, number: str) -> Answer:
+        if number:
+            return self.change(seen, self.tokens, int(number), "token", "")
+        if seen.method == "GET":
+            return self.paged(list(self.tokens.values()), seen)
+        new = len(self.tokens) + 1
+        days = seen.body.get("expires_days")
+        self.tokens[new] = {"id": new, "name": seen.body["name"], "created": TIME, "revoked": None}
+        self.tokens[new] |= {"expires": TIME if days else None, "read_only": seen.body["read_only"]}
+        return as_json({**self.tokens[new], "token": f"token-{new}"}, 201)
+
+    def queued(self) -> list[int]:
+        """The numbers of the queued jobs in their order."""
+        waiting = [number for number, job in self.jobs.items() if job["status"] == "queued"]
+        self.order = [number for number in self.order if number in waiting]
+        self.order += [number for number in waiting if number not in self.order]
+        return self.order
 
     def answer_queues(self, seen: Seen, rest: str) -> Answer:
-        waiting = [number for number, job in self.jobs.items() if job["status"] == "queued"]
-        return as_json({"items": [{"target": "linux-x86_64", "jobs": waiting}], "next": None})
+        target, _, action = rest.partition("/")
+        if not target:
+            return as_json({"items": [self.queue_now()], "next": None})
+        if target != TARGET:
+            raise Problem(404, f"there is no target {target!r}")
+        order, body = self.queued(), seen.body or {}
+        if action == "pop":
+            job = self.jobs[order[0]] if order else None
+            if job is None:
+                raise Problem(409, "the queue is empty")
+            job["status"] = "created"
+            return as_json(job)
+        if action in ("move", "remove") and body["job"] not in order:
+            raise Problem(409, f"job {body['job']} is not in the queue")
+        if action == "push":
+            self.jobs[body["job"]]["status"] = "queued"
+        elif action == "remove":
+            self.jobs[body["job"]]["status"] = "created"
+        elif action == "move":
+            must_match(seen, f'"{self.version}"')
+            at = order.index(body["job"])
+            places = {"first": 0, "last": len(order) - 1}
+            to = places.get(body["to"], at + int(body["to"]) if body["to"][0] in "+-" else -1)
+            with contextlib.suppress(ValueError):
+                to = int(body["to"]) - 1 if to == -1 else to
+            if not 0 <= to < len(order):
+                raise Problem(400, f"there is no position {body['to']}", field="to")
+            order.insert(to, order.pop(at))
+        elif action in ("pause", "unpause"):
+            if self.queue["paused"] == (action == "pause"):
+                raise Problem(409, f"the queue is {action}d already")
+            who = {"paused_by": "anna", "paused_at": TIME} if action == "pause" else {"paused_by": None}
+            self.queue |= {"paused": action == "pause", "reason": body.get("reason"), **who}
+        self.version += bool(action)
+        start = int(seen.query.get("cursor", ["0"])[0])
+        size = min(self.page, int(seen.query.get("limit", ["50"])[0]))
+        return as_json(self.queue_now(start, size), headers={"ETag": f'"{self.version}"'})
+
+    def queue_now(self, start: int = 0, size: int = 50) -> dict[str, Any]:
+        order = self.queued()
+        places = [
+            {"position": position, "job": number, "status": "queued", "owner": "admin", "reason": "", "why": "waits"}
+            for position, number in enumerate(order, 1)
+        ][start : start + size]
+        more = str(start + size) if start + size < len(order) else None
+        state = {"target": TARGET, **self.queue, "version": self.version, "length": len(order)}
+        return {**state, "jobs": places, "next": more}
 
     def paged(self, items: list[dict[str, Any]], seen: Seen) -> Answer:
         newest_first = items[::-1]
@@ -329,8 +482,19 @@ class LabServer:
         return as_json({"items": newest_first[start:end], "next": more})
 
 
-def as_json(document: object, status: int = 200) -> Answer:
-    return Answer(status, json.dumps(document).encode(), "application/json")
+def as_json(document: object, status: int = 200, headers: dict[str, str] | None = None) -> Answer:
+    return Answer(status, json.dumps(document).encode(), "application/json", headers or {})
+
+
+def etag(entity: dict[str, Any]) -> str:
+    """An entity tag that changes with every change."""
+    return f'"{hashlib.sha256(json.dumps(entity).encode()).hexdigest()[:8]}"'
+
+
+def must_match(seen: Seen, tag: str) -> None:
+    """Problem 412 if the request was meant for another state."""
+    if seen.headers.get("if-match", tag) != tag:
+        raise Problem(412, "it has changed since you read it")
 
 
 def send(handler: BaseHTTPRequestHandler, answer: Answer) -> None:

@@ -12,7 +12,10 @@ from benchyard.client import (
     Client,
     ClientError,
     Forbidden,
+    Invalid,
+    NotFound,
     ServerError,
+    TooMany,
     Unauthorized,
     Unavailable,
 )
@@ -49,19 +52,60 @@ def test_get_is_tried_a_few_times_only(
     assert 0 < clock.now < 5
 
 
-def test_post_is_never_tried_again(client: Client, lab: "LabServer", server_module: ModuleType) -> None:
-    """A POST is sent once, whatever comes back."""
-    lab.canned = [server_module.Answer(503)]
-    with pytest.raises(Unavailable):
-        client.jobs.add("/opt/p")
-    assert [seen.method for seen in lab.seen] == ["POST"]
+def test_a_post_is_repeated_under_its_key(client: Client, lab: "LabServer") -> None:
+    """A POST whose answer was lost is sent again with the same key, and made once; the next one has another key."""
+    lab.lost = 2
+    assert client.jobs.add("/opt/p").id == 1
+    assert [*lab.jobs] == [1]
+    client.jobs.add("/opt/p")
+    keys = [seen.headers["idempotency-key"] for seen in lab.seen]
+    assert len(keys) == 4 and keys[0] == keys[1] == keys[2] != keys[3]
 
 
-def test_a_post_without_answer_is_in_doubt(client: Client, lab: "LabServer", server_module: ModuleType) -> None:
-    """If the connection breaks after a POST the error says that it may have been done."""
-    lab.canned = [server_module.Answer(201, b"{", cut=True)]
+def test_a_post_without_answer_is_in_doubt(client: Client, lab: "LabServer") -> None:
+    """If no try of a POST is answered the error says that it may have been done."""
+    lab.lost = 9
     with pytest.raises(Unavailable, match="it may have done what was asked"):
         client.jobs.add("/opt/p")
+    assert len(lab.seen) == 4
+
+
+def test_a_removal_whose_answer_was_lost_is_done(client: Client, lab: "LabServer") -> None:
+    """That a thing is gone already is an error, unless it was this very request that removed it."""
+    lab.add_job()
+    lab.lost = 1
+    client.jobs.remove(1)
+    assert [seen.method for seen in lab.seen] == ["DELETE", "DELETE"]
+    with pytest.raises(NotFound):
+        client.jobs.remove(1)
+
+
+@pytest.mark.parametrize("name", ["../jobs", "a/b", "a b?c#d", "%2e"])
+def test_names_cannot_leave_their_place(client: Client, lab: "LabServer", name: str) -> None:
+    """A name is one part of the address, whatever it holds."""
+    with pytest.raises(NotFound):
+        client.hosts.get(name)
+    assert lab.seen[-1].path.startswith("/plugins/benchyard/api/v1/hosts/") and not lab.seen[-1].query
+    assert "/" not in lab.seen[-1].path.partition("/hosts/")[2]
+
+
+@pytest.mark.parametrize("name", ["", ".", ".."])
+def test_what_is_no_name_is_not_asked_for(client: Client, lab: "LabServer", name: str) -> None:
+    """What an address would swallow is refused at once."""
+    with pytest.raises(Invalid, match="is not a name"):
+        client.users.get(name)
+    assert not lab.seen
+
+
+@pytest.mark.parametrize(("header", "seconds"), [("17", 17.0), ("Mon, 01 Jan 2001 00:00:00 GMT", 0.0), ("soon", None)])
+def test_too_many_tells_how_long(
+    client: Client, lab: "LabServer", server_module: ModuleType, header: str, seconds: float | None
+) -> None:
+    """A 429 is a TooMany with the seconds to wait, from a number or a date, and is not tried again."""
+    lab.canned = [server_module.Answer(429, b'{"detail": "slowly"}', headers={"Retry-After": header})]
+    with pytest.raises(TooMany, match="slowly") as caught:
+        client.jobs.get(1)
+    assert caught.value.retry_after == seconds and len(lab.seen) == 1
 
 
 def test_nobody_listens(connect: Callable[..., Client], clock: "Clock", closed_url: str) -> None:

@@ -1,11 +1,12 @@
 """Results, hosts, queues and health through the real client."""
 
+from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from benchyard.client import Client, NotFound, ServerError
+from benchyard.client import Client, Conflict, Invalid, NotFound, ServerError
 
 if TYPE_CHECKING:
     from tests.client.lab_server import LabServer
@@ -52,7 +53,7 @@ def test_results_are_listed(client: Client, lab: "LabServer") -> None:
     results = list(client.results.list(job=4, host="quiet-1"))
     assert [result.id for result in results] == [2, 1]
     assert lab.seen[-1].query["job"] == ["4"] and lab.seen[-1].query["host"] == ["quiet-1"]
-    assert results[0].flags == ("lto", "pgo") and results[0].interpreter.version == "3.11.7"
+    assert results[0].flags == ("lto", "pgo") and results[0].interpreter is not None
 
 
 def test_a_host_is_added(client: Client, lab: "LabServer") -> None:
@@ -65,17 +66,71 @@ def test_a_host_is_added(client: Client, lab: "LabServer") -> None:
 
 def test_a_missing_host_is_not_found(client: Client) -> None:
     """get() of a name that no host has raises NotFound with the name."""
-    with pytest.raises(NotFound, match="host 'nowhere' does not exist"):
+    with pytest.raises(NotFound, match="host 'nowhere' is unknown"):
         client.hosts.get("nowhere")
 
 
-def test_queues_are_listed_in_order(client: Client, lab: "LabServer") -> None:
-    """A queue is the numbers of the waiting jobs, the next one first."""
-    lab.add_job()
-    lab.add_job()
-    assert [(queue.target, queue.jobs) for queue in client.queues.list()] == [("linux-x86_64", (1, 2))]
-    with pytest.raises(NotFound, match="target 'vax' has no queue"):
-        client.queues.get("vax")
+def test_a_host_is_changed(client: Client, lab: "LabServer", server_module: ModuleType) -> None:
+    """modify(), disable() and enable() change a host, with the reason for those who see it."""
+    lab.hosts["quiet-1"] = server_module.a_host("quiet-1")
+    host = client.hosts.get("quiet-1")
+    assert host.id == host.name == "quiet-1" and host.changed_by == "admin"
+    assert host.modify(cpus="2-3").cpus == "2-3"
+    assert lab.seen[-1].method == "PATCH" and lab.seen[-1].body == {"cpus": "2-3"}
+    off = host.disable("new fan")
+    assert (off.enabled, off.reason) == (False, "new fan") and host.enabled
+    assert off.enable().enabled
+    off.remove()
+    with pytest.raises(NotFound):
+        off.refresh()
+
+
+@pytest.mark.parametrize("what", ["configure", "update", "check"])
+def test_maintenance_without_an_engine(client: Client, lab: "LabServer", server_module: ModuleType, what: str) -> None:
+    """configure(), update() and check() return the job that does it, or raise Conflict where nothing can."""
+    lab.hosts["quiet-1"] = server_module.a_host("quiet-1")
+    host = client.hosts.get("quiet-1")
+    with pytest.raises(Conflict, match=f"no engine for {what}"):
+        getattr(host, what)()
+    lab.canned = [server_module.as_json(server_module.a_job(7, kind=what), 202)]
+    assert getattr(host, what)().id == 7
+
+
+@pytest.mark.parametrize("how", ["bytes", "path", "text", "file"])
+def test_a_file_is_attached_once(client: Client, lab: "LabServer", tmp_path: Path, how: str) -> None:
+    """write() takes bytes, a path or an open file; the same bytes again change nothing, others are a conflict."""
+    path = tmp_path / "r.json"
+    path.write_bytes(b'{"benchmarks": []}')
+    result = client.results.add("quiet-1", commit="1a2b3c")
+    assert (result.path, result.version, result.commit, result.interpreter) == (None, None, "1a2b3c", None)
+    with path.open("rb") as file:
+        given: Any = {"bytes": path.read_bytes(), "path": path, "text": str(path), "file": file}[how]
+        written = result.write(given)
+    assert lab.seen[-1].method == "PUT" and lab.seen[-1].data == path.read_bytes()
+    assert written.version == "3.14.0" and written.read() == path.read_bytes()
+    assert written.write(path) == written
+    with pytest.raises(Conflict, match="has another file"):
+        written.write(b'{"benchmarks": [1]}')
+
+
+def test_what_is_no_result_is_refused(client: Client, lab: "LabServer") -> None:
+    """Bytes that are not a pyperf file raise Invalid with the field."""
+    with pytest.raises(Invalid, match="not a pyperf file") as caught:
+        client.results.add("quiet-1").write(b"hello")
+    assert caught.value.field == "file"
+
+
+def test_a_result_is_changed_and_removed(client: Client, lab: "LabServer") -> None:
+    """modify(), disable(), enable(), upload() and remove() do as they say; None takes a note back."""
+    result = client.results.get(lab.add_result())
+    assert result.modify(note="warm", branch="main").note == "warm"
+    assert result.modify(note=None).note is None and lab.results[1]["note"] is None
+    assert not result.disable().enabled
+    assert result.enable().enabled
+    with pytest.raises(Conflict, match="no engine for upload"):
+        result.upload()
+    client.results.remove(result.id)
+    assert not lab.results
 
 
 def test_health_with_a_token_says_more(client: Client, lab: "LabServer") -> None:

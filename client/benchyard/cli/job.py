@@ -1,14 +1,17 @@
-"""`benchyard job`: list, watch, run and cancel jobs."""
+"""`benchyard job`: list, watch, make, change, run and cancel jobs."""
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
 
-from benchyard.cli.options import connect, find_job, job_argument, lab_options
+from benchyard.cli import complete, jobedit
+from benchyard.cli.format import local_time
+from benchyard.cli.listing import Field, Listing, list_options, since_option, until_option
+from benchyard.cli.options import connect, find_job, host_option, job_argument, lab_options, target_option
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
+    from benchyard.cli.output import Cell
     from benchyard.client import Job
     from benchyard.client.jobs import Attempt
 
@@ -17,62 +20,70 @@ STATUS_STYLES = {"running": "cyan", "success": "green", "failed": "red", "lost":
 
 @click.group("job")
 def jobs() -> None:
-    """List, watch, run and cancel jobs. A JOB is named by its number, `current` or `last`."""
+    """List, watch, make, change, run and cancel jobs. A JOB is named by its number, `current` or `last`."""
+
+
+for command in jobedit.COMMANDS:
+    jobs.add_command(command)
 
 
 @jobs.command("list")
 @click.option("--status", multiple=True, metavar="STATUS", help="Jobs of this status; may be repeated.")
-@click.option("--target", metavar="TARGET", help="Jobs of this target.")
-@click.option("--owner", metavar="USER", help="Jobs of this user.")
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many, the newest first.")
-@click.option("--all", "everything", is_flag=True, help="All there are.")
-@click.option("--cursor", help='Go on after an earlier list, from the "next" of its JSON.')
-@lab_options
+@target_option("Jobs of this target.")
+@host_option("Jobs for this host, or that were measured there.")
+@click.option("--user", "--owner", "user", metavar="USER", shell_complete=complete.users, help="Jobs of this user.")
+@click.option("--commit", metavar="COMMIT", help="Jobs with a result of this commit.")
+@click.option("--branch", metavar="BRANCH", help="Jobs with a result of this branch.")
+@since_option
+@until_option
+@list_options
 def list_jobs(
     status: tuple[str, ...],
     target: str | None,
-    owner: str | None,
-    limit: int,
-    everything: bool,
-    cursor: str | None,
-    url: str | None,
-    as_json: bool,
+    host: str | None,
+    user: str | None,
+    commit: str | None,
+    branch: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    how: Listing,
 ) -> None:
-    """List jobs, newest first."""
-    from benchyard.cli.output import print_json
+    """List jobs, newest first.
 
-    with connect(url) as client:
-        pages = client.jobs.list(
-            status=status, target=target, owner=owner, limit=None if everything else limit, cursor=cursor
-        )
-        listed = list(pages)
-        if as_json:
-            print_json({"items": [found.document for found in listed], "next": pages.next})
-            return
-    _print_jobs(listed, empty="no jobs")
-    if pages.next:
-        click.echo(f"(the newest {len(listed)}; more with --limit N or --all)", err=True)
+    Example: benchyard job list --status failed,lost --since 2026-11-01 --columns job,owner,reason
+    """
+    with how.connect() as client:
+        filters = {"target": target, "host": host, "user": user, "commit": commit, "branch": branch}
+        pages = client.jobs.list(status=status, **filters, since=since, until=until, limit=how.limit, cursor=how.cursor)
+        how.show(pages, FIELDS, empty="no jobs")
 
 
 @jobs.command("current")
 @lab_options
 def current_jobs(url: str | None, as_json: bool) -> None:
-    """List the jobs that the lab is busy with."""
+    """List the jobs that the lab is busy with.
+
+    Example: benchyard job current
+    """
     from benchyard.cli.output import print_json
 
-    with connect(url) as client:
+    how = Listing(url, None, None, None, as_json)
+    with how.connect() as client:
         listed = client.jobs.current
     if as_json:
         print_json({"items": [found.document for found in listed], "next": None})
     else:
-        _print_jobs(listed, empty="no job is current")
+        how.print_table(listed, how.chosen(FIELDS), empty="no job is current")
 
 
 @jobs.command("get")
 @job_argument
 @lab_options
 def get_job(job: str | int, url: str | None, as_json: bool) -> None:
-    """Show a job."""
+    """Show a job.
+
+    Example: benchyard job get last
+    """
     with connect(url) as client:
         found = find_job(client, job)
     _show(found, as_json)
@@ -82,7 +93,10 @@ def get_job(job: str | int, url: str | None, as_json: bool) -> None:
 @job_argument
 @lab_options
 def run_job(job: str | int, url: str | None, as_json: bool) -> None:
-    """Queue a job that was made with --no-run."""
+    """Queue a job that was made with --no-run.
+
+    Example: benchyard job run 7
+    """
     with connect(url) as client:
         found = find_job(client, job).run()
     _say(found, as_json)
@@ -92,7 +106,10 @@ def run_job(job: str | int, url: str | None, as_json: bool) -> None:
 @job_argument
 @lab_options
 def cancel_job(job: str | int, url: str | None, as_json: bool) -> None:
-    """Ask for the end of a job; its run is stopped on its host."""
+    """Ask for the end of a job; its run is stopped on its host.
+
+    Example: benchyard job cancel current
+    """
     with connect(url) as client:
         found = find_job(client, job).cancel()
     if found.ended or as_json:
@@ -106,7 +123,10 @@ def cancel_job(job: str | int, url: str | None, as_json: bool) -> None:
 @click.option("--timeout", type=click.FloatRange(0), metavar="SECONDS", help="Wait no longer than this.")
 @lab_options
 def wait_for_job(job: str | int, timeout: float | None, url: str | None, as_json: bool) -> None:
-    """Return when a job has ended; the exit status is 1 if it did not end in success."""
+    """Return when a job has ended; the exit status is 1 if it did not end in success.
+
+    Example: benchyard job wait 7 --timeout 3600 && echo measured
+    """
     from benchyard.cli.watch import describe, left_running
 
     with connect(url) as client:
@@ -127,6 +147,8 @@ def attach_job(job: str | int, timeout: float | None, url: str | None, as_json: 
     """Watch a job up to its end; Ctrl-C leaves it running.
 
     The exit status is 1 if the job does not end in success.
+
+    Example: benchyard job attach last
     """
     from benchyard.cli.output import print_json
     from benchyard.cli.watch import attach
@@ -143,7 +165,10 @@ def attach_job(job: str | int, timeout: float | None, url: str | None, as_json: 
 @click.option("-f", "--follow", is_flag=True, help="Go on as the log is written, up to the job's end.")
 @lab_options
 def job_log(job: str | int, follow: bool, url: str | None, as_json: bool) -> None:
-    """Print the log of a job."""
+    """Print the log of a job.
+
+    Example: benchyard job log 7 --follow
+    """
     from benchyard.cli.output import print_json
 
     with connect(url) as client:
@@ -156,37 +181,41 @@ def job_log(job: str | int, follow: bool, url: str | None, as_json: bool) -> Non
             click.echo(text, nl=False)
 
 
-def _print_jobs(jobs: "Iterable[Job]", *, empty: str) -> None:
-    from benchyard.cli.format import local_time
-    from benchyard.cli.output import Cell, Column, print_table
+def _status(job: "Job") -> "Cell":
+    from benchyard.cli.output import Cell
+
+    return Cell(job.status if job.enabled else f"{job.status}, disabled", STATUS_STYLES.get(job.status, ""))
+
+
+def _time(job: "Job") -> str:
     from benchyard.cli.watch import time_of
 
-    columns = (
-        Column("JOB", right=True),
-        Column("STATUS"),
-        Column("TARGET"),
-        Column("HOST", flexible=True),
-        Column("PYTHON", flexible=True),
-        Column("BENCHMARKS", flexible=True),
-        Column("OWNER"),
-        Column("CREATED"),
-        Column("TIME", right=True),
-    )
-    rows = (
-        (
-            str(job.id),
-            Cell(job.status, STATUS_STYLES.get(job.status, "")),
-            job.target or "",
-            job.place or "",
-            job.spec.python,
-            ",".join(job.spec.selection) or "default",
-            job.owner or "",
-            local_time(job.created),
-            time_of(job),
-        )
-        for job in jobs
-    )
-    print_table(columns, rows, empty=empty)
+    return time_of(job)
+
+
+FIELDS: "tuple[Field[Job], ...]" = (
+    Field("job", lambda job: str(job.id), right=True),
+    Field("status", _status),
+    Field("target", lambda job: job.target),
+    Field("host", lambda job: job.place, flexible=True),
+    Field("python", lambda job: job.spec.python, flexible=True),
+    Field("benchmarks", lambda job: ",".join(job.spec.selection) or "default", flexible=True),
+    Field("owner", lambda job: job.owner),
+    Field("created", lambda job: local_time(job.created)),
+    Field("time", _time, right=True),
+    Field("mode", lambda job: job.spec.mode, extra=True),
+    Field("affinity", lambda job: job.spec.affinity, extra=True),
+    Field("origin", lambda job: job.origin, extra=True),
+    Field("reason", lambda job: job.reason, flexible=True, extra=True),
+    Field("results", lambda job: ",".join(map(str, job.results)), extra=True),
+    Field("error", lambda job: job.error, flexible=True, extra=True),
+    Field("attempts", lambda job: str(len(job.attempts)), right=True, extra=True),
+    Field("queued", lambda job: local_time(job.queued), extra=True),
+    Field("started", lambda job: local_time(job.started), extra=True),
+    Field("finished", lambda job: local_time(job.finished), extra=True),
+    Field("changed", lambda job: local_time(job.changed), extra=True),
+    Field("by", lambda job: job.changed_by, extra=True),
+)
 
 
 def _say(job: "Job", as_json: bool) -> None:
@@ -200,7 +229,6 @@ def _say(job: "Job", as_json: bool) -> None:
 
 
 def _show(job: "Job", as_json: bool) -> None:
-    from benchyard.cli.format import local_time
     from benchyard.cli.output import print_fields, print_json
     from benchyard.cli.watch import describe, time_of
 
@@ -211,6 +239,7 @@ def _show(job: "Job", as_json: bool) -> None:
         (
             ("job", job.id),
             ("status", describe(job)),
+            ("disabled", None if job.enabled else f"by {job.changed_by}: it keeps its place and does not start"),
             ("target", job.target),
             ("host", job.place),
             ("python", job.spec.python),

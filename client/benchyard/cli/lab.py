@@ -1,5 +1,6 @@
 """`benchyard lab`: make, start, look at and stop a lab on this host."""
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -78,7 +79,7 @@ def init(
         if set(new.measuring) & set(new.housekeeping):
             click.echo("          and so does everything else, as this machine has no other: expect noise")
     click.echo(f"web       {new.url}  user {ADMIN}, password in {new.root / 'secrets' / PASSWORD_FILE}")
-    click.echo(f"start it  benchyard lab up {directory}")
+    click.echo(f"start it  benchyard lab up {shlex.quote(str(directory))}")
 
 
 @lab.command()
@@ -94,7 +95,7 @@ def up(directory: Path, detach: bool) -> None:
     with _errors():
         if detach:
             _show(run_detached(directory, click.echo))
-            click.echo(f"stop it   benchyard lab down {directory}")
+            click.echo(f"stop it   benchyard lab down {shlex.quote(str(directory))}")
         else:
             run(directory, click.echo)
 

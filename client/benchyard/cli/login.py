@@ -1,13 +1,11 @@
 """`benchyard login`: keep the token of a lab."""
 
-import sys
 from typing import TextIO
 
 import click
 
+from benchyard.cli.asking import read_secret
 from benchyard.cli.options import explain
-
-LONGEST_TOKEN_FILE = 65_536
 
 
 @click.command()
@@ -21,14 +19,16 @@ def login(url: str, token_file: TextIO | None, user: str | None, as_json: bool) 
     The token is asked for on the terminal, or read with --token-file; it is never an argument, since those
     can be seen by everybody on the machine. It is kept in your configuration directory, readable by you
     alone.
+
+    Example: benchyard login http://lab.example:8010
     """
     from benchyard.cli.output import print_json
     from benchyard.client import ClientError, save_login
-    from benchyard.client.config import config_path, normal_url
+    from benchyard.client.config import check_token, config_path, normal_url
 
     try:
         url = normal_url(url)
-        token = _read_token(url, token_file)
+        token = check_token(read_secret(f"Token for {url}", token_file, "--token-file"))
         user = _verify(url, token) or user
         save_login(url, user, token)
     except ClientError as exc:
@@ -37,21 +37,6 @@ def login(url: str, token_file: TextIO | None, user: str | None, as_json: bool) 
         print_json({"url": url, "user": user})
     else:
         click.echo(f"Logged in to {url}{f' as {user}' if user else ''}; the token is kept in {config_path()}")
-
-
-def _read_token(url: str, token_file: TextIO | None) -> str:
-    from benchyard.client.config import check_token
-
-    if token_file is not None:
-        try:
-            text = token_file.read(LONGEST_TOKEN_FILE)
-        except UnicodeDecodeError as exc:
-            raise click.ClickException("the token file is not text") from exc
-    elif sys.stdin.isatty():
-        text = click.prompt(f"Token for {url}", hide_input=True, err=True)
-    else:
-        raise click.UsageError("there is no terminal to ask for the token on; use --token-file FILE or -")
-    return check_token(text)
 
 
 def _verify(url: str, token: str) -> str | None:

@@ -1,4 +1,4 @@
-"""What the commands that talk to a lab share: --url and --json, the connection, names of jobs and results."""
+"""What the commands that talk to a lab share: --url and --json, the connection, names of jobs, results and others."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from benchyard.cli.format import clean
+from benchyard.cli import complete
+from benchyard.cli.format import clean, duration
 
 if TYPE_CHECKING:  # httpx takes longer to import than most commands take to run
     from benchyard.client import BenchmarkResult, Client, ClientError, Job
@@ -42,13 +43,15 @@ def connect(url: str | None) -> "Iterator[Client]":
 
 def explain(error: "ClientError") -> str:
     """Return the error in one line, with the remedy where there is one on the command line."""
-    from benchyard.client import Invalid, Unauthorized, Unavailable
+    from benchyard.client import Invalid, TooMany, Unauthorized, Unavailable
 
     message = clean(str(error))
-    if isinstance(error, Invalid) and error.field:
+    if isinstance(error, Invalid) and error.field and not message.startswith(f"{error.field}:"):
         return f"{clean(error.field)}: {message}"
     if isinstance(error, Unauthorized) and "log in" not in message:
         return f"{message}; log in with `benchyard login URL`"
+    if isinstance(error, TooMany) and error.retry_after:
+        return f"{message}; try again in {duration(error.retry_after)}"
     if isinstance(error, Unavailable) and error.status is None and message.startswith("no lab answers"):
         return f"{message}; start it with `benchyard lab up` or name another with --url"
     if isinstance(error, Unavailable):
@@ -56,7 +59,7 @@ def explain(error: "ClientError") -> str:
     return message
 
 
-def entity_argument(name: str, kind: str, words: tuple[str, ...]) -> Callable[[F], F]:
+def entity_argument(name: str, kind: str, words: tuple[str, ...], completer: complete.Completer) -> Callable[[F], F]:
     """Make an argument that takes the number of a job or result, or one of the words that stand for one."""
 
     def convert(value: str | int) -> str | int:
@@ -66,20 +69,47 @@ def entity_argument(name: str, kind: str, words: tuple[str, ...]) -> Callable[[F
             return int(value)
         raise click.BadParameter(f"{value!r} is not the number of a {kind}, nor {' nor '.join(words)}")
 
-    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-        return [word for word in words if word.startswith(incomplete)]
-
-    return click.argument(name, metavar=name.upper(), type=convert, shell_complete=complete)
+    return click.argument(name, metavar=name.upper(), type=convert, shell_complete=completer)
 
 
 def job_argument(command: F) -> F:
     """Give a command the argument JOB: a number, `current` or `last`."""
-    return entity_argument("job", "job", ("current", "last"))(command)
+    return entity_argument("job", "job", ("current", "last"), complete.jobs)(command)
 
 
 def result_argument(name: str = "result") -> Callable[[F], F]:
     """Give a command the argument RESULT: a number or `last`."""
-    return entity_argument(name, "result", ("last",))
+    return entity_argument(name, "result", ("last",), complete.results)
+
+
+def host_argument(command: F) -> F:
+    """Give a command the argument HOST."""
+    return click.argument("host", metavar="HOST", shell_complete=complete.hosts)(command)
+
+
+def user_argument(command: F) -> F:
+    """Give a command the argument USER."""
+    return click.argument("user", metavar="USER", shell_complete=complete.users)(command)
+
+
+def own_user_argument(command: F) -> F:
+    """Give a command the argument USER, which is oneself if it is not named."""
+    return click.argument("user", metavar="[USER]", default="me", shell_complete=complete.users)(command)
+
+
+def target_argument(command: F) -> F:
+    """Give a command the argument TARGET, which may be left out in a lab with one target."""
+    return click.argument("target", metavar="[TARGET]", required=False, shell_complete=complete.targets)(command)
+
+
+def target_option(help: str) -> Callable[[F], F]:
+    """Make the option --target."""
+    return click.option("--target", metavar="TARGET", help=help, shell_complete=complete.targets)
+
+
+def host_option(help: str, *, required: bool = False) -> Callable[[F], F]:
+    """Make the option --host."""
+    return click.option("--host", metavar="HOST", required=required, help=help, shell_complete=complete.hosts)
 
 
 def find_job(client: "Client", name: str | int) -> "Job":

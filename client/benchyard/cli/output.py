@@ -38,6 +38,14 @@ def print_json(document: object) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2))
 
 
+def say(text: str, document: object, as_json: bool) -> None:
+    """Print what a command has done: one line, or the JSON of what it has changed."""
+    if as_json:
+        print_json(document)
+    else:
+        click.echo(clean(text))
+
+
 def make_console(*, err: bool = False) -> "Console":
     """Make a rich console on stdout or stderr that takes text as it is, without markup."""
     from rich.console import Console

@@ -1,12 +1,16 @@
-"""`benchyard result`: list, read and compare results."""
+"""`benchyard result`: list, add, read, change and compare results."""
 
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from benchyard.cli.options import connect, find_result, lab_options, result_argument
+from benchyard.cli import complete, resultedit
+from benchyard.cli.format import local_time
+from benchyard.cli.listing import Field, Listing, list_options, since_option, until_option
+from benchyard.cli.options import connect, find_result, host_option, lab_options, result_argument, target_option
 
 if TYPE_CHECKING:
     from benchyard.client import BenchmarkResult, Comparison
@@ -14,77 +18,68 @@ if TYPE_CHECKING:
 
 @click.group("result")
 def results() -> None:
-    """List, read and compare results. A RESULT is named by its number or `last`."""
+    """List, add, read, change and compare results. A RESULT is named by its number or `last`."""
+
+
+for command in resultedit.COMMANDS:
+    results.add_command(command)
 
 
 @results.command("list")
-@click.option("--job", type=click.IntRange(1), metavar="JOB", help="Results of this job.")
-@click.option("--host", metavar="HOST", help="Results of this host.")
-@click.option("--target", metavar="TARGET", help="Results of this target.")
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many, the newest first.")
-@click.option("--all", "everything", is_flag=True, help="All there are.")
-@click.option("--cursor", help='Go on after an earlier list, from the "next" of its JSON.')
-@lab_options
+@click.option("--job", type=click.IntRange(1), metavar="JOB", shell_complete=complete.jobs, help="Results of this job.")
+@host_option("Results of this host.")
+@target_option("Results of this target.")
+@click.option("--user", metavar="USER", shell_complete=complete.users, help="Results of this user.")
+@click.option("--commit", metavar="COMMIT", help="Results of this commit; its beginning will do.")
+@click.option("--branch", metavar="BRANCH", help="Results of this branch.")
+@click.option("--version", metavar="VERSION", help="Results of this version of Python.")
+@click.option("--status", type=click.Choice(["stored", "trashed"]), help="Results of this status.")
+@since_option
+@until_option
+@list_options
 def list_results(
     job: int | None,
     host: str | None,
     target: str | None,
-    limit: int,
-    everything: bool,
-    cursor: str | None,
-    url: str | None,
-    as_json: bool,
+    user: str | None,
+    commit: str | None,
+    branch: str | None,
+    version: str | None,
+    status: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    how: Listing,
 ) -> None:
-    """List results, newest first."""
-    from benchyard.cli.format import local_time
-    from benchyard.cli.output import Column, print_json, print_table
+    """List results, newest first.
 
-    with connect(url) as client:
+    Example: benchyard result list --host quiet-1 --since 2026-11-01 --columns result,version,commit
+    """
+    with how.connect() as client:
         pages = client.results.list(
-            job=job, host=host, target=target, limit=None if everything else limit, cursor=cursor
+            job=job,
+            host=host,
+            target=target,
+            user=user,
+            commit=commit,
+            branch=branch,
+            version=version,
+            status=status,
+            since=since,
+            until=until,
+            limit=how.limit,
+            cursor=how.cursor,
         )
-        listed = list(pages)
-    if as_json:
-        print_json({"items": [found.document for found in listed], "next": pages.next})
-        return
-    columns = (
-        Column("RESULT", right=True),
-        Column("JOB", right=True),
-        Column("HOST", flexible=True),
-        Column("TARGET"),
-        Column("VERSION"),
-        Column("COMMIT"),
-        Column("FLAGS", flexible=True),
-        Column("MODE"),
-        Column("BENCHMARKS", right=True),
-        Column("CREATED"),
-    )
-    rows = (
-        (
-            str(found.id),
-            str(found.job or ""),
-            found.host,
-            found.target,
-            found.version,
-            (found.commit or "")[:10],
-            ",".join(found.flags),
-            found.mode,
-            _benchmarks(found),
-            local_time(found.created),
-        )
-        for found in listed
-    )
-    print_table(columns, rows, empty="no results")
-    if pages.next:
-        click.echo(f"(the newest {len(listed)}; more with --limit N or --all)", err=True)
+        how.show(pages, FIELDS, empty="no results")
 
 
 @results.command("get")
 @result_argument()
 @lab_options
 def get_result(result: str | int, url: str | None, as_json: bool) -> None:
-    """Show a result."""
-    from benchyard.cli.format import local_time
+    """Show a result.
+
+    Example: benchyard result get last
+    """
     from benchyard.cli.output import print_fields, print_json
 
     with connect(url) as client:
@@ -92,26 +87,29 @@ def get_result(result: str | int, url: str | None, as_json: bool) -> None:
     if as_json:
         print_json(found.document)
         return
+    interpreter = found.interpreter
     print_fields(
         (
             ("result", found.id),
-            ("status", found.status),
+            ("status", _status(found)),
             ("job", f"{found.job}, attempt {found.attempt}" if found.job else None),
+            ("owner", found.owner),
             ("host", found.host),
             ("target", found.target),
             ("version", found.version),
             ("commit", found.commit),
             ("branch", found.branch),
             ("flags", ", ".join(found.flags)),
-            ("python", found.interpreter.executable),
-            ("compiler", found.interpreter.compiler),
-            ("suite", f"{found.suite} {found.suite_version}".strip()),
+            ("python", interpreter.executable if interpreter else None),
+            ("compiler", interpreter.compiler if interpreter else None),
+            ("suite", f"{found.suite or ''} {found.suite_version or ''}".strip()),
             ("mode", found.mode),
+            ("note", found.note),
             ("benchmarks", _benchmarks(found)),
             *((f"failed {failed.name}", failed.error) for failed in found.failed),
             ("created", local_time(found.created)),
-            ("file", found.path),
-            ("size", f"{found.size} bytes"),
+            ("file", found.path or f"none yet; attach it with `benchyard result write {found.id} FILE`"),
+            ("size", f"{found.size} bytes" if found.size is not None else None),
             ("sha256", found.sha256),
         )
     )
@@ -128,7 +126,10 @@ def get_result(result: str | int, url: str | None, as_json: bool) -> None:
 )
 @lab_options
 def read_result(result: str | int, output: Path | None, url: str | None, as_json: bool) -> None:
-    """Write the pyperf JSON file of a result, byte for byte (--json changes nothing: it is JSON)."""
+    """Write the pyperf JSON file of a result, byte for byte (--json changes nothing: it is JSON).
+
+    Example: benchyard result read last --output main.json
+    """
     with connect(url) as client:
         data = find_result(client, result).read()
     if output is None:
@@ -146,7 +147,10 @@ def read_result(result: str | int, output: Path | None, url: str | None, as_json
 @result_argument("head")
 @lab_options
 def compare_results(base: str | int, head: str | int, url: str | None, as_json: bool) -> None:
-    """Compare two results, benchmark by benchmark: is HEAD faster than BASE?"""
+    """Compare two results, benchmark by benchmark: is HEAD faster than BASE?
+
+    Example: benchyard result compare 1 last
+    """
     from benchyard.cli.output import print_json
 
     with connect(url) as client:
@@ -192,8 +196,35 @@ def _print_comparison(comparison: "Comparison") -> None:
 def _title(result: "BenchmarkResult") -> str:
     commit = f" {result.commit[:10]}" if result.commit else ""
     flags = f" {','.join(result.flags)}" if result.flags else ""
-    return f"result {result.id}: {result.version}{commit}{flags} on {result.host}"
+    return f"result {result.id}: {result.version or ''}{commit}{flags} on {result.host}"
 
 
 def _benchmarks(result: "BenchmarkResult") -> str:
     return str(result.benchmarks) + (f" ({len(result.failed)} failed)" if result.failed else "")
+
+
+def _status(result: "BenchmarkResult") -> str:
+    return result.status if result.enabled else f"{result.status}, disabled"
+
+
+FIELDS: "tuple[Field[BenchmarkResult], ...]" = (
+    Field("result", lambda result: str(result.id), right=True),
+    Field("job", lambda result: str(result.job or ""), right=True),
+    Field("host", lambda result: result.host, flexible=True),
+    Field("target", lambda result: result.target),
+    Field("version", lambda result: result.version),
+    Field("commit", lambda result: (result.commit or "")[:10]),
+    Field("flags", lambda result: ",".join(result.flags), flexible=True),
+    Field("mode", lambda result: result.mode),
+    Field("benchmarks", _benchmarks, right=True),
+    Field("created", lambda result: local_time(result.created)),
+    Field("status", _status, extra=True),
+    Field("owner", lambda result: result.owner, extra=True),
+    Field("branch", lambda result: result.branch, extra=True),
+    Field("note", lambda result: result.note, flexible=True, extra=True),
+    Field("suite", lambda result: f"{result.suite or ''} {result.suite_version or ''}".strip(), extra=True),
+    Field("path", lambda result: result.path, flexible=True, extra=True),
+    Field("size", lambda result: str(result.size or ""), right=True, extra=True),
+    Field("changed", lambda result: local_time(result.changed), extra=True),
+    Field("by", lambda result: result.changed_by, extra=True),
+)

@@ -12,13 +12,15 @@ DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 COMMANDS = {
     "login": LazyCommand("benchyard.cli.login:login", "Keep the token of a lab in your configuration."),
     "submit": LazyCommand("benchyard.cli.submit:submit", "Ask for a measurement: make a job and queue it."),
-    "job": LazyCommand("benchyard.cli.job:jobs", "List, watch, run and cancel jobs."),
-    "result": LazyCommand("benchyard.cli.result:results", "List, read and compare results."),
-    "host": LazyCommand("benchyard.cli.host:hosts", "List and add the machines of a lab."),
-    "queue": LazyCommand("benchyard.cli.queue:queues", "Show what waits for each target."),
+    "job": LazyCommand("benchyard.cli.job:jobs", "List, watch, make, change, run and cancel jobs."),
+    "queue": LazyCommand("benchyard.cli.queue:queues", "Show, order and pause what waits for each target."),
+    "result": LazyCommand("benchyard.cli.result:results", "List, add, read, change and compare results."),
+    "host": LazyCommand("benchyard.cli.host:hosts", "List, add, change and look after the machines of a lab."),
+    "user": LazyCommand("benchyard.cli.user:users", "List, add and change users and their tokens."),
     "lab": LazyCommand("benchyard.cli.lab:lab", "Make, start and stop a lab on this host.", extra="master"),
     "worker": LazyCommand("benchyard.cli.worker:worker", "Join this host to a lab as a worker.", extra="worker"),
     "task": LazyCommand("benchyard.cli.task:task", "Measure on this host, no lab needed.", extra="tasks"),
+    "completion": LazyCommand("benchyard.cli.completion:completion", "Print the completion script of a shell."),
 }
 
 

@@ -1,64 +1,109 @@
 """`benchyard submit`: ask for a measurement."""
 
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from benchyard.cli.options import connect, lab_options
+from benchyard.cli.options import connect, host_option, lab_options, target_option
+
+if TYPE_CHECKING:
+    from benchyard.client import Client, Job
+    from benchyard.client.jobs import Mode
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A job as the options of the command line describe it."""
+
+    python: str
+    target: str | None
+    host: str | None
+    benchmarks: list[str]
+    mode: "Mode"
+    affinity: str | None
+    reason: str | None
+
+    def send(self, client: "Client", *, run: bool) -> "Job":
+        """Make the job, and queue it if it is to run."""
+        return client.jobs.add(
+            self.python,
+            target=self.target,
+            host=self.host,
+            benchmarks=self.benchmarks,
+            mode=self.mode,
+            affinity=self.affinity,
+            reason=self.reason,
+            run=run,
+        )
+
+
+def submission_options(command: F) -> F:
+    """Give a command the options that describe a job, which it gets as one argument, `asked`, and --no-run."""
+
+    @wraps(command)
+    def with_submission(
+        *args: Any,
+        python: str,
+        target: str | None,
+        host: str | None,
+        benchmarks: tuple[str, ...],
+        fast: bool,
+        rigorous: bool,
+        affinity: str | None,
+        reason: str | None,
+        **others: Any,
+    ) -> Any:
+        if fast and rigorous:
+            raise click.UsageError("--fast and --rigorous exclude each other")
+        mode: Mode = "fast" if fast else "rigorous" if rigorous else "default"
+        python, selections = interpreter_path(python), split_selections(benchmarks)
+        asked = Submission(python, target, host, selections, mode, affinity, reason)
+        return command(*args, asked=asked, **others)
+
+    options = (
+        click.option("--python", metavar="PATH", required=True, help="The interpreter, as its path on the host."),
+        target_option("Where to measure, like linux-x86_64."),
+        host_option("Measure on this host."),
+        click.option(
+            "--benchmarks", metavar="A,-B", multiple=True, help="Benchmarks and groups; -NAME leaves one out."
+        ),
+        click.option("--fast", is_flag=True, help="Fewer runs, for a first look."),
+        click.option("--rigorous", is_flag=True, help="More runs."),
+        click.option("--affinity", metavar="LIST", help="CPUs to measure on, like 2-3; the host's own by default."),
+        click.option("--reason", metavar="TEXT", help="Why, for those who see the job."),
+        click.option("--no-run", is_flag=True, help="Make the job without queueing it."),
+    )
+    for option in reversed(options):
+        with_submission = option(with_submission)
+    return cast(F, with_submission)
 
 
 @click.command()
-@click.option("--python", metavar="PATH", required=True, help="The interpreter, as its path on the host.")
-@click.option("--target", metavar="TARGET", help="Where to measure, like linux-x86_64.")
-@click.option("--host", metavar="HOST", help="Measure on this host.")
-@click.option("--benchmarks", metavar="A,-B", multiple=True, help="Benchmarks and groups; -NAME leaves one out.")
-@click.option("--fast", is_flag=True, help="Fewer runs, for a first look.")
-@click.option("--rigorous", is_flag=True, help="More runs.")
-@click.option("--affinity", metavar="LIST", help="CPUs to measure on, like 2-3; the host's own by default.")
-@click.option("--reason", metavar="TEXT", help="Why, for those who see the job.")
-@click.option("--no-run", is_flag=True, help="Make the job without queueing it.")
+@submission_options
 @click.option("--attach", "attached", is_flag=True, help="Watch the job up to its end.")
 @click.option("--wait", "waited", is_flag=True, help="Return when the job has ended.")
 @lab_options
-def submit(
-    python: str,
-    target: str | None,
-    host: str | None,
-    benchmarks: tuple[str, ...],
-    fast: bool,
-    rigorous: bool,
-    affinity: str | None,
-    reason: str | None,
-    no_run: bool,
-    attached: bool,
-    waited: bool,
-    url: str | None,
-    as_json: bool,
-) -> None:
+def submit(asked: Submission, no_run: bool, attached: bool, waited: bool, url: str | None, as_json: bool) -> None:
     """Make a job that measures an interpreter with pyperformance, and queue it.
 
     With --attach or --wait the exit status is 1 if the job does not end in success.
+
+    Example: benchyard submit --python /opt/python/bin/python3 --benchmarks nbody,-chaos --fast --attach
     """
-    if fast and rigorous:
-        raise click.UsageError("--fast and --rigorous exclude each other")
     if attached + waited + no_run > 1:
         raise click.UsageError("--attach, --wait and --no-run exclude each other")
-    python = _interpreter_path(python)
 
     from benchyard.cli.output import print_json
     from benchyard.cli.watch import attach, describe, left_running, outcome
 
     with connect(url) as client:
-        job = client.jobs.add(
-            python,
-            target=target,
-            host=host,
-            benchmarks=split_selections(benchmarks),
-            mode="fast" if fast else "rigorous" if rigorous else "default",
-            affinity=affinity,
-            reason=reason,
-            run=not no_run,
-        )
+        job = asked.send(client, run=not no_run)
         if attached:
             job = attach(client, job, err=as_json)
         elif not as_json:
@@ -83,7 +128,7 @@ def split_selections(texts: tuple[str, ...]) -> list[str]:
     return [part.strip() for text in texts for part in text.split(",") if part.strip()]
 
 
-def _interpreter_path(path: str) -> str:
+def interpreter_path(path: str) -> str:
     """Return an absolute path: a bare name would mean another interpreter on each host."""
     if os.sep not in path:
         raise click.BadParameter(f"{path!r} is not a path; give the absolute one", param_hint="--python")

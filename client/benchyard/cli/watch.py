@@ -23,6 +23,9 @@ ROOM_FOR_A_BAR = 80
 
 INTERRUPTED = 130
 
+FARTHEST = 100
+"""How far into a queue we look for a job: one page of it. Farther back its place says little."""
+
 
 def attach(client: "Client", job: "Job", *, timeout_s: float | None = None, err: bool = False) -> "Job":
     """Show a job up to its end and return it; Ctrl-C leaves it running and says how to attach again."""
@@ -149,10 +152,10 @@ def jobs_ahead(client: "Client", job: "Job") -> int | None:
     if job.status != "queued" or job.target is None:
         return None
     try:
-        queue = client.queues.get(job.target).jobs
+        places = client.queue[job.target].list(limit=FARTHEST)
+        return next((place.position - 1 for place in places if place.job == job.id), None)
     except ClientError:
         return None
-    return queue.index(job.id) if job.id in queue else None
 
 
 def time_of(job: "Job") -> str:

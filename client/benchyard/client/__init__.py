@@ -1,4 +1,4 @@
-"""The client library: a lab's jobs, results and hosts over HTTP, as typed Python objects.
+"""The client library: a lab's users, hosts, jobs, queues and results over HTTP, as typed Python objects.
 
     from benchyard.client import Client
 
@@ -6,12 +6,13 @@
         job = client.jobs.add("/opt/python/bin/python3", benchmarks=["nbody"])
         for result_id in job.wait().results:
             print(client.results.get(result_id).path)
+        client.queue.pause("the room is too warm")
 
 It needs httpx and msgspec only: neither Twisted nor Buildbot is imported.
 """
 
 from benchyard.client.client import Client
-from benchyard.client.config import Login, load_login, save_login
+from benchyard.client.config import Config, Login, load_login, save_login
 from benchyard.client.errors import (
     ClientError,
     ConfigError,
@@ -20,15 +21,19 @@ from benchyard.client.errors import (
     Invalid,
     NotFound,
     ServerError,
+    Stale,
+    TooMany,
     Unauthorized,
     Unavailable,
     WaitTimeout,
 )
+from benchyard.client.events import Event
 from benchyard.client.health import Health
 from benchyard.client.hosts import AddedHost, Host
 from benchyard.client.jobs import Job
-from benchyard.client.queues import Queue
+from benchyard.client.queues import Queue, QueuedJob, TargetQueue
 from benchyard.client.results import BenchmarkResult, Comparison
+from benchyard.client.users import NewToken, Token, User
 
 __all__ = [
     "AddedHost",
@@ -36,19 +41,28 @@ __all__ = [
     "Client",
     "ClientError",
     "Comparison",
+    "Config",
     "ConfigError",
     "Conflict",
+    "Event",
     "Forbidden",
     "Health",
     "Host",
     "Invalid",
     "Job",
     "Login",
+    "NewToken",
     "NotFound",
     "Queue",
+    "QueuedJob",
     "ServerError",
+    "Stale",
+    "TargetQueue",
+    "Token",
+    "TooMany",
     "Unauthorized",
     "Unavailable",
+    "User",
     "WaitTimeout",
     "load_login",
     "save_login",

@@ -1,18 +1,21 @@
 """The client: one lab, its collections, and the connection they share."""
 
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
 import httpx
 
 from benchyard.client.config import Config, Login, check_token, load_login, normal_url
-from benchyard.client.entities import Link, make_entity
+from benchyard.client.entities import Link, ask
+from benchyard.client.events import Event, listen
 from benchyard.client.health import Health
-from benchyard.client.hosts import Hosts
+from benchyard.client.hosts import Host, Hosts
 from benchyard.client.http import Api
-from benchyard.client.jobs import Jobs
-from benchyard.client.queues import Queues
-from benchyard.client.results import Results
+from benchyard.client.jobs import Job, Jobs
+from benchyard.client.queues import Queues, TargetQueue
+from benchyard.client.results import BenchmarkResult, Results
+from benchyard.client.users import User, Users
 from benchyard.client.waiting import Polling
 
 
@@ -21,7 +24,7 @@ class Client:
 
     Without `url` the user's default lab is meant, without `token` the one the user's configuration (or
     BENCHYARD_TOKEN) has for the lab; `config` stands in for that configuration. `timeout_s` bounds each
-    wait for the lab to answer, in seconds; GET is tried again a few times when nobody answers.
+    wait for the lab to answer, in seconds; a request is tried again a few times when nobody answers.
     """
 
     def __init__(
@@ -39,14 +42,23 @@ class Client:
         polling = polling or Polling()
         api = Api(login.url, login.token, timeout_s=timeout_s, transport=transport, sleep=polling.sleep)
         self._link = Link(api, polling)
-        self.jobs = Jobs(self._link)
-        self.results = Results(self._link)
-        self.hosts = Hosts(self._link)
+        self.users = Users(User, self._link)
+        self.hosts = Hosts(Host, self._link)
+        self.jobs = Jobs(Job, self._link)
+        self.results = Results(BenchmarkResult, self._link)
+        self.queue = TargetQueue(self._link)
         self.queues = Queues(self._link)
 
     def health(self) -> Health:
         """Return the lab's state in short; answered without a token, too."""
-        return make_entity(Health, self._link.api.get("/health"), self._link)
+        return ask(Health, self._link, "GET", "/health")
+
+    def events(self, *, after: str | None = None) -> Iterator[Event]:
+        """Iterate over changes of jobs, queues and hosts as they happen, from now or after an event's id, on and on.
+
+        Leaving the loop ends the listening. A lab that is away for some minutes is waited for.
+        """
+        return listen(self._link, after)
 
     def close(self) -> None:
         """Close the connections; the client is of no use afterwards."""

@@ -2,11 +2,13 @@
 
     ClientError
     ├── ConfigError      the user's configuration names no lab, or cannot be read: mend it, or log in
-    ├── Invalid          400, 422: the request makes no sense to the lab; `field` names the part, if it said
+    ├── Invalid          400, 413, 422: the request makes no sense to the lab; `field` names the part, if it said
     ├── Unauthorized     401: no token, or one the lab does not take: log in
     ├── Forbidden        403: the token's user may not do this
-    ├── NotFound         404: there is no such job, result or host
-    ├── Conflict         409: the state of the job, host or result does not allow this now
+    ├── NotFound         404: there is no such user, host, job, queue or result
+    ├── Conflict         409: the state of what it is about does not allow this now
+    │   └── Stale        412: it has changed since it was read: read it again, then decide
+    ├── TooMany          429: too many requests or failed logins: wait `retry_after` seconds
     ├── Unavailable      nobody answers, or 502, 503, 504: try again later
     ├── ServerError      any other answer that is not one of a lab in order
     └── WaitTimeout      the job did not end within the time given to wait(); it goes on
@@ -49,6 +51,18 @@ class NotFound(ClientError):
 
 class Conflict(ClientError):
     """The request is sound, but not in the present state of what it concerns."""
+
+
+class Stale(Conflict):
+    """What was to be changed has changed since it was read; nothing was done."""
+
+
+class TooMany(ClientError):
+    """The lab wants to be left in peace for `retry_after` seconds, if it said how long."""
+
+    def __init__(self, message: str, *, status: int | None = None, retry_after: float | None = None) -> None:
+        super().__init__(message, status=status)
+        self.retry_after = retry_after
 
 
 class Unavailable(ClientError):

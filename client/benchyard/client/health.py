@@ -2,7 +2,7 @@
 
 import msgspec
 
-from benchyard.client.entities import Entity
+from benchyard.client.entities import Document
 
 
 class HostHealth(msgspec.Struct, frozen=True, kw_only=True):
@@ -13,7 +13,7 @@ class HostHealth(msgspec.Struct, frozen=True, kw_only=True):
     connected: bool = False
 
 
-class Health(Entity, frozen=True, kw_only=True):
+class Health(Document, frozen=True, kw_only=True):
     """Status "ok" or "degraded", title and version; hosts and jobs by status for who is logged in."""
 
     status: str
@@ -21,4 +21,5 @@ class Health(Entity, frozen=True, kw_only=True):
     version: str = ""
     user: str | None = None
     hosts: tuple[HostHealth, ...] | None = None
+    targets: tuple[str, ...] = ()
     jobs: dict[str, int] | None = None

@@ -1,30 +1,74 @@
 """Hosts: the machines of a lab, and the collection `client.hosts`."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from benchyard.client.entities import Entity, Link, make_entity
-from benchyard.client.errors import NotFound
-from benchyard.client.paging import Pages
+from benchyard.client.entities import Document, Entity, ask, tie
+from benchyard.client.jobs import Job
+from benchyard.client.paging import Collection, Pages
 
 Role = Literal["worker", "isolated"]
 
 
 class Host(Entity, frozen=True, kw_only=True):
-    """A machine of the lab; role "worker" builds, "isolated" measures; status online, offline or busy."""
+    """A machine of the lab; role "worker" builds, "isolated" measures; status online, offline or busy.
+
+    `reason` is why it was disabled, `current_job` the number of the job that it works on.
+    """
 
     name: str
-    status: str = "offline"
+    id: str = ""
     role: str = "worker"
     target: str | None = None
     address: str | None = None
     cpus: str | None = None
-    enabled: bool = True
+    reason: str | None = None
+    current_job: int | None = None
 
-    def refresh(self) -> "Host":
-        """Return the host as it is now."""
-        return Hosts(self.link).get(self.name)
+    collection_: ClassVar[str] = "hosts"
+
+    @property
+    def key_(self) -> str:
+        return self.name
+
+    def modify(
+        self,
+        *,
+        target: str | msgspec.UnsetType = msgspec.UNSET,
+        address: str | msgspec.UnsetType = msgspec.UNSET,
+        cpus: str | msgspec.UnsetType = msgspec.UNSET,
+        expect: bool = True,
+    ) -> "Host":
+        """Change what the lab knows of the host (as an admin); Stale if the same was changed meanwhile."""
+        return self._modified({"target": target, "address": address, "cpus": cpus}, expect=expect)
+
+    def enable(self, reason: str | None = None) -> "Host":
+        """Give the host jobs again."""
+        return self._asked("POST", "/enable", _given(reason))
+
+    def disable(self, reason: str | None = None) -> "Host":
+        """Give the host no more jobs; the one that runs there ends. `reason` is for those who see the host."""
+        return self._asked("POST", "/disable", _given(reason))
+
+    def configure(self) -> Job:
+        """Have the host set up as the lab wants it; returns the job that does. Conflict where nothing can do it."""
+        return self._maintained("configure")
+
+    def update(self) -> Job:
+        """Have the host's software brought up to date; returns the job that does, see configure()."""
+        return self._maintained("update")
+
+    def check(self) -> Job:
+        """Have the host looked over for whether it is fit to measure; returns the job that does."""
+        return self._maintained("check")
+
+    def remove(self) -> None:
+        """Remove the host from the lab; Conflict while it measures. Its results stay."""
+        super().remove()
+
+    def _maintained(self, what: str) -> Job:
+        return ask(Job, self.link, "POST", f"{self.path_}/{what}")
 
 
 class WorkerAccess(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,29 +87,31 @@ class WorkerAccess(msgspec.Struct, frozen=True, kw_only=True):
         yield "master", f"{self.master_host}:{self.master_port}"
 
 
-class AddedHost(Entity, frozen=True, kw_only=True):
+class AddedHost(Document, frozen=True, kw_only=True):
     """A new host and, told this once only, how its worker reaches the master."""
 
     host: Host
     worker: WorkerAccess
 
 
-class Hosts:
+class Hosts(Collection[Host]):
     """The hosts of a lab."""
 
-    def __init__(self, link: Link) -> None:
-        self._link = link
-
-    def list(self) -> Pages[Host]:
-        """Iterate over all hosts."""
-        return Pages(Host, "/hosts", {}, self._link)
+    def list(
+        self,
+        *,
+        role: Role | None = None,
+        target: str | None = None,
+        status: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> Pages[Host]:
+        """Iterate over hosts; of a role, of a target, of a status where given."""
+        return self._listed({"role": role, "target": target, "status": status}, limit, cursor)
 
     def get(self, name: str) -> Host:
         """Return the host of this name; NotFound if there is none."""
-        for host in self.list():
-            if host.name == name:
-                return host
-        raise NotFound(f"host {name!r} does not exist")
+        return self._get(name)
 
     def add(
         self,
@@ -80,7 +126,14 @@ class Hosts:
         body = {"name": name, "role": role, "target": target, "address": address}
         if cpus is not None:
             body["cpus"] = cpus
-        document = self._link.api.post("/hosts", body)
-        added = make_entity(AddedHost, document, self._link)
-        added.host.__dict__.update(link_=self._link, document_=document["host"])
+        added = ask(AddedHost, self._link, "POST", self._path, body)
+        tie(added.host, added.document["host"], self._link)
         return added
+
+    def remove(self, name: str) -> None:
+        """Remove a host, see Host.remove()."""
+        self._remove(name)
+
+
+def _given(reason: str | None) -> dict[str, str]:
+    return {} if reason is None else {"reason": reason}

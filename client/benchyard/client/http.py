@@ -1,47 +1,39 @@
 """HTTP as the client library speaks it: JSON in and out, a bearer token, few retries, errors with a class.
 
-Only GET is tried again: sending a POST twice could make two jobs.
+All requests can be tried again: GET, PUT and DELETE by their nature, POST because each bears a key of its own by
+which the lab knows a repetition and gives the first answer again, PATCH because it says values and not steps.
 """
 
 import codecs
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NoReturn
-from urllib.parse import urlsplit
+from contextlib import contextmanager
+from typing import Any, NamedTuple, NoReturn
+from urllib.parse import quote, urlsplit
+from uuid import uuid4
 
 import httpx
 import msgspec
 
-from benchyard.client.errors import (
-    ClientError,
-    Conflict,
-    Forbidden,
-    Invalid,
-    NotFound,
-    ServerError,
-    Unauthorized,
-    Unavailable,
-)
+from benchyard.client.errors import Invalid, NotFound, ServerError, Unavailable
+from benchyard.client.problems import error_of
 
 API_PATH = "/plugins/benchyard/api/v1"
 RETRY_DELAYS_S = (0.2, 0.5, 1.0)
 CONNECT_TIMEOUT_S = 5.0
 FOLLOW_SILENCE_S = 60.0
-"""How long a followed log may be silent before the connection is taken for dead and made anew."""
+"""How long a stream may be silent before the connection is taken for dead and made anew."""
 
 Params = Mapping[str, str | int | None]
 
-AWAY = frozenset({502, 503, 504})
-ERRORS: dict[int, type[ClientError]] = {
-    400: Invalid,
-    401: Unauthorized,
-    403: Forbidden,
-    404: NotFound,
-    409: Conflict,
-    422: Invalid,
-    **dict.fromkeys(AWAY, Unavailable),
-}
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class Answer(NamedTuple):
+    """A JSON object and the entity tag that came with it, if one did."""
+
+    document: dict[str, Any]
+    etag: str | None = None
 
 
 class Api:
@@ -74,58 +66,102 @@ class Api:
         """Close the connections."""
         self._http.close()
 
+    def ask(
+        self, method: str, path: str, body: object = None, *, params: Params | None = None, etag: str | None = None
+    ) -> Answer:
+        """Send a request, with a JSON body if there is one, and return the JSON object that comes back.
+
+        `etag` is the state that the change is meant for; Stale if it is another one by now.
+        """
+        headers = {} if etag is None else {"If-Match": etag}
+        if method == "POST":
+            headers["Idempotency-Key"] = uuid4().hex
+        content = None
+        if method in ("POST", "PATCH"):
+            headers["Content-Type"] = "application/json"
+            content = b"" if body is None else msgspec.json.encode(body)
+        return self._answer(self._retried(method, path, params, content, headers))
+
     def get(self, path: str, params: Params | None = None) -> dict[str, Any]:
         """GET a JSON object."""
-        return self._json(self._retried(path, params))
+        return self.ask("GET", path, params=params).document
 
     def get_bytes(self, path: str) -> bytes:
         """GET a file, whole."""
-        return self._retried(path, None).content
+        return self._retried("GET", path, None, None, {}).content
 
-    def post(self, path: str, body: object = None) -> dict[str, Any]:
-        """POST a JSON object and return the one that comes back; made once, never again."""
-        content = b"" if body is None else msgspec.json.encode(body)
-        request = self._http.build_request("POST", path, content=content, headers={"Content-Type": "application/json"})
-        return self._json(self._send(request))
+    def put_bytes(self, path: str, data: bytes) -> Answer:
+        """PUT a file, whole, and return the JSON object that comes back."""
+        return self._answer(self._retried("PUT", path, None, data, {"Content-Type": "application/octet-stream"}))
 
-    def stream_text(self, path: str, params: Params | None = None) -> Iterator[str]:
+    def delete(self, path: str) -> None:
+        """DELETE what is at a path; that it is gone already counts only when the first answer was lost."""
+        tries: list[httpx.Request] = []
+        try:
+            self._retried("DELETE", path, None, None, {}, tries)
+        except NotFound:
+            if len(tries) == 1:
+                raise
+
+    def stream_text(
+        self, path: str, params: Params | None = None, headers: Mapping[str, str] | None = None
+    ) -> Iterator[str]:
         """GET text piece by piece, as it comes; Unavailable if the connection breaks on the way."""
-        request = self._http.build_request("GET", path, params=_clean(params))
+        # Packed text would come in the packer's blocks, not as it is written.
+        headers = {"Accept-Encoding": "identity", **(headers or {})}
+        request = self._http.build_request("GET", path, params=_clean(params), headers=headers)
         timeouts = self._http.timeout.as_dict() | {"read": FOLLOW_SILENCE_S}
         request.extensions["timeout"] = timeouts
         decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         response = self._send(request, stream=True)
         try:
-            for piece in response.iter_bytes():
-                if text := decoder.decode(piece):
-                    yield text
+            with self._transport(request):
+                for piece in response.iter_bytes():
+                    if text := decoder.decode(piece):
+                        yield text
             if text := decoder.decode(b"", final=True):
                 yield text
-        except httpx.TransportError as exc:
-            self._fail_transport(exc, request)
         finally:
             response.close()
 
-    def _retried(self, path: str, params: Params | None) -> httpx.Response:
-        request = self._http.build_request("GET", path, params=_clean(params))
+    def _retried(
+        self,
+        method: str,
+        path: str,
+        params: Params | None,
+        content: bytes | None,
+        headers: Mapping[str, str],
+        tries: list[httpx.Request] | None = None,
+    ) -> httpx.Response:
+        request = self._http.build_request(method, path, params=_clean(params), content=content, headers=headers)
+        tries = [] if tries is None else tries
         for delay_s in RETRY_DELAYS_S:
+            tries.append(request)
             try:
                 return self._send(request)
             except Unavailable:
                 self.sleep(delay_s)
+        tries.append(request)
         return self._send(request)
 
     def _send(self, request: httpx.Request, *, stream: bool = False) -> httpx.Response:
-        try:
+        with self._transport(request):
             response = self._http.send(request, stream=stream)
             if not response.is_success:
                 response.read()
-        except httpx.TransportError as exc:
-            self._fail_transport(exc, request)
         if not response.is_success:
             response.close()
-            raise self._error(response)
+            raise error_of(response, self.url)
         return response
+
+    @contextmanager
+    def _transport(self, request: httpx.Request) -> Iterator[None]:
+        try:
+            yield
+        except httpx.TransportError as exc:
+            self._fail_transport(exc, request)
+        except httpx.DecodingError as exc:
+            raise ServerError(f"{self.url} sent what cannot be unpacked") from exc
 
     def _fail_transport(self, exc: httpx.TransportError, request: httpx.Request) -> NoReturn:
         if isinstance(exc, httpx.ConnectError | httpx.ConnectTimeout):
@@ -134,36 +170,14 @@ class Api:
         doubt = "" if request.method == "GET" else "; it may have done what was asked: look before you repeat it"
         raise Unavailable(f"{self.url} {what}{doubt}") from exc
 
-    def _error(self, response: httpx.Response) -> ClientError:
-        """Make the error of an answer: the problem's detail, or what can be said of an answer without one."""
-        status = response.status_code
-        kind = ERRORS.get(status, ServerError if status >= 500 or status < 400 else ClientError)
-        problem = _problem(response)
-        detail = problem.get("detail") or problem.get("title")
-        if not isinstance(detail, str):
-            detail = self._without_detail(response)
-        message = " ".join(detail.split())
-        if kind is Invalid:
-            field = problem.get("field")
-            return Invalid(message, status=status, field=field if isinstance(field, str) else None)
-        return kind(message, status=status)
-
-    def _without_detail(self, response: httpx.Response) -> str:
-        status = f"{response.status_code} {response.reason_phrase}".strip()
-        if response.is_redirect:
-            return f"{self.url} sends us to {response.headers.get('location')}; use that lab's address"
-        if response.status_code == 404:
-            return f"{self.url} knows no {response.request.url.path}; is it the address of a benchyard lab?"
-        return f"{self.url} answered {status}"
-
-    def _json(self, response: httpx.Response) -> dict[str, Any]:
+    def _answer(self, response: httpx.Response) -> Answer:
         try:
             document = msgspec.json.decode(response.content)
         except (msgspec.DecodeError, UnicodeDecodeError) as exc:
             raise self._not_a_lab(response) from exc
         if not isinstance(document, dict):
             raise self._not_a_lab(response)
-        return document
+        return Answer(document, response.headers.get("etag"))
 
     def _not_a_lab(self, response: httpx.Response) -> ServerError:
         kind = response.headers.get("content-type", "nothing").partition(";")[0]
@@ -173,13 +187,13 @@ class Api:
         )
 
 
+def segment(name: str | int) -> str:
+    """Return a name or number as one part of a path; Invalid for what would lead elsewhere."""
+    text = str(name)
+    if text in ("", ".", ".."):
+        raise Invalid(f"{text!r} is not a name")
+    return quote(text, safe="")
+
+
 def _clean(params: Params | None) -> dict[str, Any]:
     return {name: value for name, value in (params or {}).items() if value not in (None, "")}
-
-
-def _problem(response: httpx.Response) -> dict[str, Any]:
-    try:
-        problem = msgspec.json.decode(response.content)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return {}
-    return problem if isinstance(problem, dict) else {}

@@ -2,15 +2,15 @@
 
 import builtins
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import ClassVar, Literal
 
 import msgspec
 
-from benchyard.client.entities import Entity, Link, make_entity
+from benchyard.client.entities import Entity
 from benchyard.client.errors import Unavailable
-from benchyard.client.paging import Pages
+from benchyard.client.paging import Collection, Moment, Pages, pages
 from benchyard.client.waiting import watch
 
 FINAL = frozenset({"success", "failed", "canceled", "lost"})
@@ -62,9 +62,7 @@ class Job(Entity, frozen=True, kw_only=True):
     """
 
     id: int
-    status: str
     kind: str = "benchmarks"
-    enabled: bool = True
     target: str | None = None
     host: str | None = None
     owner: str | None = None
@@ -77,10 +75,17 @@ class Job(Entity, frozen=True, kw_only=True):
     results: tuple[int, ...] = ()
     failed_benchmarks: tuple[FailedBenchmark, ...] = ()
     url: str | None = None
-    created: datetime | None = None
     queued: datetime | None = None
     started: datetime | None = None
     finished: datetime | None = None
+
+    collection_: ClassVar[str] = "jobs"
+    shown_as_: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "python": ("spec", "python"),
+        "benchmarks": ("spec", "selection"),
+        "mode": ("spec", "mode"),
+        "affinity": ("spec", "affinity"),
+    }
 
     @property
     def place(self) -> str | None:
@@ -98,17 +103,36 @@ class Job(Entity, frozen=True, kw_only=True):
         """Whether it ended with a result; some benchmarks may have failed (`failed_benchmarks`)."""
         return self.status == "success"
 
-    def refresh(self) -> "Job":
-        """Return the job as it is now."""
-        return make_entity(Job, self.link.api.get(f"/jobs/{self.id}"), self.link)
+    def modify(
+        self,
+        *,
+        reason: str | msgspec.UnsetType = msgspec.UNSET,
+        python: str | msgspec.UnsetType = msgspec.UNSET,
+        benchmarks: Sequence[str] | msgspec.UnsetType = msgspec.UNSET,
+        mode: Mode | msgspec.UnsetType = msgspec.UNSET,
+        affinity: str | msgspec.UnsetType | None = msgspec.UNSET,
+        host: str | msgspec.UnsetType | None = msgspec.UNSET,
+        expect: bool = True,
+    ) -> "Job":
+        """Change the reason at any time, the rest while the job is created or queued; Conflict later.
+
+        None takes an affinity or a host back. Stale if the same was changed meanwhile, unless `expect` is False.
+        """
+        chosen = msgspec.UNSET if benchmarks is msgspec.UNSET else list(benchmarks)
+        changes = {"reason": reason, "python": python, "benchmarks": chosen, "mode": mode}
+        return self._modified({**changes, "affinity": affinity, "host": host}, expect=expect)
+
+    def remove(self) -> None:
+        """Remove a job that is not queued or has ended; Conflict otherwise. Its results stay."""
+        super().remove()
 
     def run(self) -> "Job":
         """Queue a job that is not queued."""
-        return make_entity(Job, self.link.api.post(f"/jobs/{self.id}/run"), self.link)
+        return self._asked("POST", "/run")
 
     def cancel(self) -> "Job":
         """Ask for the end of the job; the status follows once its host has let go of it."""
-        return make_entity(Job, self.link.api.post(f"/jobs/{self.id}/cancel"), self.link)
+        return self._asked("POST", "/cancel")
 
     def attach(self, *, timeout_s: float | None = None) -> "Iterator[Job]":
         """Yield the job now and each time it has changed, up to its end.
@@ -167,33 +191,40 @@ class Job(Entity, frozen=True, kw_only=True):
                 heard = polling.clock()
 
 
-class Jobs:
+class Jobs(Collection[Job]):
     """The jobs of a lab, newest first."""
-
-    def __init__(self, link: Link) -> None:
-        self._link = link
 
     def list(
         self,
         *,
-        status: Sequence[str] = (),
+        status: str | Sequence[str] = (),
         target: str | None = None,
-        owner: str | None = None,
+        host: str | None = None,
+        user: str | None = None,
+        commit: str | None = None,
+        branch: str | None = None,
+        since: Moment | None = None,
+        until: Moment | None = None,
         limit: int | None = None,
         cursor: str | None = None,
     ) -> Pages[Job]:
-        """Iterate over jobs, newest first; of one of the statuses, of a target, of an owner where given."""
-        params = {"status": ",".join(status), "target": target, "owner": owner}
-        return Pages(Job, "/jobs", params, self._link, limit=limit, cursor=cursor)
+        """Iterate over jobs, newest first; of what is given only.
+
+        `status` is one or several, `user` the owner; `commit` and `branch` are those of the job's results,
+        `since` and `until` bound the time at which it was made.
+        """
+        statuses = status if isinstance(status, str) else ",".join(status)
+        filters = {"status": statuses, "target": target, "host": host, "user": user, "commit": commit}
+        return self._listed({**filters, "branch": branch, "since": since, "until": until}, limit, cursor)
 
     def get(self, job_id: int) -> Job:
         """Return the job; NotFound if there is none of this number."""
-        return make_entity(Job, self._link.api.get(f"/jobs/{job_id}"), self._link)
+        return self._get(job_id)
 
     @property
     def current(self) -> builtins.list[Job]:
         """The jobs being built, ready, measured or stored now."""
-        return [*Pages(Job, "/jobs/current", {}, self._link)]
+        return [*pages(Job, "/jobs/current", {}, self._link)]
 
     def add(
         self,
@@ -212,7 +243,9 @@ class Jobs:
         `benchmarks` are names and groups, "-name" leaves one out, none means the suite's default;
         `affinity` is a list of CPUs like "2-3". Raises Invalid, with the field, for what the lab refuses.
         """
-        body: dict[str, Any] = {"python": python, "benchmarks": list(benchmarks), "mode": mode, "run": run}
-        optional = {"target": target, "host": host, "affinity": affinity, "reason": reason}
-        body.update({name: value for name, value in optional.items() if value is not None})
-        return make_entity(Job, self._link.api.post("/jobs", body), self._link)
+        spec = {"python": python, "benchmarks": [*benchmarks], "mode": mode, "affinity": affinity}
+        return self._added({**spec, "run": run, "target": target, "host": host, "reason": reason})
+
+    def remove(self, job_id: int) -> None:
+        """Remove a job, see Job.remove()."""
+        self._remove(job_id)

@@ -1,14 +1,15 @@
 """Results: what runs left, and their comparison; the collection `client.results`."""
 
 import hashlib
-from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO, ClassVar
 
 import msgspec
 
-from benchyard.client.entities import Entity, Link, make_entity
+from benchyard.client.entities import Document, Entity, Link, ask, tie
 from benchyard.client.errors import ServerError
 from benchyard.client.jobs import FailedBenchmark
-from benchyard.client.paging import Pages
+from benchyard.client.paging import Collection, Moment, Pages
 
 
 class Interpreter(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,40 +30,72 @@ class Interpreter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BenchmarkResult(Entity, frozen=True, kw_only=True):
-    """What one run left: a pyperf JSON file, whole and immutable, and what the lab's index says of it."""
+    """What one run left: a pyperf JSON file, whole and immutable, and what the lab's index says of it.
+
+    One that was added by hand has no job, and no file until write(); what is known from the file alone (version,
+    flags, suite ...) is None or empty up to then. Status is stored, or trashed once it was removed.
+    """
 
     id: int
-    status: str
-    enabled: bool = True
+    owner: str | None = None
     job: int | None = None
     attempt: int | None = None
-    host: str = ""
-    target: str = ""
-    interpreter: Interpreter = Interpreter()
+    host: str | None = None
+    target: str | None = None
+    interpreter: Interpreter | None = None
     commit: str | None = None
     branch: str | None = None
-    version: str = ""
+    version: str | None = None
     flags: tuple[str, ...] = ()
-    suite: str = ""
-    suite_version: str = ""
-    mode: str = ""
+    suite: str | None = None
+    suite_version: str | None = None
+    mode: str | None = None
+    note: str | None = None
     benchmarks: int = 0
     failed: tuple[FailedBenchmark, ...] = ()
-    path: str = ""
-    sha256: str = ""
-    size: int = 0
-    created: datetime | None = None
+    path: str | None = None
+    sha256: str | None = None
+    size: int | None = None
 
-    def refresh(self) -> "BenchmarkResult":
-        """Return the result as the index has it now; its file never changes."""
-        return make_entity(BenchmarkResult, self.link.api.get(f"/results/{self.id}"), self.link)
+    collection_: ClassVar[str] = "results"
+
+    def modify(
+        self,
+        *,
+        commit: str | msgspec.UnsetType | None = msgspec.UNSET,
+        branch: str | msgspec.UnsetType | None = msgspec.UNSET,
+        note: str | msgspec.UnsetType | None = msgspec.UNSET,
+        expect: bool = True,
+    ) -> "BenchmarkResult":
+        """Change what the index says; the file never changes. Stale if the same was changed meanwhile."""
+        return self._modified({"commit": commit, "branch": branch, "note": note}, expect=expect)
+
+    def remove(self) -> None:
+        """Put the result and its file into the lab's trash, where they are kept for some months."""
+        super().remove()
 
     def read(self) -> bytes:
-        """Return the pyperf JSON file, byte for byte; ServerError if it is not the one the index tells of."""
-        data = self.link.api.get_bytes(f"/results/{self.id}/file")
+        """Return the pyperf JSON file, byte for byte; NotFound if it has none yet.
+
+        ServerError if the bytes are not those that the index tells of.
+        """
+        data = self.link.api.get_bytes(f"{self.path_}/file")
         if self.sha256 and hashlib.sha256(data).hexdigest() != self.sha256:
             raise ServerError(f"the file of result {self.id} came damaged: its SHA-256 is not {self.sha256}")
         return data
+
+    def write(self, file: "bytes | str | Path | BinaryIO") -> "BenchmarkResult":
+        """Attach a pyperf JSON file: its bytes, its path, or the open file.
+
+        Once only: the same bytes again change nothing, others are a Conflict. Raises Invalid for what is not a
+        pyperf file, OSError for a file that cannot be read.
+        """
+        answer = self.link.api.put_bytes(f"{self.path_}/file", _bytes_of(file))
+        return self._later(answer)
+
+    def upload(self) -> "BenchmarkResult":
+        """Send the result to where the lab publishes its results; Conflict where it has no such place."""
+        return self._asked("POST", "/upload")
 
     def compare(self, other: "BenchmarkResult | int") -> "Comparison":
         """Compare this result, as the base, with another as the head."""
@@ -99,7 +132,7 @@ class GeometricMean(msgspec.Struct, frozen=True, kw_only=True):
     of: int = 0
 
 
-class Comparison(Entity, frozen=True, kw_only=True):
+class Comparison(Document, frozen=True, kw_only=True):
     """A base result against a head result.
 
     `missing` are benchmarks of the base only, `new` of the head only, `incomparable` those measured in two units.
@@ -114,11 +147,8 @@ class Comparison(Entity, frozen=True, kw_only=True):
     geometric_mean: GeometricMean | None = None
 
 
-class Results:
+class Results(Collection[BenchmarkResult]):
     """The results of a lab, newest first."""
-
-    def __init__(self, link: Link) -> None:
-        self._link = link
 
     def list(
         self,
@@ -126,16 +156,43 @@ class Results:
         job: int | None = None,
         host: str | None = None,
         target: str | None = None,
+        user: str | None = None,
+        commit: str | None = None,
+        branch: str | None = None,
+        version: str | None = None,
+        status: str | None = None,
+        since: Moment | None = None,
+        until: Moment | None = None,
         limit: int | None = None,
         cursor: str | None = None,
     ) -> Pages[BenchmarkResult]:
-        """Iterate over results, newest first; of a job, of a host, of a target where given."""
-        params = {"job": job, "host": host, "target": target}
-        return Pages(BenchmarkResult, "/results", params, self._link, limit=limit, cursor=cursor)
+        """Iterate over results, newest first; of what is given only.
+
+        `commit` may be the beginning of one, `user` is the owner, `since` and `until` bound the time at which
+        the result was made.
+        """
+        filters = {"job": job, "host": host, "target": target, "user": user, "commit": commit, "branch": branch}
+        times = {"since": since, "until": until}
+        return self._listed({**filters, "version": version, "status": status, **times}, limit, cursor)
 
     def get(self, result_id: int) -> BenchmarkResult:
         """Return the result; NotFound if there is none of this number."""
-        return make_entity(BenchmarkResult, self._link.api.get(f"/results/{result_id}"), self._link)
+        return self._get(result_id)
+
+    def add(
+        self,
+        host: str,
+        *,
+        target: str | None = None,
+        commit: str | None = None,
+        branch: str | None = None,
+    ) -> BenchmarkResult:
+        """Make a result of a measurement that the lab did not make, without a file yet; write() attaches it."""
+        return self._added({"host": host, "target": target, "commit": commit, "branch": branch})
+
+    def remove(self, result_id: int) -> None:
+        """Remove a result, see BenchmarkResult.remove()."""
+        self._remove(result_id)
 
     def compare(self, base: int, head: int) -> Comparison:
         """Compare two results by their numbers."""
@@ -143,8 +200,13 @@ class Results:
 
 
 def _compare(link: Link, base: int, head: int) -> Comparison:
-    document = link.api.get("/results/compare", {"base": base, "head": head})
-    comparison = make_entity(Comparison, document, link)
+    comparison = ask(Comparison, link, "GET", "/results/compare", params={"base": base, "head": head})
     for name in ("base", "head"):
-        getattr(comparison, name).__dict__.update(link_=link, document_=document[name])
+        tie(getattr(comparison, name), comparison.document[name], link)
     return comparison
+
+
+def _bytes_of(file: "bytes | str | Path | BinaryIO") -> bytes:
+    if isinstance(file, bytes):
+        return file
+    return Path(file).read_bytes() if isinstance(file, str | Path) else file.read()
