@@ -50,7 +50,7 @@ def spin() -> Iterator[Spin]:
 
 @pytest.fixture
 def settle() -> Callable[..., Awaitable[Any]]:
-    """`await settle(condition, what)`: waits on the reactor until `condition()`, awaited if need be, gives something true."""
+    """`await settle(condition, what)`: waits until `condition()`, awaited if need be, gives something true."""
     from twisted.internet import defer, reactor, task
 
     async def wait(condition: Callable[[], Any], what: str, limit_s: float = 20.0) -> Any:

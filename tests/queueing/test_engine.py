@@ -241,8 +241,11 @@ def test_stopped_for_shutdown_while_waiting_for_a_lock(
         waits[0].stopBuild("the master stops", RETRY)
         stopped = waits[0].requests[0].id
         assert stopped in (first.request_id, second.request_id)
-        await settle(lambda: waits[0].finished, "the build has ended")
-        assert (await results_of_builds(master, stopped))[0] == RETRY
+
+        async def first_result() -> Any:
+            return (await results_of_builds(master, stopped))[0]
+
+        assert await settle(first_result, "the build has ended") == RETRY
         request = await master.db.buildrequests.getBuildRequest(stopped)
         assert not request.complete
         release()
@@ -379,7 +382,6 @@ def test_begun_job_goes_first(
         await settle(in_hold(1), "the first runs")
         assert Hold.inside[0][0] == first.request_id
         await service(master).set_status(second.id, "running")  # as if the younger one had begun
-        await service(master).db(jobs.get_job, first.id)
         return first.request_id, second.request_id
 
     first, second = spin(begin())
