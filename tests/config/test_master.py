@@ -122,9 +122,9 @@ def test_capacity(two_hosts: Path) -> None:
     assert capacity(settings, "linux") == 2
     assert len(coordinators(settings, "linux")) == 3
     assert make_lanes(settings) == {
-        "linux": Lane("linux", None, tuple(coordinators(settings, "linux")), 2),
-        "linux-prepare": Lane("linux", "prepare", ("prep",)),
-        "linux-measure": Lane("linux", "measure", ("bench",)),
+        "linux": Lane("linux", None, tuple(coordinators(settings, "linux")), ("bench",), 2),
+        "linux-prepare": Lane("linux", "prepare", ("prep",), ("bench",), 2),
+        "linux-measure": Lane("linux", "measure", ("bench",), ("bench",), 2),
     }
 
 
@@ -137,7 +137,7 @@ def test_target_without_hosts(lab: MakeLab) -> None:
     for stage in ("linux-prepare", "linux-measure"):
         assert builders[stage].workernames
         assert lanes[stage].workers == ()
-    assert lanes["linux"].capacity == 0
+    assert lanes["linux"].hosts == ()
 
 
 def test_every_builder_is_ours(two_hosts: Path) -> None:

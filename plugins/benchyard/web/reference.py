@@ -27,8 +27,8 @@ def page(routes: Sequence[Route]) -> str:
             "<!DOCTYPE html><html lang=en><head><meta charset=utf-8><title>benchyard: REST</title>",
             f"<meta name=viewport content='width=device-width'><style>{_STYLE}</style></head><body>",
             "<h1>The lab over REST</h1>",
-            f"<p>All addresses are below <code>{BASE}</code>; <a href='v1/openapi.json'>openapi.json</a> is the same for "
-            "programs. Send <code>Authorization: Bearer TOKEN</code>; <code>benchyard login</code> makes one. "
+            f"<p>All addresses are below <code>{BASE}</code>; <a href='v1/openapi.json'>openapi.json</a> is the same "
+            "for programs. Send <code>Authorization: Bearer TOKEN</code>; <code>benchyard login</code> makes one. "
             "Errors are <code>application/problem+json</code> and name the <code>field</code> that was wrong.</p>",
             *_operations(described),
             "<h2>Types</h2>",
