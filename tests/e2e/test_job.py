@@ -47,6 +47,7 @@ def test_a_job_ends_in_a_result_that_pyperf_reads(lab: "LabHandle", two_jobs: tu
     with lab.client() as client:
         result = client.results.get(two_jobs[0].results[0])
         data = result.read()
+    assert result.path is not None
     path = lab.root / "results" / result.path
     assert path.read_bytes() == data
     shown = subprocess.run(
@@ -70,7 +71,7 @@ def test_the_second_run_installs_nothing(lab: "LabHandle", two_jobs: tuple[Any, 
 def test_both_results_of_one_interpreter_are_kept(lab: "LabHandle", two_jobs: tuple[Any, Any]) -> None:
     """A rerun adds a file; it never replaces the one before."""
     with lab.client() as client:
-        paths = {client.results.get(job.results[0]).path for job in two_jobs}
+        paths = {str(client.results.get(job.results[0]).path) for job in two_jobs}
     assert len(paths) == 2
     assert all((lab.root / "results" / path).is_file() for path in paths)
 

@@ -183,6 +183,17 @@ def _say_place(job: "Job", queue: "Queue", as_json: bool) -> None:
     say(f"job {job.id}: {position} in the queue of {queue.target}{paused}", queue.document, as_json)
 
 
+def _starts(place: "QueuedJob") -> str:
+    """When it may be expected to start: "11:03 to 11:20", or "11:03 or later"."""
+    if place.expected is None:
+        return ""
+    earliest = local_time(place.expected.earliest)
+    latest = local_time(place.expected.latest)
+    if not latest:
+        return f"{earliest} or later"
+    return earliest if latest == earliest else f"{earliest} to {latest}"
+
+
 QUEUE_FIELDS: "tuple[Field[Queue], ...]" = (
     Field("target", lambda queue: queue.target),
     Field("state", lambda queue: "paused" if queue.paused else "open"),
@@ -200,5 +211,6 @@ PLACE_FIELDS: "tuple[Field[QueuedJob], ...]" = (
     Field("status", lambda place: place.status),
     Field("owner", lambda place: place.owner),
     Field("reason", lambda place: place.reason, flexible=True),
+    Field("starts", lambda place: _starts(place)),
     Field("why", lambda place: place.why, flexible=True),
 )

@@ -31,7 +31,7 @@ from benchyard.client.events import Event
 from benchyard.client.health import Health
 from benchyard.client.hosts import AddedHost, Host
 from benchyard.client.jobs import Job
-from benchyard.client.queues import Queue, QueuedJob, TargetQueue
+from benchyard.client.queues import ExpectedStart, Queue, QueuedJob, TargetQueue
 from benchyard.client.results import BenchmarkResult, Comparison
 from benchyard.client.users import NewToken, Token, User
 
@@ -45,6 +45,7 @@ __all__ = [
     "ConfigError",
     "Conflict",
     "Event",
+    "ExpectedStart",
     "Forbidden",
     "Health",
     "Host",

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from datetime import datetime
 
+import msgspec
+
 from benchyard.client.entities import Document, Link, ask
 from benchyard.client.errors import ClientError, Invalid
 from benchyard.client.http import segment
@@ -10,8 +12,15 @@ from benchyard.client.jobs import Job
 from benchyard.client.paging import Pages, pages
 
 
+class ExpectedStart(msgspec.Struct, frozen=True, kw_only=True):
+    """The range in which a job may start, by how long such jobs took before; `latest` is None where nobody knows."""
+
+    earliest: datetime
+    latest: datetime | None = None
+
+
 class QueuedJob(Document, frozen=True, kw_only=True):
-    """A job's place in its queue, counted from 1; `why` says why it is not running."""
+    """A job's place in its queue, counted from 1; `why` says why it is not running, `expected` when it may."""
 
     position: int
     job: int
@@ -19,6 +28,7 @@ class QueuedJob(Document, frozen=True, kw_only=True):
     owner: str | None = None
     reason: str = ""
     why: str = ""
+    expected: ExpectedStart | None = None
 
 
 class Queue(Document, frozen=True, kw_only=True):

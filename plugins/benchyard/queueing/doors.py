@@ -57,7 +57,8 @@ def refused_spec(properties: Mapping[str, Any]) -> dict[str, Any]:
 def origin_of(buildset: Any, properties: Mapping[str, Any]) -> tuple[str, str]:
     """(door, owner) of a request: the owner of a forced job is set by Buildbot from the login."""
     if buildset.rebuilt_buildid is not None:
-        return "rebuild", str(properties.get("owner") or "web")
+        # Set by the lab's own rebuild; "owner" is that of the request which is repeated.
+        return "rebuild", str(properties.get("rebuilt_by") or "web")
     if properties.get("scheduler", "").startswith("force-"):
         return "force", str(properties.get("owner") or "web")
     return "nightly", "lab"

@@ -13,6 +13,7 @@ from buildbot.process.builder import Builder
 from buildbot.process.buildrequest import BuildRequest, BuildRequestCollapser
 from buildbot.process.results import CANCELLED, EXCEPTION, RETRY
 from buildbot.util.twisted import async_to_deferred
+from buildbot.worker.protocols import pb
 from twisted.internet import defer
 from twisted.python import log
 
@@ -20,6 +21,10 @@ from benchyard.queueing import order
 
 #: Characters that Buildbot's table keeps of a reason; PostgreSQL refuses more.
 REASON_LENGTH = 256
+
+#: Seconds between two questions to a worker, and within which it must answer: a connection that swallows everything
+#: is given up after the two together.
+PING_INTERVAL_S, PING_TIMEOUT_S = 60.0, 45.0
 
 #: The name under which the job service is found in a master.
 SERVICE = "benchyard-jobs"
@@ -129,6 +134,22 @@ class LabBuilder(Builder):
         return await super().maybeStartBuild(workerforbuilder, breqs)
 
 
+@async_to_deferred
+async def ping(connection: Any) -> None:
+    """Ask a worker for a sign of life; where none comes, its connection is cut, and its builds are tried again.
+
+    Stock asks once an hour, waits for ever, and has the worker write a line into its log each time.
+    """
+    broker = connection.mind.broker
+    try:
+        await connection.mind.callRemote("getVersion").addTimeout(PING_TIMEOUT_S, connection.master.reactor)
+    except defer.TimeoutError:
+        log.msg(f"worker {connection.workername} has not answered for {PING_TIMEOUT_S:.0f} s; its connection is cut")
+        broker.transport.abortConnection()
+    except Exception:
+        log.msg(f"worker {connection.workername} went while it was asked for a sign of life")
+
+
 def install() -> None:
     """Put our classes in the places of Buildbot's own; called when the configuration is made."""
     from buildbot.data import buildsets
@@ -137,6 +158,8 @@ def install() -> None:
     buildrequestdistributor.BuildRequestDistributor.BuildChooser = QueueChooser
     buildsets.BuildRequestCollapser = NoCollapser
     botmaster.Builder = LabBuilder
+    pb.Connection.keepalive_interval = PING_INTERVAL_S
+    pb.Connection._do_keepalive = ping
 
 
 @async_to_deferred

@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from benchyard.store.durations import shape_of
 from benchyard.store.errors import Conflict, Stale, StoreError
 from benchyard.store.filters import between, with_commit
 from benchyard.store.history import record
@@ -46,6 +47,7 @@ def create_job(
         "status": status,
         "enabled": True,
         "spec": spec,
+        "shape": shape_of(kind, target, spec),
         "owner": owner,
         "origin": origin,
         "reason": reason,
@@ -192,7 +194,12 @@ def modify_job(
         values["host"] = host
     if values.keys() - {"reason"} and job.status not in ("created", "queued"):
         raise Conflict(f"job {id} is {job.status}; what it measures can change while it is created or queued only")
-    return _change(conn, id, values, now=now, who=who, change=dict(values)) if values else job
+    if not values:
+        return job
+    change = dict(values)
+    if spec is not None:
+        values["shape"] = shape_of(job.kind, job.target, spec)
+    return _change(conn, id, values, now=now, who=who, change=change)
 
 
 def enable_job(conn: sa.Connection, id: int, enabled: bool, *, now: float, who: str) -> Job:

@@ -95,6 +95,8 @@ class Job(msgspec.Struct, frozen=True):
     finished: float | None
     place: int | None = None
     """What orders the target's queue; None off it. People are shown positions, never places."""
+    shape: str | None = None
+    """What jobs that take about as long have in common (`store.durations`)."""
 
     @property
     def is_final(self) -> bool:

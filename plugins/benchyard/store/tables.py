@@ -86,6 +86,8 @@ jobs = sa.Table(
     sa.Column("finished", sa.Float),
     sa.Column("place", sa.BigInteger),
     sa.Column("removed", sa.Float),
+    sa.Column("shape", PlainText),
+    sa.Index("benchyard_jobs_shape", "shape", "status", "id"),
     sa.Index("benchyard_jobs_request", "request_id", unique=True),
     sa.Index("benchyard_jobs_place", "target", "place", "id"),
     sa.Index("benchyard_jobs_target", "target", "id"),

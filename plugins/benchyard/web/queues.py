@@ -1,17 +1,21 @@
 """Queues over REST."""
 
+import time
 from typing import Annotated, Any
 
 import msgspec
 
 from benchyard.access.roles import Role
 from benchyard.queueing import changes
+from benchyard.queueing.forecast import Start, forecast
+from benchyard.queueing.order import disabled_hosts
 from benchyard.queueing.requests import Line
 from benchyard.store import queues as store
+from benchyard.store.rows import Job
 from benchyard.web.calls import MAX_ID, Call, Nothing, Paged, Reply, Route
 from benchyard.web.jobs import get_job, own_job
 from benchyard.web.problems import Problem
-from benchyard.web.views import JobView, Page, QueuedJob, QueueView, time_text
+from benchyard.web.views import JobView, Page, QueuedJob, QueueView, StartView, known_time, time_text
 
 JobId = Annotated[int, msgspec.Meta(ge=1, le=MAX_ID)]
 
@@ -113,13 +117,19 @@ async def _reply(call: Call, target: str, page: Paged | None = None) -> Reply:
 async def _view(call: Call, target: str, page: Paged) -> QueueView:
     """The part of a queue after position `cursor`."""
     first = page.cursor or 0
-    why = await changes.reasons(call.jobs, target, call.services.lab)
+    lab = call.services.lab
+    why = await changes.reasons(call.jobs, target, lab)
+    hosts = [host.name for host in lab.hosts.values() if host.target == target and host.role == "isolated"]
+    online = [host for host in hosts if lab.status_of(host) != "offline"]
 
     def read(conn: Any) -> QueueView:
         queue = store.get_queue(conn, target)
         found = store.list_queue(conn, target, limit=page.limit + 1, offset=first)
+        # Further down nobody could tell, and the whole queue would be read for it.
+        able = [host for host in online if host not in disabled_hosts(conn)]
+        starts = forecast(conn, found, able, now=time.time()) if first == 0 else {}
         jobs = tuple(
-            QueuedJob(first + n, job.id, job.status, job.owner, job.reason, why(job, first + n))
+            _queued(first + n, job, why(job, first + n), starts.get(job.id))
             for n, job in enumerate(found[: page.limit], start=1)
         )
         return QueueView(
@@ -136,6 +146,11 @@ async def _view(call: Call, target: str, page: Paged) -> QueueView:
 
     view: QueueView = await call.jobs.db(read)
     return view
+
+
+def _queued(position: int, job: Job, why: str, start: Start | None) -> QueuedJob:
+    expected = StartView(known_time(start.earliest), time_text(start.latest)) if start is not None else None
+    return QueuedJob(position, job.id, job.status, job.owner, job.reason, why, expected)
 
 
 ROUTES = (

@@ -278,8 +278,15 @@ class SecretView(msgspec.Struct, frozen=True):
     secret: str
 
 
+class StartView(msgspec.Struct, frozen=True):
+    """When a job may be expected to start, by how long such jobs took before; `latest` is null where nobody knows."""
+
+    earliest: Time
+    latest: Time | None
+
+
 class QueuedJob(msgspec.Struct, frozen=True):
-    """A job in a queue and why it is not running."""
+    """A job in a queue, why it is not running, and when it may; null for one that cannot start as things are."""
 
     position: int
     job: int
@@ -287,6 +294,7 @@ class QueuedJob(msgspec.Struct, frozen=True):
     owner: str
     reason: str
     why: str
+    expected: StartView | None
 
 
 class QueueView(msgspec.Struct, frozen=True):

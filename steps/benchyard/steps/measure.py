@@ -17,11 +17,15 @@ from benchyard.steps.fetch import fetch_file
 from benchyard.steps.filing import deliver
 from benchyard.steps.outcomes import LOST, Ending, ending_of, ending_of_attempt, failure_text
 from benchyard.steps.progress import ProgressObserver
-from benchyard.store import attempts, jobs
+from benchyard.store import attempts, durations, jobs
 from benchyard.store.rows import Attempt, Job
 
 #: Builds of one run that may fail to attach to it before the run is stopped and counts as lost.
 TRIES = 3
+
+#: A run may take so many times as long as the longest of its shape before it, and never less than this many seconds:
+#: the first run of an interpreter has its environment to make.
+PATIENCE, LEAST_LIMIT_S = 5, 1800.0
 
 
 class Measure(buildstep.ShellMixin, LabStep):
@@ -67,8 +71,9 @@ class Measure(buildstep.ShellMixin, LabStep):
         environ = self.worker.worker_environ
         self._observer = ProgressObserver(lambda progress: self._show(job.id, progress))
         self.addLogObserver("stdio", self._observer)
+        limit_s = await self.service.db(time_limit, job, self.limit_s)
         arguments = measuring_arguments(
-            job, attempt, state=environ[STATE_VARIABLE], host_cpus=self.cpus.get(host, ""), limit_s=self.limit_s
+            job, attempt, state=environ[STATE_VARIABLE], host_cpus=self.cpus.get(host, ""), limit_s=limit_s
         )
         command = await self.makeRemoteShellCommand(
             command=[
@@ -153,6 +158,12 @@ class Measure(buildstep.ShellMixin, LabStep):
             "since": time.time(),
         }
         self.service.db(jobs.set_progress, job_id, row).addErrback(log.err, "benchyard: while noting progress")
+
+
+def time_limit(conn: Any, job: Job, most_s: float) -> float:
+    """Seconds after which the run of a job is taken for hung: what the settings allow, or less where more is known."""
+    known = durations.past_durations(conn, [job.shape])[job.shape] if job.shape is not None else ()
+    return min(most_s, max(LEAST_LIMIT_S, PATIENCE * max(known))) if known else most_s
 
 
 def _begin(conn: Any, attempt: Attempt, host: str, now: float) -> bool:

@@ -53,6 +53,8 @@ def upgrade() -> None:
     op.create_index("benchyard_answers_created", "benchyard_answers", ["created"])
     op.add_column("benchyard_jobs", sa.Column("place", sa.BigInteger))
     op.add_column("benchyard_jobs", sa.Column("removed", sa.Float))
+    op.add_column("benchyard_jobs", sa.Column("shape", sa.Text))
+    op.create_index("benchyard_jobs_shape", "benchyard_jobs", ["shape", "status", "id"])
     op.create_index("benchyard_jobs_place", "benchyard_jobs", ["target", "place", "id"])
     op.create_index("benchyard_jobs_target", "benchyard_jobs", ["target", "id"])
     listed = sa.text("removed IS NULL")

@@ -1,0 +1,35 @@
+"""How long jobs of one shape have taken: what may be expected of the next one."""
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from benchyard.store.tables import attempts, jobs
+
+#: Measurements that are looked back at, the newest ones.
+LOOK_BACK = 10
+
+
+def shape_of(kind: str, target: str, spec: Mapping[str, Any]) -> str:
+    """What jobs that take about as long have in common: kind, target, benchmarks and mode, not the interpreter."""
+    parts = [kind, target, sorted(spec.get("benchmarks", ())), spec.get("mode")]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+def past_durations(conn: sa.Connection, shapes: Collection[str]) -> dict[str, tuple[float, ...]]:
+    """Seconds from start to end of the newest successful measurements of each shape, newest first; empty if none."""
+    return {shape: _durations(conn, shape) for shape in shapes}
+
+
+def _durations(conn: sa.Connection, shape: str) -> tuple[float, ...]:
+    rows = conn.execute(
+        sa.select(attempts.c.started, attempts.c.finished)
+        .join(jobs, jobs.c.id == attempts.c.job_id)
+        .where(jobs.c.shape == shape, jobs.c.status == "success", attempts.c.status == "success")
+        .order_by(jobs.c.id.desc())
+        .limit(LOOK_BACK)
+    )
+    return tuple(row.finished - row.started for row in rows)
