@@ -6,11 +6,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import psutil
 import pytest
 
-from benchyard.client import Client
+from benchyard.client import Client, Job
 
 #: Quick benchmarks, and seconds within which a job of them must be over even on a busy machine.
 QUICK = ("json_loads", "nbody")
@@ -143,3 +145,56 @@ def python() -> str:
 def wait() -> Callable[..., None]:
     """`wait(condition, what, timeout_s)`: waits with a bound."""
     return wait_for
+
+
+@pytest.fixture
+def browser(lab: LabHandle) -> Iterator[httpx.Client]:
+    """A browser session that is logged in as the admin."""
+    with lab.client() as client:
+        url = client.url
+    password = (lab.root / "secrets" / "admin-password").read_text().strip()
+    with httpx.Client(base_url=url, timeout=30) as session:
+        assert session.get("/auth/login", auth=("admin", password)).status_code in (200, 302)
+        yield session
+
+
+@pytest.fixture
+def control() -> Callable[..., httpx.Response]:
+    """`control(session, path, method, **params)`: calls one of Buildbot's control methods."""
+
+    def call(session: httpx.Client, path: str, method: str, **params: Any) -> httpx.Response:
+        return session.post(
+            f"/api/v2/{path}",
+            json={"jsonrpc": "2.0", "id": 1, "method": method, "params": params},
+            headers={"Origin": str(session.base_url).rstrip("/")},
+        )
+
+    return call
+
+
+@pytest.fixture
+def force(control: Callable[..., httpx.Response]) -> Callable[..., httpx.Response]:
+    """`force(session, **fields)`: fills in the force form of the only target and sends it."""
+
+    def send(session: httpx.Client, **fields: str) -> httpx.Response:
+        (form,) = session.get("/api/v2/forceschedulers").json()["forceschedulers"]
+        (builder,) = form["builder_names"]
+        return control(session, f"forceschedulers/{form['name']}", "force", builderNames=[builder], **fields)
+
+    return send
+
+
+def last_id(client: Client) -> int:
+    """The number of the newest job, 0 if there is none."""
+    return max((job.id for job in client.jobs.list(limit=1)), default=0)
+
+
+@pytest.fixture
+def newest() -> Callable[..., Job]:
+    """`newest(client, after)`: the job that came by a door after job `after`; its row is made after its request."""
+
+    def find(client: Client, after: int) -> Job:
+        wait_for(lambda: last_id(client) > after, "the job is there")
+        return next(iter(client.jobs.list(limit=1)))
+
+    return find

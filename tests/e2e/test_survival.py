@@ -54,7 +54,7 @@ def test_a_run_is_attached_to_again_although_the_next_job_waits(
     """The next job, prepared ahead, must not keep the measuring job's build from the host after its worker was lost."""
     first, second = submit(fragile, python, "--fast"), submit(fragile, python, "--fast")
     wait(lambda: fragile.starts(f"{first}.1") == 1, "the run starts", JOB_S)
-    wait(lambda: status(fragile, second) == "building", "the next job is being prepared")
+    wait(lambda: status(fragile, second) in ("building", "ready"), "the next job is prepared")
     killed = fragile.program(f"workers/{measuring_host(fragile)}")
     killed.send_signal(signal.SIGKILL)
     fragile.check("job", "wait", str(first), timeout_s=JOB_S)
@@ -131,3 +131,24 @@ def test_a_run_whose_supervisor_is_killed_is_tried_again(
     fragile.check("job", "wait", str(job), timeout_s=JOB_S)
     shown = json.loads(fragile.check("job", "get", str(job), "--json"))
     assert [attempt["status"] for attempt in shown["attempts"]] == ["lost", "success"]
+
+
+@pytest.mark.slow
+def test_silent_worker_is_given_up(fragile: "LabHandle", python: str, wait: "Callable[..., None]") -> None:
+    """A worker that says nothing, over a connection that nobody has closed, is noticed; its run goes on and counts."""
+    job = submit(fragile, python, "--fast")
+    wait(lambda: fragile.starts(f"{job}.1") == 1, "the run starts", JOB_S)
+    name = measuring_host(fragile)
+    worker = fragile.program(f"workers/{name}")
+    worker.suspend()
+    try:
+        wait(lambda: host_status(fragile, name) == "offline", "the master has given the worker up", 180)
+    finally:
+        worker.resume()
+    fragile.check("job", "wait", str(job), timeout_s=JOB_S)
+    assert fragile.starts(f"{job}.1") == 1
+
+
+def host_status(lab: "LabHandle", name: str) -> str:
+    """What the lab says of a host."""
+    return str(json.loads(lab.check("host", "get", name, "--json"))["status"])

@@ -88,7 +88,7 @@ def config() -> Callable[..., dict[str, Any]]:
             "services": [
                 JobService(
                     lanes={
-                        "t": Lane("t", None, ("c1", "c2", "c3"), capacity),
+                        "t": Lane("t", None, ("c1", "c2", "c3"), ("h1",), capacity),
                         "t-measure": Lane("t", "measure", ("h1", "h2")),
                     },
                     check=check,
@@ -352,6 +352,7 @@ def test_capacity_holds_and_refused_jobs_pass(
             error="python: no",
             request_id=request_id,
         )
+        service(master).ending.add(request_id)
 
     async def test() -> None:
         first, second = await submit(master), await submit(master)
@@ -427,6 +428,7 @@ def test_pinned_job_waits_for_its_host(
         stages = []
         for host in ("h1", "h1", None):
             job = await submit(master, run=False, host=host)
+            await service(master).set_status(job.id, "ready")
             attempt = await service(master).db(attempts.new_attempt, job.id, now=1.0)
             stages.append((await service(master).stage_request("t-measure", attempt, None))[0])
         await settle(in_hold(2), "two stages run")

@@ -6,16 +6,16 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from benchyard.queueing.order import Lane, Pick, next_request, queue_of
+from benchyard.queueing.order import Lane, Pick, next_request
 from benchyard.queueing.runs import Run, stage_key
-from benchyard.store import attempts, jobs
+from benchyard.store import attempts, hosts, jobs, queues
 from benchyard.store.rows import Job
 
 JOBS, MEASURE, PREPARE = 1, 2, 3
 LANES = {
-    JOBS: Lane("linux", None, ("c1", "c2", "c3"), capacity=2),
-    MEASURE: Lane("linux", "measure", ("bench", "bench2")),
-    PREPARE: Lane("linux", "prepare", ("prep",)),
+    JOBS: Lane("linux", None, ("c1", "c2", "c3"), ("bench",), per_host=2),
+    MEASURE: Lane("linux", "measure", ("bench", "bench2"), ("bench", "bench2"), per_host=2),
+    PREPARE: Lane("linux", "prepare", ("prep",), ("bench",), per_host=2),
 }
 
 
@@ -64,11 +64,17 @@ class Queue:
             request_id=request,
         )
 
-    def waiting(self, status: str = "queued", *, priority: int = 0) -> int:
+    def waiting(self, status: str = "queued", *, priority: int = 0, host: str | None = None) -> int:
         """A job with a request that nobody has claimed; gives the request's id."""
         request = self.request(priority=priority)
-        self.job(status, request=request)
+        self.job(status, request=request, host=host)
         return request
+
+    def job_of(self, request: int) -> Job:
+        """The job that a request stands for."""
+        job = jobs.job_of_request(self.conn, request)
+        assert job is not None
+        return job
 
     def begun(self, status: str = "running") -> int:
         """A job whose build goes on now."""
@@ -85,8 +91,17 @@ class Queue:
         key = stage_key(f"b{builderid}", Run(job.id, attempt.number))
         return self.request(builderid, key=key, priority=priority)
 
-    def next(self, builderid: int = JOBS, free: Sequence[str] = ("c1",)) -> Pick | None:
-        return next_request(self.conn, self.model, LANES[builderid], builderid, free)
+    def next(
+        self,
+        builderid: int = JOBS,
+        free: Sequence[str] = ("c1",),
+        *,
+        lane: Lane | None = None,
+        ending: Sequence[int] = (),
+    ) -> Pick | None:
+        return next_request(
+            self.conn, self.model, lane or LANES[builderid], builderid, free, now=2.0, ending=ending
+        )  # fmt: skip
 
 
 @pytest.fixture
@@ -100,17 +115,33 @@ def test_empty_queue(queue: Queue) -> None:
 
 
 def test_first_come_first_served(queue: Queue) -> None:
-    """Of jobs of one priority the oldest request is chosen."""
-    first = queue.waiting()
-    queue.waiting()
+    """The first job of the queue is chosen, and is `building` from then on."""
+    first, second = queue.waiting(), queue.waiting()
     assert queue.next() == Pick(first, None)
+    assert [queue.job_of(request).status for request in (first, second)] == ["building", "queued"]
 
 
-def test_priority_goes_first(queue: Queue) -> None:
-    """A higher priority of Buildbot's own goes before an older request."""
+def test_order_is_ours(queue: Queue, conn: sa.Connection) -> None:
+    """A job that was moved to the front is chosen first; Buildbot's own priority orders nothing."""
     queue.waiting()
-    urgent = queue.waiting(priority=5)
-    assert queue.next() == Pick(urgent, None)
+    queue.waiting(priority=5)
+    moved = queue.waiting()
+    queues.move(conn, queue.job_of(moved).id, "first", now=1.0, who="ada")
+    assert queue.next() == Pick(moved, None)
+
+
+def test_paused_queue_starts_nothing(queue: Queue, conn: sa.Connection) -> None:
+    """While a queue is paused none of its jobs is begun nor measured; one that is on a host already goes on."""
+    waiting = queue.waiting()
+    prepared = queue.stage(MEASURE)
+    queues.pause(conn, "linux", now=1.0, who="ada")
+    assert queue.next() is None
+    assert queue.next(MEASURE, ["bench"]) is None
+    placed = queue.stage(MEASURE, placed="bench")
+    assert queue.next(MEASURE, ["bench"]) == Pick(placed, "bench")
+    queues.unpause(conn, "linux", now=1.0, who="ada")
+    assert queue.next() == Pick(waiting, None)
+    assert queue.next(MEASURE, ["bench2"]) == Pick(prepared, "bench2")
 
 
 def test_request_without_job_is_never_chosen(queue: Queue) -> None:
@@ -145,20 +176,23 @@ def test_disabled_job_waits(queue: Queue, conn: sa.Connection) -> None:
 
 @pytest.mark.parametrize("status", ["building", "ready", "running", "storing"])
 def test_capacity(queue: Queue, status: str) -> None:
-    """When as many jobs have begun as the target's capacity is, no queued one starts."""
+    """When as many jobs have begun as the hosts have room for, no queued one starts."""
     queue.begun(status)
     queued = queue.waiting()
     assert queue.next() == Pick(queued, None)
-    queue.begun(status)
-    assert queue.next() is None
-
-
-def test_started_job_counts_before_its_first_stage_does(queue: Queue) -> None:
-    """A job whose build has been started has begun, also while its prepare stage still waits for a worker."""
-    queue.begun("queued")
-    queue.begun("queued")
+    queue.claim(queued)
     queue.waiting()
     assert queue.next() is None
+
+
+def test_job_moved_to_the_front_is_prepared_at_once(queue: Queue, conn: sa.Connection) -> None:
+    """Only the jobs ahead of it take room from a job, not those behind it that have begun."""
+    queue.begun("running")
+    queue.begun("ready")
+    moved = queue.waiting()
+    assert queue.next() is None
+    queues.move(conn, queue.job_of(moved).id, "first", now=1.0, who="ada")
+    assert queue.next() == Pick(moved, None)
 
 
 def test_capacity_is_of_the_target(queue: Queue) -> None:
@@ -167,6 +201,32 @@ def test_capacity_is_of_the_target(queue: Queue) -> None:
         queue.job("running", target="macos")
     queued = queue.waiting()
     assert queue.next() == Pick(queued, None)
+
+
+def test_pinned_job_waits_for_room_on_its_host(queue: Queue) -> None:
+    """A job for a full host does not hold up one that can start; it is the next one that its host gets."""
+    lane = Lane("linux", None, ("c1",), ("bench", "bench2"), per_host=1)
+    queue.claim(queue.waiting("running", host="bench"))
+    pinned = queue.waiting(host="bench")
+    free = queue.waiting()
+    assert queue.next(lane=lane) == Pick(free, None)
+    queue.claim(free)
+    jobs.set_status(queue.conn, 1, "success", now=3.0, who="lab")
+    queue.waiting(host="bench")
+    assert queue.next(lane=lane) == Pick(pinned, None)
+
+
+def test_disabled_host_gets_nothing(queue: Queue, conn: sa.Connection) -> None:
+    """A disabled host gives no room and no run, until it is enabled again."""
+    hosts.ensure_host(conn, "bench", now=1.0, who="ada")
+    hosts.enable_host(conn, "bench", False, now=1.0, who="ada")
+    waiting = queue.waiting()
+    stage = queue.stage(MEASURE)
+    assert queue.next() is None
+    assert queue.next(MEASURE, ["bench"]) is None
+    assert queue.next(MEASURE, ["bench", "bench2"]) == Pick(stage, "bench2")
+    hosts.enable_host(conn, "bench", True, now=1.0, who="ada")
+    assert queue.next() == Pick(waiting, None)
 
 
 @pytest.mark.parametrize("status", ["building", "ready", "running", "storing"])
@@ -179,12 +239,13 @@ def test_begun_job_goes_first(queue: Queue, status: str) -> None:
 
 @pytest.mark.parametrize("status", ["failed", "canceled", "lost", "success"])
 def test_final_job_ends_at_once(queue: Queue, status: str) -> None:
-    """The request of a job with a known outcome is chosen at once, even when the capacity is used up."""
+    """The request of a job with a known outcome is chosen at once, even when all room is used up."""
     queue.begun()
     queue.begun()
     queue.waiting()
     final = queue.waiting(status)
-    assert queue.next() == Pick(final, None)
+    assert queue.next() is None
+    assert queue.next(ending=[final]) == Pick(final, None)
 
 
 def test_oldest_stage_is_chosen(queue: Queue) -> None:
@@ -193,7 +254,7 @@ def test_oldest_stage_is_chosen(queue: Queue) -> None:
     queue.stage(PREPARE)
     assert queue.next(PREPARE, ["prep"]) == Pick(first, None)
     measured = queue.stage(MEASURE)
-    assert queue.next(MEASURE, ["bench"]) == Pick(measured, None)
+    assert queue.next(MEASURE, ["bench"]) == Pick(measured, "bench")
 
 
 def test_stage_request_of_a_stranger_is_not_chosen(queue: Queue) -> None:
@@ -208,7 +269,7 @@ def test_placed_attempt_is_for_its_host_alone(queue: Queue) -> None:
     placed = queue.stage(MEASURE, placed="bench2")
     assert queue.next(MEASURE, ["bench"]) is None
     other = queue.stage(MEASURE)
-    assert queue.next(MEASURE, ["bench"]) == Pick(other, None)
+    assert queue.next(MEASURE, ["bench"]) == Pick(other, "bench")
     assert queue.next(MEASURE, ["bench", "bench2"]) == Pick(placed, "bench2")
 
 
@@ -232,26 +293,34 @@ def test_sweep_goes_first(queue: Queue) -> None:
     assert queue.next(MEASURE, ["bench"]) == Pick(sweep, "bench")
 
 
-def test_queue_of_target(queue: Queue, conn: sa.Connection) -> None:
-    """The queue lists the queued jobs in the order in which they start: priority, then age."""
-    requests = [queue.waiting(priority=priority) for priority in (0, 7, 0)]
-    queue.waiting("failed")
-    queue.job("queued", request=queue.request(), target="macos")
-    ids = [jobs.job_of_request(conn, request) for request in requests]
-    first, urgent, last = (job.id for job in ids if job is not None)
-    assert queue_of(conn, queue.model, "linux") == [urgent, first, last]
+def test_stages_follow_the_queue(queue: Queue, conn: sa.Connection) -> None:
+    """Of jobs that are prepared, the one further ahead in the queue is measured first; one taken off is not."""
+    first, second = queue.stage(MEASURE), queue.stage(MEASURE)
+    queues.move(conn, 2, "first", now=1.0, who="ada")
+    assert queue.next(MEASURE, ["bench"]) == Pick(second, "bench")
+    queues.take_off(conn, 2, now=1.0, who="ada")
+    assert queue.next(MEASURE, ["bench"]) == Pick(first, "bench")
 
 
 def test_long_queue_is_not_read(queue: Queue, conn: sa.Connection) -> None:
-    """Numbers and one row are asked for, whatever the length of the queue."""
-    for _ in range(50):
-        queue.waiting()
-    statements: list[str] = []
+    """The same questions are asked whatever the length of the queue, and few rows are read for the answers."""
+    asked: list[tuple[str, ...]] = []
+    for length in (1, 50):
+        for _ in range(length):
+            queue.waiting()
+        statements: list[str] = []
 
-    def note(_conn: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        statements.append(statement)
+        def note(_conn: Any, _cursor: Any, statement: str, *_rest: Any, seen: list[str] = statements) -> None:
+            seen.append(statement)
 
-    sa.event.listen(conn, "after_cursor_execute", note)
-    assert queue.next() is not None
-    assert 0 < len(statements) < 5
-    assert all("count(" in text or "LIMIT" in text for text in statements)
+        sa.event.listen(conn, "after_cursor_execute", note)
+        picked = queue.next()
+        sa.event.remove(conn, "after_cursor_execute", note)
+        assert picked is not None
+        queue.claim(picked.request_id)
+        queue.job_of(picked.request_id)
+        asked.append(tuple(statements))
+        jobs.set_status(conn, queue.job_of(picked.request_id).id, "success", now=3.0, who="lab")
+    assert asked[0] == asked[1]
+    reads = [text for text in asked[0] if text.startswith("SELECT") and "benchyard_jobs.place" in text]
+    assert all("count(" in text or "LIMIT" in text or "benchyard_jobs.id = " in text for text in reads)

@@ -147,7 +147,7 @@ def buildset(key: str | None = None, rebuilt: int | None = None) -> SimpleNamesp
         (buildset(), {"scheduler": "force-linux", "owner": "ada"}, ("force", "ada")),
         (buildset(), {"scheduler": "force-linux"}, ("force", "web")),
         (buildset(), {"scheduler": "nightly-n", "owner": "ada"}, ("nightly", "lab")),
-        (buildset(rebuilt=3), {"scheduler": "force-linux", "owner": "ada"}, ("rebuild", "ada")),
+        (buildset(rebuilt=3), {"scheduler": "force-linux", "owner": "bob", "rebuilt_by": "ada"}, ("rebuild", "ada")),
         (buildset(rebuilt=3), {}, ("rebuild", "web")),
     ],
 )

@@ -19,15 +19,34 @@ def test_no_token(lab: "Lab") -> None:
     assert "benchyard login" in answer.json()["detail"]
 
 
-@pytest.mark.parametrize(
-    "header", ["Bearer byt_wrong", "Bearer", "Basic YWRtaW46YWRtaW4=", "byt_x", "Bearer \xff", "Bearer a b"]
-)
+#: As a proxy says it of a caller: failed logins are counted by address, and those of the tests shall not add up.
+ELSEWHERE = {"X-Forwarded-For": "192.0.2.1"}
+
+
+@pytest.mark.parametrize("header", ["Bearer byt_wrong", "Bearer", "byt_x", "Bearer \xff", "Bearer a b"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_bad_token(lab: "Lab", header: str, method: str) -> None:
     """A token that is none is refused, also for what anybody may read: a typing error must not go unnoticed."""
-    answer = lab.call(method, "/jobs", headers={"Authorization": header.encode("latin-1")})
+    answer = lab.call(method, "/jobs", headers={"Authorization": header.encode("latin-1"), **ELSEWHERE})
     assert answer.status_code == 401
     assert answer.json()["detail"] == "the token is not valid; make a new one, or log in again"
+
+
+def test_basic_says_nothing(lab: "Lab") -> None:
+    """A browser that has logged in sends Basic with everything; here it is as if it had sent none."""
+    headers = {"Authorization": "Basic YWRtaW46YWRtaW4="}
+    assert lab.call("GET", "/jobs", headers=headers).status_code == 200
+    assert lab.call("POST", "/jobs", headers=headers).status_code == 401
+
+
+def test_guesses_are_slowed_down(lab: "Lab") -> None:
+    """Who keeps guessing is told to wait, and for how long; a good token from the same address still works."""
+    headers = {"X-Forwarded-For": "192.0.2.99"}
+    for _ in range(15):
+        answer = lab.call("GET", "/jobs", headers={"Authorization": "Bearer byt_guess", **headers})
+    assert answer.status_code == 429
+    assert 1 <= int(answer.headers["retry-after"]) <= 60
+    assert lab.call("GET", "/jobs", "ada", headers=headers).status_code == 200
 
 
 def test_scheme_in_any_spelling(lab: "Lab") -> None:
@@ -57,7 +76,7 @@ def test_viewer_changes_nothing(lab: "Lab") -> None:
     """A viewer reads; what needs another role says which."""
     assert lab.call("GET", "/jobs", "vic").status_code == 200
     answer = lab.call("POST", "/jobs", "vic", json={"python": lab.python})
-    assert (answer.status_code, answer.json()["detail"]) == (403, "this takes the role member; vic is viewer")
+    assert (answer.status_code, answer.json()["detail"]) == (403, "this takes the role member; vic is here as viewer")
 
 
 def test_member_adds_no_host(lab: "Lab") -> None:
@@ -109,7 +128,10 @@ def test_form_of_another_page(lab: "Lab", content_type: str | None) -> None:
 
 def test_wrong_password(lab: "Lab") -> None:
     """A wrong password, and a name that nobody has, are refused alike."""
-    answers = [httpx.get(f"{lab.url}auth/login", auth=(name, "wrong"), timeout=30) for name in ("ada", "nobody")]
+    answers = [
+        httpx.get(f"{lab.url}auth/login", auth=(name, "wrong"), headers=ELSEWHERE, timeout=30)
+        for name in ("ada", "nobody")
+    ]
     assert [answer.status_code for answer in answers] == [401, 401]
     assert answers[0].text == answers[1].text
     with lab.browser("ada", "wrong") as browser:
@@ -139,5 +161,6 @@ def test_closed_lab(closed_lab: "Lab") -> None:
         assert closed_lab.call("GET", path).status_code == 401
     health = closed_lab.call("GET", "/health")
     assert (health.status_code, sorted(health.json())) == (200, ["status", "title", "version"])
-    assert sorted(closed_lab.call("GET", "/health", "admin").json()) == ["hosts", "jobs", "status", "title", "version"]
+    known = sorted(closed_lab.call("GET", "/health", "admin").json())
+    assert known == ["hosts", "jobs", "status", "targets", "title", "user", "version"]
     assert closed_lab.call("GET", "/jobs", "admin").status_code == 200

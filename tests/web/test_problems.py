@@ -71,13 +71,18 @@ def test_unknown_things_are_no_fault_of_the_lab(lab: "Lab") -> None:
     assert "NotFound" not in log
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe", b'{"python": NaN}', b"{'python': 1}", b"[" * 100_000])
+@pytest.mark.parametrize("body", [b"{", b"\xff\xfe", b'{"python": NaN}', b"{'python': 1}"])
 @pytest.mark.parametrize("path", ["/jobs", "/hosts"])
 def test_body_is_not_json(lab: "Lab", path: str, body: bytes) -> None:
     """A body that cannot be read is refused as such."""
-    found = problem(lab.call("POST", path, "admin", content=body), 400)
-    if path == "/jobs":
-        assert found["detail"] == "the body is not JSON"
+    assert problem(lab.call("POST", path, "admin", content=body), 400)["detail"] == "the body is not JSON"
+
+
+@pytest.mark.parametrize("path", ["/jobs", "/hosts"])
+def test_body_is_nested_deeply(lab: "Lab", path: str) -> None:
+    """A body that would exhaust a recursive reader is refused."""
+    problem(lab.call("POST", path, "admin", content=b"[" * 100_000), 400)
+    problem(lab.call("POST", path, "admin", content=b'{"python": ' + b"[" * 100_000), 400)
 
 
 @pytest.mark.parametrize("body", [b"[]", b"5", b"null", b'"x"'])
@@ -88,7 +93,7 @@ def test_body_is_no_object(lab: "Lab", path: str, body: bytes) -> None:
 
 
 JOB_FAULTS: dict[str, tuple[dict[str, Any], str]] = {
-    "pyton": ({"pyton": "/p"}, "object contains unknown field `pyton`"),
+    "pyton": ({"pyton": "/p"}, "no such field"),
     "python": ({"python": None}, "expected `str`, got `null`"),
     "benchmarks": ({"benchmarks": ["nbody", 5]}, "expected `str`, got `int`"),
     "mode": ({"mode": "quick"}, "invalid enum value 'quick'"),
@@ -114,7 +119,7 @@ def test_fault_of_a_job(lab: "Lab", field: str) -> None:
 def test_job_without_interpreter(lab: "Lab") -> None:
     """A field that is missing is named."""
     found = problem(lab.call("POST", "/jobs", "ada", json={}), 400)
-    assert (found["field"], found["detail"]) == ("python", "object missing required field `python`")
+    assert (found["field"], found["detail"]) == ("python", "it is missing")
 
 
 HOST_FAULTS = {
@@ -160,8 +165,10 @@ def test_other_queries(lab: "Lab") -> None:
     """Other parts of a query are named as well."""
     assert problem(lab.call("GET", "/jobs?status=sleeping"), 400)["field"] == "status"
     assert problem(lab.call("GET", "/results?job=x"), 400)["field"] == "job"
-    assert problem(lab.call("GET", "/results/compare?base=1"), 404)["detail"] == "there is no result 1"
+    assert problem(lab.call("GET", "/results/compare?base=1"), 400)["field"] == "head"
     assert problem(lab.call("GET", "/results/compare"), 400)["field"] == "base"
+    answer = lab.call("GET", "/results/compare?base=77777&head=77778")
+    assert problem(answer, 404)["detail"] == "there is no result 77777"
 
 
 def test_conflict(lab: "Lab") -> None:

@@ -105,6 +105,10 @@ class LabService(BuildbotService):
         """The lab's targets."""
         return self.facts.targets
 
+    def measuring(self, target: str) -> Sequence[HostFacts]:
+        """The isolated hosts of a target."""
+        return [host for host in self.hosts.values() if host.target == target and host.role == "isolated"]
+
     @property
     def anonymous_read(self) -> bool:
         """Whether people may read without logging in."""

@@ -12,7 +12,6 @@ from benchyard.store.errors import Conflict
 from benchyard.store.rows import Job
 
 if TYPE_CHECKING:
-    from benchyard.hosting.service import LabService
     from benchyard.queueing.jobs import JobService
 
 #: What says what a job measures, and may change only before it has begun.
@@ -87,10 +86,12 @@ async def modify(service: "JobService", job: Job, fields: Mapping[str, Any], *, 
     )
 
 
-async def reasons(service: "JobService", target: str, lab: "LabService") -> Why:
-    """A function that tells why a job at a position of the queue is not running."""
+async def reasons(service: "JobService", target: str, hosts: Mapping[str, bool]) -> Why:
+    """A function that tells why a job at a position of the queue is not running.
+
+    `hosts` are the target's isolated hosts, and whether each is connected.
+    """
     paused, disabled, running = await service.db(_circumstances, target)
-    hosts = [host.name for host in lab.hosts.values() if host.target == target and host.role == "isolated"]
 
     def why(job: Job, position: int) -> str:
         able = [host for host in hosts if host not in disabled and host == (job.host or host)]
@@ -102,7 +103,7 @@ async def reasons(service: "JobService", target: str, lab: "LabService") -> Why:
             return "the target has no isolated host yet"
         if not able:
             return f"host {job.host} is disabled or gone" if job.host else "all hosts are disabled"
-        if all(lab.status_of(host) == "offline" for host in able):
+        if not any(hosts[host] for host in able):
             return "its host is offline" if len(able) == 1 else "all its hosts are offline"
         if job.status == "building":
             return "it is being prepared"

@@ -82,8 +82,9 @@ def _next_job(
         jobs, jobs.c.request_id == requests.c.id
     )
     here = sa.and_(jobs.c.target == lane.target, waiting)
-    # Those that have begun go on first: their build was interrupted.
-    begun = conn.execute(joined.where(here, jobs.c.status.in_(BEGUN)).order_by(jobs.c.id).limit(1)).first()
+    # Those that have begun go on first: their build was interrupted. Of these, the ones on a host are in no queue.
+    in_order = (jobs.c.place.is_not(None), jobs.c.place, jobs.c.id)
+    begun = conn.execute(joined.where(here, jobs.c.status.in_(BEGUN)).order_by(*in_order).limit(1)).first()
     if begun is not None:
         return Pick(begun.id, None)
     if is_paused(conn, lane.target):

@@ -134,7 +134,11 @@ def _write_problem(request: Any, problem: Problem) -> bytes:
     return problem.body()
 
 
-def _no_route(_app: Any, request: Any, failure: Any) -> bytes:
-    code = failure.value.code or 500
+def _no_route(request: Any, failure: Any) -> bytes:
+    error = failure.value
     words = {404: "there is nothing here; what there is, is in openapi.json", 405: "not by this method"}
+    methods = getattr(error, "valid_methods", None)
+    if methods:
+        request.setHeader(b"Allow", ", ".join(sorted(methods)).encode())
+    code = error.code or 500
     return _write_problem(request, Problem(code, words.get(code, "the address is not right")))

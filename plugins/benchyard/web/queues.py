@@ -118,15 +118,14 @@ async def _view(call: Call, target: str, page: Paged) -> QueueView:
     """The part of a queue after position `cursor`."""
     first = page.cursor or 0
     lab = call.services.lab
-    why = await changes.reasons(call.jobs, target, lab)
-    hosts = [host.name for host in lab.hosts.values() if host.target == target and host.role == "isolated"]
-    online = [host for host in hosts if lab.status_of(host) != "offline"]
+    hosts = {host.name: lab.status_of(host.name) != "offline" for host in lab.measuring(target)}
+    why = await changes.reasons(call.jobs, target, hosts)
 
     def read(conn: Any) -> QueueView:
         queue = store.get_queue(conn, target)
         found = store.list_queue(conn, target, limit=page.limit + 1, offset=first)
         # Further down nobody could tell, and the whole queue would be read for it.
-        able = [host for host in online if host not in disabled_hosts(conn)]
+        able = [host for host, online in hosts.items() if online and host not in disabled_hosts(conn)]
         starts = forecast(conn, found, able, now=time.time()) if first == 0 else {}
         jobs = tuple(
             _queued(first + n, job, why(job, first + n), starts.get(job.id))
