@@ -1,4 +1,4 @@
-"""A store with users, and a real master in a lab of its own, whose hosts are not connected, with people of each role."""
+"""A store with users, and a real master in a lab of its own whose hosts are not connected, with people of each role."""
 
 import contextlib
 import os

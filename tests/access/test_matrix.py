@@ -206,9 +206,11 @@ def test_stage_is_not_rebuilt(lab: "Lab") -> None:
     """A stage belongs to its job: nobody rebuilds one by itself, not even an admin."""
     with lab.engine().begin() as conn:
         conn.exec_driver_sql(
-            "INSERT INTO builds (id, number, builderid, buildrequestid, masterid, started_at, complete_at, state_string,"
-            " results, workerid, locks_duration_s) SELECT 777, 777, b.id, (SELECT max(id) FROM buildrequests), 1, 1, 2,"
-            f" '', 0, 1, 0 FROM builders b WHERE b.name = '{lab.target}-prepare'"
+            "INSERT INTO builds (id, number, builderid, buildrequestid, masterid, started_at, complete_at,"
+            " state_string, results, workerid, locks_duration_s)"
+            " SELECT 777, 777, b.id, (SELECT max(id) FROM buildrequests), 1, 1, 2, '', 0, 1, 0"
+            " FROM builders b WHERE b.name = ?",
+            (f"{lab.target}-prepare",),
         )
     for action in ("rebuild", "Rebuild", "REBUILD"):
         for who in ("ada", "admin"):

@@ -248,7 +248,12 @@ def test_guessing_at_once(access: Any, spin: Spin, monkeypatch: pytest.MonkeyPat
     from twisted.internet import defer
 
     hashed: list[str] = []
-    monkeypatch.setattr("benchyard.access.service.verify_password", lambda _stored, tried: bool(hashed.append(tried)))
+
+    def verify(_stored: str, tried: str) -> bool:
+        hashed.append(tried)
+        return False
+
+    monkeypatch.setattr("benchyard.access.service.verify_password", verify)
 
     async def guess() -> list[Any]:
         guesses = [access.log_in("ada", f"guess {n:05}", None) for n in range(100)]

@@ -98,7 +98,8 @@ class Impatient(requests.Session):
         endless = request.path_url.partition("?")[0].endswith(("/events", "/log")) and answer.ok
         ends, pieces = time.monotonic() + ANSWER_S, []
         if endless:
-            answer.raw._fp.fp.raw._sock.settimeout(STREAM_S)
+            connection: Any = answer.raw._fp
+            connection.fp.raw._sock.settimeout(STREAM_S)
         try:
             for piece in answer.raw.stream(65536, decode_content=True):
                 pieces.append(piece)
@@ -134,7 +135,7 @@ def use_known(case: Any) -> None:
                 case.body[name] = value
 
 
-@described().parametrize()
+@described().parametrize()  # type: ignore[untyped-decorator]
 @hypothesis.settings(deadline=None, suppress_health_check=list(hypothesis.HealthCheck))
 def test_whatever_is_sent(case: Any, fuzzed: "Lab", session: requests.Session) -> None:
     """No request makes the lab fail, hang, or answer otherwise than its document says."""

@@ -70,7 +70,7 @@ def test_result(lab: "Lab", stored: dict[int, bytes]) -> None:
         result = lab.call("GET", f"/results/{number}").json()
         assert (result["id"], result["host"], result["flags"]) == (number, "sulaco", ["jit"])
         assert (result["status"], result["created"]) == ("stored", "2026-11-22T11:00:00.000Z")
-        assert result["failed"] == [{"name": "2to3", "error": "killed by signal 11"}]
+        assert result["failed"] == [{"name": "2to3", "error": "killed by signal 11", "log_tail": ""}]
         assert lab.call("GET", f"/jobs/{result['job']}").json()["results"] == [number]
         answer = lab.call("GET", f"/results/{number}/file")
         assert answer.content == data

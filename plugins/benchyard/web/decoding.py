@@ -25,9 +25,13 @@ def decode_query(arguments: Mapping[bytes, Sequence[bytes]], kind: type[S]) -> S
     except UnicodeDecodeError as exc:
         raise Problem(400, "the query is not UTF-8") from exc
     try:
-        return msgspec.convert(query, kind, strict=False)
+        decoded = msgspec.convert(query, kind, strict=False)
     except msgspec.ValidationError as exc:
         raise explained(exc) from exc
+    for field in query:
+        if getattr(decoded, field) is None:  # msgspec takes the word for it
+            raise Problem(400, "null is no value here; leave it out", field)
+    return decoded
 
 
 def decode_body(body: bytes, kind: type[S]) -> S:

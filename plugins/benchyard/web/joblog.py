@@ -24,6 +24,8 @@ async def write_log(services: Services, job_id: int, request: Any, *, follow: bo
     written: dict[int, int] = {}
     while not gone:
         job = await services.jobs.db(jobs.get_job, job_id)
+        if follow and not request.startedWriting:
+            request.write(b"")  # the headers: a job that waits may print nothing for hours
         for log_id in await _logs(services, job_id):
             await _write_new(services, log_id, written, request, gone)
         if job.is_final or not follow:
