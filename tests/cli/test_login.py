@@ -44,6 +44,25 @@ def test_a_wrong_token_is_not_kept(run_program: "Run", lab: "LabServer", config_
     assert not config_file.exists()
 
 
+def test_name_and_password_make_a_token(run_program: "Run", lab: "LabServer", server_module: ModuleType) -> None:
+    """`login URL --user NAME` takes the password, never as an argument, and keeps the token that the lab makes."""
+    ran = run_program("login", lab.url, "--user", "anna", "--password-file", "-", stdin=server_module.PASSWORD + "\n")
+    assert ran.status == 0, ran.err
+    assert load_login() == Login(lab.url, "anna", server_module.TOKEN)
+    assert server_module.PASSWORD not in ran.out + ran.err
+    asked = next(seen for seen in lab.seen if seen.path.endswith("/login"))
+    assert asked.body["name"].startswith("login on ")
+
+
+def test_a_wrong_password_is_not_kept(run_program: "Run", lab: "LabServer", config_file: Path) -> None:
+    """A wrong password is one line and exit status 1; what does not go together is a wrong use."""
+    ran = run_program("login", lab.url, "--user", "anna", "--password-file", "-", stdin="guess")
+    assert (ran.status, ran.err) == (1, f"benchyard: {lab.url} does not know this name with this password\n")
+    assert not config_file.exists()
+    assert run_program("login", lab.url, "--password-file", "-", stdin="x").status == 2
+    assert run_program("login", lab.url, "--user", "anna", "--token-file", "-", stdin="x").status == 2
+
+
 def test_without_terminal_the_file_is_needed(run_program: "Run", lab: "LabServer") -> None:
     """Where there is no terminal to ask on, the error names --token-file."""
     ran = run_program("login", lab.url)

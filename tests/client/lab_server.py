@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 API = "/plugins/benchyard/api/v1"
 TOKEN = "sesame-open-17"
+PASSWORD = "correct horse"
 TARGET = "linux-x86_64"
 TIME = "2025-11-22T10:53:00.123Z"
 FILE = b'{"benchmarks": [], "version": "1.0"}\n'
@@ -250,6 +251,10 @@ class LabServer:
         known = seen.headers.get("authorization") == f"Bearer {TOKEN}"
         if path == "/health":
             return as_json(self.health(known))
+        if path == "/login":
+            if (seen.body["user"], seen.body["password"]) != ("anna", PASSWORD):
+                raise Problem(401, "the name or the password is wrong")
+            return as_json({"id": 1, "name": seen.body["name"], "token": TOKEN, "created": TIME}, 201)
         if not known:
             raise Problem(401, "a token is needed")
         kind, _, rest = path.strip("/").partition("/")
@@ -304,6 +309,7 @@ class LabServer:
             ]
             return self.paged(chosen, seen)
         if rest == "current":
+            must_be_plain(seen)
             busy = {"building", "ready", "running", "storing"}
             return as_json({"items": [job for job in self.jobs.values() if job["status"] in busy], "next": None})
         number, _, action = rest.partition("/")
@@ -411,7 +417,8 @@ class LabServer:
         if number:
             return self.change(seen, self.tokens, int(number), "token", "")
         if seen.method == "GET":
-            return self.paged(list(self.tokens.values()), seen)
+            must_be_plain(seen)
+            return as_json({"items": list(self.tokens.values()), "next": None})
         new = len(self.tokens) + 1
         days = seen.body.get("expires_days")
         self.tokens[new] = {"id": new, "name": seen.body["name"], "created": TIME, "revoked": None}
@@ -489,6 +496,12 @@ def as_json(document: object, status: int = 200, headers: dict[str, str] | None 
 def etag(entity: dict[str, Any]) -> str:
     """An entity tag that changes with every change."""
     return f'"{hashlib.sha256(json.dumps(entity).encode()).hexdigest()[:8]}"'
+
+
+def must_be_plain(seen: Seen) -> None:
+    """Problem 400 for a query where a real lab takes none."""
+    for name in seen.query:
+        raise Problem(400, "no such field", field=name)
 
 
 def must_match(seen: Seen, tag: str) -> None:

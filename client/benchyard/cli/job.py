@@ -7,7 +7,7 @@ import click
 
 from benchyard.cli import complete, jobedit
 from benchyard.cli.format import local_time
-from benchyard.cli.listing import Field, Listing, list_options, since_option, until_option
+from benchyard.cli.listing import Field, Listing, list_options, since_option, until_option, whole_list_options
 from benchyard.cli.options import connect, find_job, host_option, job_argument, lab_options, target_option
 
 if TYPE_CHECKING:
@@ -59,21 +59,21 @@ def list_jobs(
 
 
 @jobs.command("current")
-@lab_options
-def current_jobs(url: str | None, as_json: bool) -> None:
+@whole_list_options
+def current_jobs(how: Listing) -> None:
     """List the jobs that the lab is busy with.
 
     Example: benchyard job current
     """
     from benchyard.cli.output import print_json
 
-    how = Listing(url, None, None, None, as_json)
+    chosen = how.chosen(FIELDS)
     with how.connect() as client:
         listed = client.jobs.current
-    if as_json:
+    if how.as_json:
         print_json({"items": [found.document for found in listed], "next": None})
     else:
-        how.print_table(listed, how.chosen(FIELDS), empty="no job is current")
+        how.print_table(listed, chosen, empty="no job is current")
 
 
 @jobs.command("get")

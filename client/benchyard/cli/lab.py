@@ -79,6 +79,7 @@ def init(
         if set(new.measuring) & set(new.housekeeping):
             click.echo("          and so does everything else, as this machine has no other: expect noise")
     click.echo(f"web       {new.url}  user {ADMIN}, password in {new.root / 'secrets' / PASSWORD_FILE}")
+    click.echo("commands  from here on go to this lab, unless told another by --url")
     click.echo(f"start it  benchyard lab up {shlex.quote(str(directory))}")
 
 

@@ -105,6 +105,21 @@ def until_option(command: F) -> F:
     return click.option("--until", metavar="TIME", type=moment, help="Made at this time or earlier.")(command)
 
 
+def columns_option(command: F) -> F:
+    """Give a command the option --columns."""
+    return click.option("--columns", metavar="A,B,...", help="These columns of the table, in this order.")(command)
+
+
+def whole_list_options(command: F) -> F:
+    """Give a command the options of a list that is short enough to be shown whole, as one argument, `how`."""
+
+    @wraps(command)
+    def with_listing(*args: Any, columns: str | None, url: str | None, as_json: bool, **others: Any) -> Any:
+        return command(*args, how=Listing(url, None, None, columns, as_json), **others)
+
+    return cast(F, columns_option(lab_options(with_listing)))
+
+
 def list_options(command: F) -> F:
     """Give a command the options of a list, which it gets as one argument, `how`."""
 
@@ -126,7 +141,7 @@ def list_options(command: F) -> F:
         click.option("--limit", type=click.IntRange(1), default=PAGE, show_default=True, help="How many."),
         click.option("--all", "everything", is_flag=True, help="All there are."),
         click.option("--cursor", help='Go on after an earlier list, from the "next" of its JSON.'),
-        click.option("--columns", metavar="A,B,...", help="These columns of the table, in this order."),
+        columns_option,
     )
     with_listing = lab_options(with_listing)
     for option in reversed(options):

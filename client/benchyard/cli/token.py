@@ -7,7 +7,7 @@ import click
 from benchyard.cli.asking import confirm, yes_option
 from benchyard.cli.complete import users as complete_users
 from benchyard.cli.format import local_time
-from benchyard.cli.listing import Field, Listing, list_options
+from benchyard.cli.listing import Field, Listing, whole_list_options
 from benchyard.cli.options import connect, lab_options, own_user_argument
 
 if TYPE_CHECKING:
@@ -21,15 +21,14 @@ def tokens() -> None:
 
 @tokens.command("list")
 @own_user_argument
-@list_options
+@whole_list_options
 def list_tokens(user: str, how: Listing) -> None:
     """List tokens; what they are is not kept anywhere.
 
     Example: benchyard user token list
     """
     with how.connect() as client:
-        pages = client.users.get(user).tokens.list(limit=how.limit, cursor=how.cursor)
-        how.show(pages, FIELDS, empty="no tokens")
+        how.show(client.users.get(user).tokens.list(), FIELDS, empty="no tokens")
 
 
 @tokens.command("add")

@@ -15,7 +15,7 @@ from benchyard.client.http import Api
 from benchyard.client.jobs import Job, Jobs
 from benchyard.client.queues import Queues, TargetQueue
 from benchyard.client.results import BenchmarkResult, Results
-from benchyard.client.users import User, Users
+from benchyard.client.users import NewToken, User, Users
 from benchyard.client.waiting import Polling
 
 
@@ -52,6 +52,16 @@ class Client:
     def health(self) -> Health:
         """Return the lab's state in short; answered without a token, too."""
         return ask(Health, self._link, "GET", "/health")
+
+    def log_in(self, user: str, password: str, *, name: str = "login", expires_days: float | None = None) -> NewToken:
+        """Return a new token for a user's name and password; Unauthorized if they are wrong.
+
+        `name` is what the token is known by among the user's tokens. Nothing of it is kept here.
+        """
+        body: dict[str, object] = {"user": user, "password": password, "name": name}
+        if expires_days is not None:
+            body["expires_days"] = expires_days
+        return ask(NewToken, self._link, "POST", "/login", body)
 
     def events(self, *, after: str | None = None) -> Iterator[Event]:
         """Iterate over changes of jobs, queues and hosts as they happen, from now or after an event's id, on and on.

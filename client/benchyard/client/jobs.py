@@ -224,7 +224,7 @@ class Jobs(Collection[Job]):
     @property
     def current(self) -> builtins.list[Job]:
         """The jobs being built, ready, measured or stored now."""
-        return [*pages(Job, "/jobs/current", {}, self._link)]
+        return [*pages(Job, "/jobs/current", {}, self._link, whole=True)]
 
     def add(
         self,

@@ -20,7 +20,8 @@ M = TypeVar("M")
 class Pages(Generic[M]):
     """An iterator over a list of the lab; after it ends, `next` is the cursor of what the limit left out.
 
-    Pages are asked for one by one as they are needed, at most `limit` items in all (None: all there are).
+    Pages are asked for one by one as they are needed, at most `limit` items in all (None: all there are). A `whole`
+    list comes in one answer: the lab is not told how many, as it would refuse to be.
     """
 
     def __init__(
@@ -33,8 +34,10 @@ class Pages(Generic[M]):
         limit: int | None = None,
         cursor: str | None = None,
         items: str = "items",
+        whole: bool = False,
     ) -> None:
         self.next = cursor
+        self._whole = whole
         self._items = self._read(make, path, params, link, limit, items)
 
     def __iter__(self) -> Iterator[M]:
@@ -49,7 +52,8 @@ class Pages(Generic[M]):
         left = limit
         while left is None or left > 0:
             size = PAGE if left is None else min(PAGE, left)
-            page = link.api.get(path, {**params, "limit": size, "cursor": self.next})
+            part = {} if self._whole else {"limit": size, "cursor": self.next}
+            page = link.api.get(path, {**params, **part})
             items, cursor = page.get(key), page.get("next")
             if not isinstance(items, list) or not isinstance(cursor, str | None):
                 raise ServerError(f"the answer of {link.api.url} to {path} is not a list")
@@ -72,11 +76,19 @@ def pages(
     limit: int | None = None,
     cursor: str | None = None,
     items: str = "items",
+    whole: bool = False,
 ) -> Pages[D]:
-    """Iterate over the documents of a kind in a list; `items` is the name of the list in the answer."""
+    """Iterate over the documents of a kind in a list; `items` is its name in the answer, `whole` as in Pages."""
     given = {name: _filter_text(value) for name, value in params.items()}
     return Pages(
-        lambda item: make_document(kind, item, link), path, given, link, limit=limit, cursor=cursor, items=items
+        lambda item: make_document(kind, item, link),
+        path,
+        given,
+        link,
+        limit=limit,
+        cursor=cursor,
+        items=items,
+        whole=whole,
     )
 
 

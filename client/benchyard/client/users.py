@@ -96,9 +96,9 @@ class Tokens:
     def __iter__(self) -> Iterator[Token]:
         return self.list()
 
-    def list(self, *, limit: int | None = None, cursor: str | None = None) -> Pages[Token]:
+    def list(self) -> Pages[Token]:
         """Iterate over the tokens."""
-        return pages(Token, self._path, {}, self._link, limit=limit, cursor=cursor)
+        return pages(Token, self._path, {}, self._link, whole=True)
 
     def add(self, name: str, *, expires_days: int | None = None, read_only: bool = False) -> NewToken:
         """Make a token; `name` says what it is for, `expires_days` when it ends (None: as the lab has it)."""
