@@ -115,3 +115,14 @@ def test_two_masters_make_one_attempt(store: sa.Engine, make_job: MakeJob) -> No
     assert [attempt.number for attempt in made] == [1, 1, 1, 1]
     with store.begin() as conn:
         assert len(attempts.list_attempts(conn, job.id)) == 1
+
+
+def test_attempts_of_several_jobs(conn: sa.Connection, make_job: MakeJob) -> None:
+    """The attempts of many jobs are read at once: the same as one by one."""
+    tried = [make_job(conn) for _ in range(3)]
+    for job in tried[:2]:
+        attempts.new_attempt(conn, job.id, now=1.0)
+    attempts.end_attempt(conn, tried[0].id, 1, status="lost", cause="c", now=2.0)
+    attempts.new_attempt(conn, tried[0].id, now=3.0)
+    found = attempts.attempts_of(conn, [job.id for job in tried])
+    assert found == {job.id: attempts.list_attempts(conn, job.id) for job in tried[:2]}

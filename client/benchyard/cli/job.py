@@ -1,5 +1,6 @@
 """`benchyard job`: list, watch, make, change, run and cancel jobs."""
 
+from contextlib import nullcontext
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -106,7 +107,7 @@ def run_job(job: str | int, url: str | None, as_json: bool) -> None:
 @job_argument
 @lab_options
 def cancel_job(job: str | int, url: str | None, as_json: bool) -> None:
-    """Ask for the end of a job; its run is stopped on its host.
+    """Ask for the end of a job; its run is stopped on its host, and what it has measured is not kept.
 
     Example: benchyard job cancel current
     """
@@ -115,7 +116,9 @@ def cancel_job(job: str | int, url: str | None, as_json: bool) -> None:
     if found.ended or as_json:
         _say(found, as_json)
     else:
-        click.echo(f"job {found.id}: cancel asked for, now {found.status}")
+        at_work = found.status in ("building", "running", "storing") and found.place
+        stopping = f"it is being stopped on {found.place}" if at_work else f"it is still {found.status}"
+        click.echo(f"job {found.id}: cancel asked for, {stopping}; see the end with `benchyard job wait {found.id}`")
 
 
 @jobs.command("wait")
@@ -165,11 +168,12 @@ def attach_job(job: str | int, timeout: float | None, url: str | None, as_json: 
 @click.option("-f", "--follow", is_flag=True, help="Go on as the log is written, up to the job's end.")
 @lab_options
 def job_log(job: str | int, follow: bool, url: str | None, as_json: bool) -> None:
-    """Print the log of a job.
+    """Print the log of a job: what its stages printed. Ctrl-C leaves the job running.
 
     Example: benchyard job log 7 --follow
     """
     from benchyard.cli.output import print_json
+    from benchyard.cli.watch import left_running
 
     with connect(url) as client:
         found = find_job(client, job)
@@ -177,8 +181,14 @@ def job_log(job: str | int, follow: bool, url: str | None, as_json: bool) -> Non
         if as_json:
             print_json({"job": found.id, "log": "".join(pieces)})
             return
-        for text in pieces:
-            click.echo(text, nl=False)
+        empty = True
+        with left_running(found) if follow else nullcontext():
+            for text in pieces:
+                empty = False
+                click.echo(text, nl=False)
+        if empty:
+            yet = "" if found.ended else " yet"
+            click.echo(f"job {found.id} is {found.status}; it has no log{yet}", err=True)
 
 
 def _status(job: "Job") -> "Cell":
@@ -196,12 +206,12 @@ def _time(job: "Job") -> str:
 FIELDS: "tuple[Field[Job], ...]" = (
     Field("job", lambda job: str(job.id), right=True),
     Field("status", _status),
-    Field("target", lambda job: job.target),
-    Field("host", lambda job: job.place, flexible=True),
-    Field("python", lambda job: job.spec.python, flexible=True),
+    Field("target", lambda job: job.target, rank=4),
+    Field("host", lambda job: job.place, flexible=True, rank=2),
+    Field("python", lambda job: job.spec.python, flexible=True, tail=True),
     Field("benchmarks", lambda job: ",".join(job.spec.selection) or "default", flexible=True),
-    Field("owner", lambda job: job.owner),
-    Field("created", lambda job: local_time(job.created)),
+    Field("owner", lambda job: job.owner, rank=3),
+    Field("created", lambda job: local_time(job.created), rank=1),
     Field("time", _time, right=True),
     Field("mode", lambda job: job.spec.mode, extra=True),
     Field("affinity", lambda job: job.spec.affinity, extra=True),

@@ -11,6 +11,7 @@ import click
 if TYPE_CHECKING:
     from benchyard.lab.health import Health
 
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, one document.")
 DIR = click.argument("directory", metavar="[DIR]", type=click.Path(path_type=Path), default=Path("lab"))
 
 
@@ -37,6 +38,7 @@ def _errors() -> Iterator[None]:
 @click.option("--worker-port", type=click.IntRange(1, 65535), help="Default: 9989, or the next free one.")
 @click.option("--no-isolated", is_flag=True, help="Do not measure on this host; isolated hosts join later.")
 @click.option("--cpus", metavar="LIST", help="CPUs to measure on, such as 2-3 (default: the last).")
+@JSON
 def init(
     directory: Path,
     title: str,
@@ -45,12 +47,15 @@ def init(
     worker_port: int | None,
     no_isolated: bool,
     cpus: str | None,
+    as_json: bool,
 ) -> None:
     """Make a lab: a master, a regular worker, an isolated worker, and you as its admin.
 
     Example: benchyard lab init ~/lab
     """
-    from benchyard.client.config import save_login
+    from benchyard.cli.output import print_json
+    from benchyard.client.config import load_config, save_login
+    from benchyard.client.errors import ConfigError
     from benchyard.lab.init import ADMIN, PASSWORD_FILE, LabOptions, init_lab
     from benchyard.tasks.cpus import check_cpus, format_cpu_list, parse_cpu_list
     from benchyard.tasks.errors import CpuListError
@@ -67,9 +72,27 @@ def init(
         isolated=not no_isolated,
         cpus=chosen,
     )
+    try:
+        # Before anything is made: a configuration that cannot be read could not take the new token.
+        before = load_config()
+    except ConfigError as exc:
+        raise click.ClickException(str(exc)) from exc
     with _errors():
         new = init_lab(directory, options)
-    save_login(new.url, ADMIN, new.token)
+    try:
+        saved = save_login(new.url, ADMIN, new.token)
+    except ConfigError as exc:
+        remedy = f"after `benchyard lab up` log in with `benchyard login {new.url} --user {ADMIN}`"
+        raise click.ClickException(f"the lab in {new.root} is made, but {exc}; {remedy}") from exc
+    if (old := before.logins.get(saved.url)) and old.token:
+        whose = f" of {old.user}" if old.user else ""
+        click.echo(f"The token{whose} that you had for another lab at {saved.url} is replaced by this lab's.", err=True)
+    password_file = new.root / "secrets" / PASSWORD_FILE
+    if as_json:
+        made = {"root": str(new.root), "url": saved.url, "target": new.target, "isolated": new.isolated}
+        cpu_list = format_cpu_list(new.measuring) if new.isolated else ""
+        print_json({**made, "cpus": cpu_list, "user": ADMIN, "password_file": str(password_file)})
+        return
     click.echo(f"lab       {new.root}")
     click.echo(f"target    {new.target}")
     if new.isolated is None:
@@ -78,23 +101,29 @@ def init(
         click.echo(f"measures  on host {new.isolated}, CPU {format_cpu_list(new.measuring)}")
         if set(new.measuring) & set(new.housekeeping):
             click.echo("          and so does everything else, as this machine has no other: expect noise")
-    click.echo(f"web       {new.url}  user {ADMIN}, password in {new.root / 'secrets' / PASSWORD_FILE}")
-    click.echo("commands  from here on go to this lab, unless told another by --url")
+    click.echo(f"web       {new.url}  user {ADMIN}, password in {password_file}")
+    instead = f" (and no longer to {before.default})" if before.default not in (None, saved.url) else ""
+    click.echo(f"commands  from here on go to this lab{instead}, unless told another by --url")
     click.echo(f"start it  benchyard lab up {shlex.quote(str(directory))}")
 
 
 @lab.command()
 @DIR
 @click.option("--detach", is_flag=True, help="Come back when it works, and leave it running.")
-def up(directory: Path, detach: bool) -> None:
+@JSON
+def up(directory: Path, detach: bool, as_json: bool) -> None:
     """Start a lab; without --detach until Ctrl-C.
 
     Example: benchyard lab up ~/lab --detach
     """
     from benchyard.lab.run import run, run_detached
 
+    if as_json and not detach:
+        raise click.UsageError("--json goes with --detach: without it there is no end to print")
     with _errors():
-        if detach:
+        if as_json:
+            _print(run_detached(directory, _aside))
+        elif detach:
             _show(run_detached(directory, click.echo))
             click.echo(f"stop it   benchyard lab down {shlex.quote(str(directory))}")
         else:
@@ -104,27 +133,28 @@ def up(directory: Path, detach: bool) -> None:
 @lab.command()
 @DIR
 @click.option("--keep-runs", is_flag=True, help="Leave measurements running; the lab finds them at its next start.")
-def down(directory: Path, keep_runs: bool) -> None:
+@JSON
+def down(directory: Path, keep_runs: bool, as_json: bool) -> None:
     """Stop a lab with all it started.
 
     Example: benchyard lab down ~/lab
     """
+    from benchyard.cli.output import say
     from benchyard.lab.run import stop
 
     with _errors():
-        ran = stop(directory, click.echo, keep_runs=keep_runs)
-    click.echo("the lab is down" if ran else "the lab was not running")
+        ran = stop(directory, _aside if as_json else click.echo, keep_runs=keep_runs)
+    say("the lab is down" if ran else "the lab was not running", {"was_running": ran}, as_json)
 
 
 @lab.command()
 @DIR
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, one document.")
+@JSON
 def status(directory: Path, as_json: bool) -> int:
     """Tell whether a lab is healthy; exit status 1 if it is not.
 
     Example: benchyard lab status ~/lab
     """
-    from benchyard.cli.output import print_json
     from benchyard.config.settings import SettingsError, load_settings
     from benchyard.lab.health import look
     from benchyard.lab.paths import LabPaths
@@ -135,18 +165,21 @@ def status(directory: Path, as_json: bool) -> int:
     except SettingsError as exc:
         raise click.ClickException(str(exc)) from exc
     if as_json:
-        print_json(
-            {
-                "healthy": health.ok,
-                "url": health.url,
-                "pid": health.pid,
-                "hosts": health.hosts,
-                "jobs": health.jobs,
-            }
-        )
+        _print(health)
     else:
         _show(health)
     return 0 if health.ok else 1
+
+
+def _aside(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def _print(health: "Health") -> None:
+    from benchyard.cli.output import print_json
+
+    state = {"healthy": health.ok, "url": health.url, "pid": health.pid}
+    print_json({**state, "hosts": health.hosts, "jobs": health.jobs})
 
 
 def _show(health: "Health") -> None:

@@ -26,13 +26,18 @@ PAGE = 20
 
 @dataclass(frozen=True)
 class Field(Generic[T]):
-    """A column that a list can have; an `extra` one is shown only where --columns names it."""
+    """A column that a list can have; an `extra` one is shown only where --columns names it.
+
+    `rank` and `tail` are those of fitting.Column: what a narrow terminal leaves out, and what it cuts.
+    """
 
     name: str
     show: "Callable[[T], str | Cell | None]"
     right: bool = False
     flexible: bool = False
     extra: bool = False
+    rank: int = 0
+    tail: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,10 +86,17 @@ class Listing:
 
     def print_table(self, listed: Sequence[T], fields: Sequence[Field[T]], *, empty: str) -> None:
         """Print a table of these columns, or the sentence `empty`."""
-        from benchyard.cli.output import Column, print_table
+        from benchyard.cli.fitting import Column
+        from benchyard.cli.output import print_table
 
-        columns = [Column(field.name.upper(), field.right, field.flexible) for field in fields]
-        print_table(columns, ([field.show(found) or "" for field in fields] for found in listed), empty=empty)
+        # Who names columns wants them all.
+        columns = [
+            Column(field.name.upper(), field.right, field.flexible, 0 if self.columns else field.rank, field.tail)
+            for field in fields
+        ]
+        hidden = print_table(columns, ([field.show(found) or "" for field in fields] for found in listed), empty=empty)
+        if hidden:
+            click.echo(f"(no room for {', '.join(hidden).lower()}; --columns chooses)", err=True)
 
 
 def moment(text: str) -> datetime:

@@ -59,8 +59,11 @@ def explain(error: "ClientError") -> str:
     return message
 
 
-def entity_argument(name: str, kind: str, words: tuple[str, ...], completer: complete.Completer) -> Callable[[F], F]:
-    """Make an argument that takes the number of a job or result, or one of the words that stand for one."""
+JOB_WORDS = ("current", "last")
+
+
+def entity_name(kind: str, words: tuple[str, ...]) -> Callable[[str | int], str | int]:
+    """Make the reader of the number of a job or result, or of one of the words that stand for one."""
 
     def convert(value: str | int) -> str | int:
         if isinstance(value, int) or value in words:
@@ -69,17 +72,25 @@ def entity_argument(name: str, kind: str, words: tuple[str, ...], completer: com
             return int(value)
         raise click.BadParameter(f"{value!r} is not the number of a {kind}, nor {' nor '.join(words)}")
 
-    return click.argument(name, metavar=name.upper(), type=convert, shell_complete=completer)
+    return convert
 
 
 def job_argument(command: F) -> F:
     """Give a command the argument JOB: a number, `current` or `last`."""
-    return entity_argument("job", "job", ("current", "last"), complete.jobs)(command)
+    kind = entity_name("job", JOB_WORDS)
+    return click.argument("job", metavar="JOB", type=kind, shell_complete=complete.jobs)(command)
+
+
+def job_option(help: str) -> Callable[[F], F]:
+    """Make the option --job, which takes what the argument JOB takes."""
+    kind = entity_name("job", JOB_WORDS)
+    return click.option("--job", metavar="JOB", type=kind, shell_complete=complete.jobs, help=help)
 
 
 def result_argument(name: str = "result") -> Callable[[F], F]:
     """Give a command the argument RESULT: a number or `last`."""
-    return entity_argument(name, "result", ("last",), complete.results)
+    kind = entity_name("result", ("last",))
+    return click.argument(name, metavar=name.upper(), type=kind, shell_complete=complete.results)
 
 
 def host_argument(command: F) -> F:
@@ -127,6 +138,11 @@ def find_job(client: "Client", name: str | int) -> "Job":
         raise click.ClickException("no job is current; see `benchyard job list`")
     numbers = ", ".join(str(job.id) for job in jobs)
     raise click.ClickException(f"{len(jobs)} jobs are current ({numbers}); name one by its number")
+
+
+def job_number(client: "Client", name: str | int) -> int:
+    """Return the number of a job, asking the lab only for what is not one already."""
+    return name if isinstance(name, int) else find_job(client, name).id
 
 
 def find_result(client: "Client", name: str | int) -> "BenchmarkResult":

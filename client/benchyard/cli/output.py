@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from benchyard.cli.fitting import GAP, Column, cut, fit
 from benchyard.cli.format import clean
 
 if TYPE_CHECKING:
@@ -14,15 +15,6 @@ if TYPE_CHECKING:
 
 UNBOUNDED = 10_000
 """Columns of an output that is not a terminal: a program that reads it wants whole values."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of a table; a flexible one is cut where the terminal is too narrow for all."""
-
-    title: str
-    right: bool = False
-    flexible: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,25 +48,37 @@ def make_console(*, err: bool = False) -> "Console":
     return console
 
 
-def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str | Cell]], *, empty: str) -> None:
-    """Print a table, or the sentence `empty` if it has no row."""
+def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str | Cell]], *, empty: str) -> list[str]:
+    """Print a table, or the sentence `empty` if it has no row; return the titles for which there was no room."""
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for column in columns:
-        table.add_column(column.title, justify="right" if column.right else "left", no_wrap=not column.flexible)
-    for row in rows:
-        cells = [cell if isinstance(cell, Cell) else Cell(cell) for cell in row]
-        table.add_row(*(Text(clean(cell.text), cell.style, no_wrap=True, overflow="ellipsis") for cell in cells))
-    if not table.row_count:
+    cleaned = [[Cell(clean(cell.text), cell.style) for cell in map(_cell, row)] for row in rows]
+    if not cleaned:
         click.echo(empty)
-        return
+        return []
     console = make_console()
+    lengths = [max(len(row[place].text) for row in cleaned) for place in range(len(columns))]
+    widths = fit(columns, lengths, console.width)
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
+    for place in widths:
+        column = columns[place]
+        table.add_column(column.title, justify="right" if column.right else "left", no_wrap=True)
+    for row in cleaned:
+        texts = (
+            Text(cut(row[place].text, width, tail=columns[place].tail), row[place].style, no_wrap=True)
+            for place, width in widths.items()
+        )
+        table.add_row(*texts)
     with console.capture() as capture:
         console.print(table)
     for line in capture.get().splitlines():
         click.echo(line.rstrip())
+    return [column.title for place, column in enumerate(columns) if place not in widths]
+
+
+def _cell(value: str | Cell) -> Cell:
+    return value if isinstance(value, Cell) else Cell(value)
 
 
 def print_fields(fields: Iterable[tuple[str, Any]]) -> None:

@@ -209,8 +209,8 @@ PLACE_FIELDS: "tuple[Field[QueuedJob], ...]" = (
     Field("position", lambda place: str(place.position), right=True),
     Field("job", lambda place: str(place.job), right=True),
     Field("status", lambda place: place.status),
-    Field("owner", lambda place: place.owner),
-    Field("reason", lambda place: place.reason, flexible=True),
-    Field("starts", lambda place: _starts(place)),
+    Field("owner", lambda place: place.owner, rank=2),
+    Field("reason", lambda place: place.reason, flexible=True, rank=1),
+    Field("starts", lambda place: _starts(place), rank=3),
     Field("why", lambda place: place.why, flexible=True),
 )

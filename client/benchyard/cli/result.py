@@ -10,7 +10,16 @@ import click
 from benchyard.cli import complete, resultedit
 from benchyard.cli.format import local_time
 from benchyard.cli.listing import Field, Listing, list_options, since_option, until_option
-from benchyard.cli.options import connect, find_result, host_option, lab_options, result_argument, target_option
+from benchyard.cli.options import (
+    connect,
+    find_result,
+    host_option,
+    job_number,
+    job_option,
+    lab_options,
+    result_argument,
+    target_option,
+)
 
 if TYPE_CHECKING:
     from benchyard.client import BenchmarkResult, Comparison
@@ -26,7 +35,7 @@ for command in resultedit.COMMANDS:
 
 
 @results.command("list")
-@click.option("--job", type=click.IntRange(1), metavar="JOB", shell_complete=complete.jobs, help="Results of this job.")
+@job_option("Results of this job.")
 @host_option("Results of this host.")
 @target_option("Results of this target.")
 @click.option("--user", metavar="USER", shell_complete=complete.users, help="Results of this user.")
@@ -38,7 +47,7 @@ for command in resultedit.COMMANDS:
 @until_option
 @list_options
 def list_results(
-    job: int | None,
+    job: str | int | None,
     host: str | None,
     target: str | None,
     user: str | None,
@@ -56,7 +65,7 @@ def list_results(
     """
     with how.connect() as client:
         pages = client.results.list(
-            job=job,
+            job=None if job is None else job_number(client, job),
             host=host,
             target=target,
             user=user,
@@ -163,8 +172,9 @@ def compare_results(base: str | int, head: str | int, url: str | None, as_json: 
 
 
 def _print_comparison(comparison: "Comparison") -> None:
+    from benchyard.cli.fitting import Column
     from benchyard.cli.format import change_style, clean, counted, measured
-    from benchyard.cli.output import Cell, Column, print_fields, print_table
+    from benchyard.cli.output import Cell, print_fields, print_table
 
     print_fields((("base", _title(comparison.base)), ("head", _title(comparison.head))))
     click.echo()
@@ -177,7 +187,7 @@ def _print_comparison(comparison: "Comparison") -> None:
         )
         for change in comparison.benchmarks
     )
-    columns = (Column("BENCHMARK", flexible=True), Column("BASE"), Column("HEAD"), Column("CHANGE"))
+    columns = (Column("BENCHMARK", flexible=True), Column("BASE", rank=1), Column("HEAD"), Column("CHANGE"))
     print_table(columns, rows, empty="The results have no benchmark in common.")
     mean = comparison.geometric_mean
     if mean is not None and mean.n:
@@ -209,21 +219,21 @@ def _status(result: "BenchmarkResult") -> str:
 
 FIELDS: "tuple[Field[BenchmarkResult], ...]" = (
     Field("result", lambda result: str(result.id), right=True),
-    Field("job", lambda result: str(result.job or ""), right=True),
+    Field("job", lambda result: str(result.job or ""), right=True, rank=1),
     Field("host", lambda result: result.host, flexible=True),
-    Field("target", lambda result: result.target),
+    Field("target", lambda result: result.target, rank=5),
     Field("version", lambda result: result.version),
     Field("commit", lambda result: (result.commit or "")[:10]),
-    Field("flags", lambda result: ",".join(result.flags), flexible=True),
-    Field("mode", lambda result: result.mode),
-    Field("benchmarks", _benchmarks, right=True),
+    Field("flags", lambda result: ",".join(result.flags), flexible=True, rank=3),
+    Field("mode", lambda result: result.mode, rank=4),
+    Field("benchmarks", _benchmarks, right=True, rank=2),
     Field("created", lambda result: local_time(result.created)),
     Field("status", _status, extra=True),
     Field("owner", lambda result: result.owner, extra=True),
     Field("branch", lambda result: result.branch, extra=True),
     Field("note", lambda result: result.note, flexible=True, extra=True),
     Field("suite", lambda result: f"{result.suite or ''} {result.suite_version or ''}".strip(), extra=True),
-    Field("path", lambda result: result.path, flexible=True, extra=True),
+    Field("path", lambda result: result.path, flexible=True, extra=True, tail=True),
     Field("size", lambda result: str(result.size or ""), right=True, extra=True),
     Field("changed", lambda result: local_time(result.changed), extra=True),
     Field("by", lambda result: result.changed_by, extra=True),

@@ -52,11 +52,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _report(exc.format_message(), exc.exit_code)
     except (click.Abort, KeyboardInterrupt):
         return _report("interrupted", INTERRUPTED)
+    except UnicodeEncodeError:
+        # Python reads bytes that are no UTF-8 as lone surrogates, which cannot be sent.
+        text = _undecoded(sys.argv[1:] if argv is None else argv)
+        if text is None:
+            raise
+        return _report(f"the argument {text} is not UTF-8 text", WRONG_USAGE)
     except BrokenPipeError:
         # The reader (`| head`) has what it wanted; without this Python complains again at exit.
         sys.stdout = None
         return FAILED
     return status if isinstance(status, int) else DONE
+
+
+def _undecoded(argv: Sequence[str]) -> str | None:
+    """Return the first argument that is no text, in ASCII, or None."""
+    for text in argv:
+        data = text.encode("utf-8", "surrogateescape")
+        if data.decode("utf-8", "replace").encode() != data:
+            return repr(data)[1:]
+    return None
 
 
 def _with_hint(error: click.UsageError) -> str:

@@ -63,6 +63,9 @@ def submission_options(command: F) -> F:
             raise click.UsageError("--fast and --rigorous exclude each other")
         mode: Mode = "fast" if fast else "rigorous" if rigorous else "default"
         python, selections = interpreter_path(python), split_selections(benchmarks)
+        for name, value in (("--affinity", affinity), ("--host", host), ("--target", target)):
+            if value is not None and not value.strip():
+                raise click.BadParameter("it is empty; leave the option out to let the lab choose", param_hint=name)
         asked = Submission(python, target, host, selections, mode, affinity, reason)
         return command(*args, asked=asked, **others)
 
@@ -124,8 +127,14 @@ def submit(asked: Submission, no_run: bool, attached: bool, waited: bool, url: s
 
 
 def split_selections(texts: tuple[str, ...]) -> list[str]:
-    """Return the selections of "A,-B" texts one by one, as the lab wants them."""
-    return [part.strip() for text in texts for part in text.split(",") if part.strip()]
+    """Return the selections of "A,-B" texts one by one, as the lab wants them.
+
+    A text without any is refused: an unset variable of a script would otherwise mean hours of the whole suite.
+    """
+    selections = [[part.strip() for part in text.split(",") if part.strip()] for text in texts]
+    if not all(selections):
+        raise click.BadParameter("it names no benchmark; say `default` for the default ones", param_hint="--benchmarks")
+    return [selection for parts in selections for selection in parts]
 
 
 def interpreter_path(path: str) -> str:

@@ -13,7 +13,8 @@ from typing import Any
 
 import click
 
-from benchyard.cli.output import Column, print_fields, print_json, print_table
+from benchyard.cli.fitting import Column
+from benchyard.cli.output import print_fields, print_json, print_table
 
 Function = Callable[..., Any]
 
@@ -80,6 +81,8 @@ def check_interpreter(path: str, state: Path | None, as_json: bool) -> None:
     """Say what the Python at PATH is.
 
     With a state directory, not while this host measures.
+
+    Example: benchyard task check-interpreter /usr/bin/python3
     """
     from contextlib import nullcontext
 
@@ -206,6 +209,8 @@ def attach(
 
     A run is started once; ending this command does not end it. Status: 0 done, 73 done but the command failed,
     74 canceled, 75 over its time limit, 76 lost, 77 interrupted.
+
+    Example: benchyard task attach 7.1 --state ~/worker/state --limit 3600 -- make test
     """
     from benchyard.tasks.cpus import parse_cpu_list
     from benchyard.tasks.runner import attach as attach_run
@@ -228,7 +233,10 @@ def attach(
 @_state_option(required=True)
 @click.option("--interrupted", is_flag=True, help="The lab shuts down; nobody canceled the run.")
 def stop(run: str, state: Path, interrupted: bool) -> None:
-    """End RUN with all its processes; one that has not started never will."""
+    """End RUN with all its processes; one that has not started never will.
+
+    Example: benchyard task stop 7.1 --state ~/worker/state
+    """
     from benchyard.tasks.runner import stop as stop_run
 
     with _task_errors():
@@ -240,7 +248,10 @@ def stop(run: str, state: Path, interrupted: bool) -> None:
 @_state_option(required=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def runs(state: Path, as_json: bool) -> None:
-    """List the runs this host knows."""
+    """List the runs this host knows.
+
+    Example: benchyard task runs --state ~/worker/state
+    """
     from benchyard.tasks.runner import list_runs
 
     with _task_errors():

@@ -80,5 +80,5 @@ FIELDS: "tuple[Field[Token], ...]" = (
     Field("scope", lambda token: "read-only" if token.read_only else "all"),
     Field("created", lambda token: local_time(token.created)),
     Field("expires", lambda token: local_time(token.expires) or "never"),
-    Field("revoked", lambda token: local_time(token.revoked)),
+    Field("revoked", lambda token: local_time(token.revoked), extra=True),
 )

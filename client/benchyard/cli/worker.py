@@ -16,6 +16,7 @@ import click
 SECRET_FILE = "secret"  # noqa: S105 (the name of a file)
 START_S = 60.0
 
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, one document.")
 DIR = click.argument("directory", metavar="[DIR]", type=click.Path(path_type=Path), default=Path("worker"))
 
 
@@ -35,6 +36,7 @@ def worker() -> None:
 @click.option("--target", help="What it is (default: this machine's system and architecture).")
 @click.option("--address", help="Where it is in the network (default: as the lab's master sees it).")
 @click.option("--cpus", metavar="LIST", help="CPUs to measure on (default: the last).")
+@JSON
 def init(
     url: str,
     directory: Path,
@@ -43,26 +45,34 @@ def init(
     target: str | None,
     address: str | None,
     cpus: str | None,
+    as_json: bool,
 ) -> None:
     """Join this host to the lab at URL (as one of its admins) and make its worker's folder.
 
     Example: benchyard worker init http://lab.example:8010 ~/worker
     """
     from benchyard.cli.options import connect
+    from benchyard.cli.output import print_json
+    from benchyard.client import Conflict
     from benchyard.daemon.workerdir import write_worker_dir
 
     directory = directory.absolute()
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise click.ClickException(f"{directory} is not an empty folder; name another")
     measuring = _measuring(cpus) if role == "isolated" else ""
+    name = name or re.sub(r"[^A-Za-z0-9_]", "_", socket.gethostname().partition(".")[0])
     with connect(url) as client:
-        added = client.hosts.add(
-            name or re.sub(r"[^A-Za-z0-9_]", "_", socket.gethostname().partition(".")[0]),
-            role=role,
-            target=target or f"{platform.system().lower()}-{platform.machine()}",
-            address=address or _own_address(url),
-            cpus=measuring,
-        )
+        try:
+            added = client.hosts.add(
+                name,
+                role=role,
+                target=target or f"{platform.system().lower()}-{platform.machine()}",
+                address=address or _own_address(url),
+                cpus=measuring,
+            )
+        except Conflict as exc:
+            again = f"with --name, or if it was this machine take it out first: `benchyard --url {url} host remove {name}`"
+            raise click.ClickException(f"{exc} {again}") from exc
     if directory.exists():
         directory.rmdir()
     write_worker_dir(
@@ -76,6 +86,10 @@ def init(
     )
     with os.fdopen(os.open(directory / SECRET_FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(added.worker.secret + "\n")
+    if as_json:
+        # Without the secret, which is in its file alone.
+        print_json({"host": added.host.document, "directory": str(directory), "cpus": measuring})
+        return
     click.echo(f"host {added.host.name} has joined {url} as {role}; its worker is in {directory}")
     if measuring:
         click.echo(f"it measures on CPU {measuring}")
@@ -105,14 +119,18 @@ def _own_address(url: str) -> str:
 @worker.command()
 @DIR
 @click.option("--detach", is_flag=True, help="Come back when it runs, and leave it running.")
-def up(directory: Path, detach: bool) -> None:
+@JSON
+def up(directory: Path, detach: bool, as_json: bool) -> None:
     """Run a worker; without --detach until Ctrl-C. Measurements that it started outlive it.
 
     Example: benchyard worker up ~/worker --detach
     """
     from benchyard import daemon
+    from benchyard.cli.output import say
     from benchyard.daemon.workerdir import twistd_program
 
+    if as_json and not detach:
+        raise click.UsageError("--json goes with --detach: without it there is no end to print")
     directory, settings, lock = _open(directory)
     if (pid := daemon.running(lock)) is not None:
         raise click.ClickException(f"the worker in {directory} is running already (process {pid})")
@@ -125,7 +143,9 @@ def up(directory: Path, detach: bool) -> None:
             if time.monotonic() > deadline:
                 raise click.ClickException(f"the worker did not start; see {log}")
             time.sleep(0.1)
-        click.echo(f"worker {settings['name']} runs (process {pid}); its log is {directory / 'twistd.log'}")
+        own_log = directory / "twistd.log"
+        text = f"worker {settings['name']} runs (process {pid}); its log is {own_log}"
+        say(text, {"name": settings["name"], "pid": pid, "log": str(own_log)}, as_json)
         return
     _keep_off(settings.get("measuring_cpus", ""))
     try:
@@ -147,26 +167,33 @@ def _keep_off(measuring: str) -> None:
 
 @worker.command()
 @DIR
-def down(directory: Path) -> None:
+@JSON
+def down(directory: Path, as_json: bool) -> None:
     """Stop a worker. A measurement that it started goes on and is found again at the next start.
 
     Example: benchyard worker down ~/worker
     """
     from benchyard import daemon
+    from benchyard.cli.output import print_json
     from benchyard.tasks.runner import active_runs
 
     directory, settings, lock = _open(directory)
     ran = daemon.running(lock) is not None
     if not daemon.stop(lock, 60.0):
         raise click.ClickException(f"the worker in {directory} has not stopped within 60 s")
+    state = directory / settings["state_dir"]
+    runs = active_runs(state)
+    if as_json:
+        print_json({"name": settings["name"], "was_running": ran, "runs": list(runs)})
+        return
     click.echo(f"worker {settings['name']} is down" if ran else f"worker {settings['name']} was not running")
-    for run in active_runs(directory / settings["state_dir"]):
-        click.echo(f"run {run} goes on; stop it with `benchyard task stop {run} --state {directory / 'state'}`")
+    for run in runs:
+        click.echo(f"run {run} goes on; stop it with `benchyard task stop {run} --state {state}`")
 
 
 @worker.command()
 @DIR
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, one document.")
+@JSON
 def status(directory: Path, as_json: bool) -> int:
     """Tell whether a worker runs, and what it measures; exit status 1 if it does not run.
 

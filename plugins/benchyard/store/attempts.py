@@ -1,5 +1,7 @@
 """Attempts: each is one try at a job's measurement on one host, and ends once."""
 
+from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
@@ -39,6 +41,13 @@ def new_attempt(conn: sa.Connection, job_id: int, *, now: float) -> Attempt:
 def list_attempts(conn: sa.Connection, job_id: int) -> tuple[Attempt, ...]:
     """Return a job's attempts, oldest first."""
     return _all(conn, sa.select(attempts).where(attempts.c.job_id == job_id).order_by(attempts.c.number))
+
+
+def attempts_of(conn: sa.Connection, job_ids: Sequence[int]) -> dict[int, tuple[Attempt, ...]]:
+    """Return the attempts of several jobs, oldest first, by job; one without any is left out."""
+    statement = sa.select(attempts).where(attempts.c.job_id.in_(job_ids))
+    found = _all(conn, statement.order_by(attempts.c.job_id, attempts.c.number))
+    return {job_id: tuple(group) for job_id, group in groupby(found, key=lambda attempt: attempt.job_id)}
 
 
 def place_attempt(conn: sa.Connection, job_id: int, number: int, *, host: str, now: float) -> Attempt:

@@ -274,6 +274,18 @@ def list_results(
     return tuple(to_row(Result, row) for row in conn.execute(statement).mappings())
 
 
+def ids_of_jobs(conn: sa.Connection, job_ids: Sequence[int]) -> dict[int, tuple[int, ...]]:
+    """Return the ids of the results of several jobs that are not in the trash, newest first, by job."""
+    columns = sa.select(results.c.job_id, results.c.id)
+    rows = conn.execute(
+        columns.where(results.c.job_id.in_(job_ids), results.c.status == "stored").order_by(results.c.id.desc())
+    )
+    found: dict[int, list[int]] = {}
+    for row in rows:
+        found.setdefault(row.job_id, []).append(row.id)
+    return {job_id: tuple(ids) for job_id, ids in found.items()}
+
+
 def _lock(conn: sa.Connection, id: int) -> Result:
     """The result, if it can be changed: those in the trash cannot."""
     row = locked_row(conn, results, results.c.id == id)

@@ -107,6 +107,8 @@ async def remove_host(call: Call, name: str) -> Reply:
     if view.status == "busy":
         raise Problem(409, f"host {name} is busy; disable it and wait for the end of its job, or cancel that")
     await call.services.lab.remove_host(name)
+    # A host that came with the lab's settings has no row before its first change.
+    await call.jobs.db(store.ensure_host, name, now=call.now(), who="lab")
     await call.jobs.db(store.remove_host, name, now=call.now(), who=call.caller.name)
     return Reply(view)
 

@@ -149,7 +149,7 @@ async def _reply(call: Call, job_id: int) -> Reply:
 
     def read(conn: Any) -> tuple[JobView, float]:
         job = jobs.get_job(conn, job_id)
-        return _view(conn, job, url), job.changed
+        return _views_of(conn, [job], url)[0], job.changed
 
     view, changed = await call.jobs.db(read)
     return Reply(view, tag=entity_tag("job", changed))
@@ -162,11 +162,14 @@ def page_of(views: Sequence[Any], limit: int) -> Page[Any]:
 
 
 def _views(conn: Any, url: str, **filters: Any) -> list[JobView]:
-    return [_view(conn, job, url) for job in jobs.list_jobs(conn, **filters)]
+    return _views_of(conn, jobs.list_jobs(conn, **filters), url)
 
 
-def _view(conn: Any, job: Job, url: str) -> JobView:
-    return job_view(job, attempts.list_attempts(conn, job.id), results.list_results(conn, job=job.id), url)
+def _views_of(conn: Any, found: Sequence[Job], url: str) -> list[JobView]:
+    """The views of jobs, by as many questions to the datastore as for one."""
+    ids = [job.id for job in found]
+    tried, measured = attempts.attempts_of(conn, ids), results.ids_of_jobs(conn, ids)
+    return [job_view(job, tried.get(job.id, ()), measured.get(job.id, ()), url) for job in found]
 
 
 ROUTES = (

@@ -97,7 +97,7 @@ class JobView(msgspec.Struct, frozen=True):
     changed_by: str
 
 
-def job_view(job: Job, attempts: tuple[Attempt, ...], results: tuple[Result, ...], lab_url: str) -> JobView:
+def job_view(job: Job, attempts: tuple[Attempt, ...], results: tuple[int, ...], lab_url: str) -> JobView:
     """A job with its attempts and the ids of its results."""
     progress = None
     if job.progress:
@@ -117,7 +117,7 @@ def job_view(job: Job, attempts: tuple[Attempt, ...], results: tuple[Result, ...
         error=job.error,
         progress=progress,
         attempts=tuple(_attempt_view(attempt) for attempt in attempts),
-        results=tuple(result.id for result in results),
+        results=results,
         failed_benchmarks=tuple(FailedBenchmark(**benchmark) for benchmark in failed),
         url=f"{lab_url}#/buildrequests/{job.request_id}" if job.request_id else None,
         created=known_time(job.created),
