@@ -80,6 +80,7 @@ def test_wrong_settings_do_not_start_half_a_lab(make_lab: "Callable[..., LabHand
     assert lab.processes() == []
 
 
+@pytest.mark.slow
 def test_after_a_kill_of_all_the_lab_starts_again(make_lab: "Callable[..., LabHandle]") -> None:
     """kill -9 of the supervisor leaves programs and a stale lock; the next start ends those and works."""
     lab = make_lab()

@@ -48,6 +48,7 @@ def test_a_run_survives_the_kill_of(
     assert [result["job"] for result in results].count(job) == 1
 
 
+@pytest.mark.slow
 def test_a_run_is_attached_to_again_although_the_next_job_waits(
     fragile: "LabHandle", python: str, wait: "Callable[..., None]"
 ) -> None:
@@ -104,6 +105,7 @@ def test_a_run_survives_a_restart_of_the_whole_lab(
     assert fragile.starts(run) == 1
 
 
+@pytest.mark.slow
 def test_lab_down_stops_the_run_and_the_job_goes_on_after_lab_up(
     fragile: "LabHandle", python: str, wait: "Callable[..., None]"
 ) -> None:

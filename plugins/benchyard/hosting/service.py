@@ -69,6 +69,8 @@ class LabService(BuildbotService):
     @async_to_deferred
     async def reconfigService(self, *, facts: LabFacts) -> None:
         await super().reconfigService()
+        # Buildbot compares with what the service was made with: a host that came and went would be seen for ever.
+        self._config_kwargs = {"facts": facts}
         self.facts = facts
         self.lab_dir, self.results_dir = Path(facts.directory), Path(facts.results)
         self.hosts: Mapping[str, HostFacts] = {host.name: host for host in facts.hosts}

@@ -103,11 +103,11 @@ async def new_try_secret(call: Call, name: str) -> SecretView:
 
 async def find_user(call: Call, name: str) -> User:
     """The user of this name, if the caller may see them; `me` is the caller."""
+    if not call.caller.name:
+        raise Problem(401, "log in first: users are shown to themselves and to admins")
     wanted = call.caller.name if name == ME else name
     if call.caller.role < Role.ADMIN and wanted != call.caller.name:
         raise Problem(403, "only admins see other users")
-    if not wanted:
-        raise Problem(401, "log in first: nobody is nobody")
     user: User = await call.services.access.get_user(wanted)
     return user
 
