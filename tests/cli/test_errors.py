@@ -64,6 +64,22 @@ def test_answers_that_are_errors(
     assert "\x1b" not in ran.err
 
 
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("job", "list", "--user", "x\udcff"),
+        ("host", "get", "x\udcff"),
+        ("submit", "--python", "/p", "--reason", "x\udcff"),
+    ],
+)
+def test_an_argument_that_is_no_text(run: "Run", lab: "LabServer", argv: tuple[str, ...]) -> None:
+    """Bytes that are no UTF-8 are wrong usage, named in ASCII; nothing is sent."""
+    ran = run(*argv)
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err == "benchyard: the argument 'x\\xff' is not UTF-8 text\n"
+    assert not lab.seen
+
+
 def test_the_token_is_never_shown(run: "Run", lab: "LabServer", server_module: ModuleType) -> None:
     """No output of a command holds the token, errors included."""
     lab.add_job()

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -135,6 +136,7 @@ def test_a_job_is_changed(run: "Run", lab: "LabServer") -> None:
     assert (ran.status, ran.out) == (0, "job 1: changed (benchmarks, mode, host)\n"), ran.err
     assert lab.seen[-1].body == {"benchmarks": ["nbody", "-chaos"], "mode": "rigorous", "host": None}
     assert run("job", "modify", "last", "--reason", "warm", "--json").json["reason"] == "warm"
+    assert run("job", "modify", "1", "--benchmarks", "").status == 2
     ran = run("job", "modify", "1")
     assert ran.status == 2 and "say what to change" in ran.err
 
@@ -179,6 +181,33 @@ def test_log_is_printed_as_it_is(run: "Run", lab: "LabServer", server_module: Mo
     assert run("job", "log", "1").out == "fünf [bold]\nno newline"
     assert run("job", "log", "last", "--follow").out == "fünf [bold]\nno newline"
     assert run("job", "log", "1", "--json").json == {"job": 1, "log": "fünf [bold]\nno newline"}
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [("queued", "is queued; it has no log yet"), ("canceled", "is canceled; it has no log")],
+)
+def test_an_empty_log_is_explained(run: "Run", lab: "LabServer", status: str, said: str) -> None:
+    """`job log` of a job without a log says so on stderr, and prints nothing else."""
+    lab.add_job(status=status)
+    ran = run("job", "log", "1")
+    assert (ran.status, ran.out, ran.err) == (0, "", f"job 1 {said}\n")
+
+
+def test_cancel_says_what_comes_next(run: "Run", lab: "LabServer", server_module: ModuleType) -> None:
+    """`job cancel` of a running job says where it is being stopped and how to see its end."""
+    lab.add_job(**server_module.running(1, "nbody"))
+    lab.slow_cancel = True
+    ran = run("job", "cancel", "current")
+    said = "job 1: cancel asked for, it is being stopped on quiet-1; see the end with `benchyard job wait 1`\n"
+    assert (ran.status, ran.out) == (0, said)
+
+
+def test_current_jobs_in_columns(run: "Run", lab: "LabServer") -> None:
+    """`job current` takes --columns, and --json prints a list."""
+    lab.add_job(status="running")
+    assert run("job", "current", "--columns", "status,id").out.split() == ["STATUS", "JOB", "running", "1"]
+    assert [job["id"] for job in run("job", "current", "--json").json["items"]] == [1]
 
 
 def test_text_from_the_lab_cannot_forge_lines(run: "Run", lab: "LabServer") -> None:
@@ -260,10 +289,26 @@ def test_ctrl_c_leaves_the_job_running(lab: "LabServer", server_module: ModuleTy
     assert not any(seen.method == "POST" for seen in lab.seen)
 
 
+def test_ctrl_c_leaves_a_followed_log(lab: "LabServer", server_module: ModuleType) -> None:
+    """Ctrl-C ends `job log --follow`, not the job."""
+    lab.add_job(**server_module.running(1, "nbody"))
+    lab.logs[1] = b"first\n"
+    lab.open_log = threading.Event()
+    with Terminal("job", "log", "1", "--follow", url=lab.url, token=server_module.TOKEN) as terminal:
+        terminal.read_until("first")
+        terminal.process.send_signal(signal.SIGINT)
+        assert terminal.read_all() == 130
+    lab.open_log.set()
+    assert "job 1 goes on" in terminal.shown and "Traceback" not in terminal.shown
+
+
 def test_tables_fit_the_terminal(lab: "LabServer", server_module: ModuleType) -> None:
     """On a narrow terminal long values are cut, so that no line of a table is broken."""
     lab.add_job(spec={"python": "/" + "long/" * 40 + "python3", "selection": ["nbody"] * 30})
     with Terminal("job", "list", url=lab.url, token=server_module.TOKEN) as terminal:
         assert terminal.read_all() == 0
     lines = re.sub(r"\x1b\[[0-9;]*m", "", terminal.shown).splitlines()
-    assert len(lines) == 2 and max(map(len, lines)) <= 60
+    assert lines[0].split() == ["JOB", "STATUS", "PYTHON", "BENCHMARKS", "CREATED", "TIME"]
+    assert lines[1].split()[:3] == ["1", "queued", "…/long/python3"]
+    assert lines[2:] == ["(no room for target, host, owner; --columns chooses)"]
+    assert max(map(len, lines)) <= 60

@@ -28,8 +28,9 @@ def test_a_queue_is_shown(run: "Run", lab: "LabServer", target: list[str]) -> No
         lab.add_job()
     lines = run("queue", "get", *target).out.splitlines()
     assert lines[0] == "queue linux-x86_64: 3 jobs"
-    assert lines[2].split() == ["POSITION", "JOB", "STATUS", "OWNER", "REASON", "WHY"]
-    assert lines[3].split() == ["1", "1", "queued", "admin", "waits"]
+    assert lines[2].split() == ["POSITION", "JOB", "STATUS", "OWNER", "REASON", "STARTS", "WHY"]
+    assert lines[3].split() == ["1", "1", "queued", "admin", "2025-11-22", "or", "later", "waits"]
+    assert lines[4].split() == ["2", "2", "queued", "admin", "waits"]
     part = run("queue", "get", *target, "--limit", "2", "--json").json
     assert [place["job"] for place in part["jobs"]] == [1, 2] and part["length"] == 3 and part["next"] == "2"
 

@@ -21,6 +21,16 @@ def test_list_is_a_table(run: "Run", lab: "LabServer") -> None:
     assert run("result", "list", "--json").json == {"items": [lab.results[1]], "next": None}
 
 
+def test_list_of_a_job_by_word(run: "Run", lab: "LabServer") -> None:
+    """`result list --job` takes the words that name a job everywhere else, too."""
+    lab.add_job()
+    lab.add_job(status="running")
+    for word, number in (("1", "1"), ("last", "2"), ("current", "2")):
+        assert run("result", "list", "--job", word).status == 0
+        assert lab.seen[-1].query["job"] == [number]
+    assert run("result", "list", "--job", "first").status == 2
+
+
 def test_get_shows_what_is_known(run: "Run", lab: "LabServer") -> None:
     """`result get` shows the result field by field; `last` is the newest."""
     lab.add_result()

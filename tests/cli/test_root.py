@@ -63,7 +63,7 @@ def leaves(command: click.Command, path: str) -> Iterator[tuple[str, click.Comma
         yield from leaves(sub, f"{path} {name}")
 
 
-@pytest.mark.parametrize("name", ["login", "submit", "job", "result", "host", "queue", "user", "completion"])
+@pytest.mark.parametrize("name", COMMANDS)
 def test_the_table_leads_to_commands(name: str) -> None:
     """Each name of the table is a command of that name; every command of ours has a help text with an example."""
     command = COMMANDS[name].load()

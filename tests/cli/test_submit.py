@@ -109,6 +109,11 @@ def test_what_the_lab_refuses_is_named(run: "Run") -> None:
         (*PYTHON, "--attach", "--wait"),
         (*PYTHON, "--no-run", "--wait"),
         ("--python", "python3"),
+        (*PYTHON, "--benchmarks", ""),
+        (*PYTHON, "--benchmarks", " , "),
+        (*PYTHON, "--benchmarks", "nbody", "--benchmarks", ","),
+        (*PYTHON, "--affinity", ""),
+        (*PYTHON, "--host", " "),
     ],
 )
 def test_wrong_usage(run: "Run", lab: "LabServer", argv: tuple[str, ...]) -> None:

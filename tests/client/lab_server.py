@@ -39,13 +39,17 @@ class Seen:
 
 @dataclass(frozen=True)
 class Answer:
-    """A canned answer, given once instead of the real one; `cut` breaks the connection after the body."""
+    """A canned answer, given once instead of the real one.
+
+    `cut` breaks the connection after the body, once `hold`, where there is one, is set.
+    """
 
     status: int
     body: bytes = b""
     kind: str = "text/html"
     headers: dict[str, str] = field(default_factory=dict)
     cut: bool = False
+    hold: threading.Event | None = None
 
 
 class Problem(Exception):
@@ -174,6 +178,10 @@ class LabServer:
         self.canned: list[Answer] = []
         self.seen: list[Seen] = []
         self.page = 100
+        self.slow_cancel = False
+        """Whether a job that is canceled keeps its status for now."""
+        self.open_log: threading.Event | None = None
+        """Where there is one, a log ends only when it is set."""
         lab = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -315,11 +323,13 @@ class LabServer:
         number, _, action = rest.partition("/")
         job = self.jobs.get(int(number), {})
         if action == "log":
-            return Answer(200, self.logs.get(int(number), b""), "text/plain; charset=utf-8")
+            text, hold = self.logs.get(int(number), b""), self.open_log
+            return Answer(200, text, "text/plain; charset=utf-8", cut=hold is not None, hold=hold)
         if job and seen.method == "POST" and action in ("run", "cancel"):
             if job["status"] in {"success", "failed", "canceled", "lost"}:
                 raise Problem(409, f"job {number} has ended: {job['status']}")
-            job["status"] = {"run": "queued", "cancel": "canceled"}[action]
+            if not (action == "cancel" and self.slow_cancel):
+                job["status"] = {"run": "queued", "cancel": "canceled"}[action]
             action = ""
         elif job and seen.method == "GET" and self.scripts[int(number)]:
             job.update(self.scripts[int(number)].pop(0))
@@ -392,6 +402,8 @@ class LabServer:
         if seen.method == "GET":
             return as_json({"items": list(self.hosts.values()), "next": None})
         name = seen.body["name"]
+        if name in self.hosts:
+            raise Problem(409, f"the lab has a host {name!r} already; choose another name")
         self.hosts[name] = a_host(name) | seen.body | {"status": "offline"}
         worker = {"name": name, "secret": "worker-secret-9", "master_host": "127.0.0.1", "master_port": 9989}
         return as_json({"host": self.hosts[name], "worker": worker}, 201)
@@ -476,7 +488,10 @@ class LabServer:
         places = [
             {"position": position, "job": number, "status": "queued", "owner": "admin", "reason": "", "why": "waits"}
             for position, number in enumerate(order, 1)
-        ][start : start + size]
+        ]
+        if places:
+            places[0]["expected"] = {"earliest": TIME, "latest": None}
+        places = places[start : start + size]
         more = str(start + size) if start + size < len(order) else None
         state = {"target": TARGET, **self.queue, "version": self.version, "length": len(order)}
         return {**state, "jobs": places, "next": more}
@@ -519,4 +534,6 @@ def send(handler: BaseHTTPRequestHandler, answer: Answer) -> None:
     handler.send_header("Content-Length", str(len(answer.body) + answer.cut))
     handler.end_headers()
     handler.wfile.write(answer.body)
+    if answer.hold is not None:
+        answer.hold.wait(60)
     handler.close_connection = answer.cut

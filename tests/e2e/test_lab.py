@@ -81,7 +81,9 @@ def test_wrong_settings_do_not_start_half_a_lab(make_lab: "Callable[..., LabHand
 
 
 @pytest.mark.slow
-def test_after_a_kill_of_all_the_lab_starts_again(make_lab: "Callable[..., LabHandle]") -> None:
+def test_after_a_kill_of_all_the_lab_starts_again(
+    make_lab: "Callable[..., LabHandle]", wait: "Callable[..., None]"
+) -> None:
     """kill -9 of the supervisor leaves programs and a stale lock; the next start ends those and works."""
     lab = make_lab()
     pid = json.loads(lab.check("lab", "status", str(lab.root), "--json"))["pid"]
@@ -91,7 +93,7 @@ def test_after_a_kill_of_all_the_lab_starts_again(make_lab: "Callable[..., LabHa
     assert lab.cli("lab", "status", str(lab.root)).returncode == 1
     lab.up()
     lab.down()
-    assert lab.processes() == []
+    wait(lambda: lab.processes() == [], "nothing is left", 20)
     assert "was not running" in lab.down()
 
 

@@ -31,14 +31,14 @@ def test_a_run_is_started_and_followed_to_its_end(host: Any) -> None:
     assert [words[4] for words in host.log()] == ["running", "done"]
 
 
-def test_a_failing_command_has_status_1_and_its_own_is_kept(host: Any) -> None:
-    """A command that fails, is killed or does not exist makes attach end with 1; its exit code is in the state."""
-    assert host.run("1.1", "sh", "-c", "exit 74")[0] == 1
+def test_a_failing_command_has_a_status_of_its_own(host: Any) -> None:
+    """A command that fails, is killed or does not exist makes attach end with 73; its exit code is in the state."""
+    assert host.run("1.1", "sh", "-c", "exit 74")[0] == 73
     assert host.read("1.1")["rc"] == 74
-    assert host.run("1.2", "sh", "-c", "kill -SEGV $$")[0] == 1
+    assert host.run("1.2", "sh", "-c", "kill -SEGV $$")[0] == 73
     assert host.read("1.2")["rc"] == -signal.SIGSEGV
     status, output = host.run("1.3", "/no/such/program")
-    assert (status, host.read("1.3")["rc"]) == (1, 127)
+    assert (status, host.read("1.3")["rc"]) == (73, 127)
     assert "/no/such/program" in output
 
 

@@ -32,7 +32,7 @@ def stored(lab: "Lab", real_results: Path) -> dict[int, bytes]:
                 kind="benchmarks",
                 target="macos",
                 host=None,
-                spec={},
+                spec={"python": "/p", "benchmarks": [], "selection": [], "mode": "default", "affinity": None},
                 owner="ada",
                 origin="rest",
                 reason="",

@@ -156,6 +156,8 @@ def run_benchmarks(
     """Measure an interpreter with pyperformance and write one pyperf file.
 
     The status is 0 if any benchmark gave a value; those that did not are named at the end.
+
+    Example: benchyard task run-benchmarks --python /usr/bin/python3 --benchmarks nbody --fast --output nbody.json
     """
     from benchyard.tasks.benchmarks import run_benchmarks as run
     from benchyard.tasks.cpus import parse_cpu_list

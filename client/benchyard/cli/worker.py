@@ -71,7 +71,9 @@ def init(
                 cpus=measuring,
             )
         except Conflict as exc:
-            again = f"with --name, or if it was this machine take it out first: `benchyard --url {url} host remove {name}`"
+            again = (
+                f"with --name, or if it was this machine take it out first: `benchyard --url {url} host remove {name}`"
+            )
             raise click.ClickException(f"{exc} {again}") from exc
     if directory.exists():
         directory.rmdir()

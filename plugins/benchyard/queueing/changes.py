@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 from benchyard.queueing import engine, order
 from benchyard.queueing.doors import spec_row
 from benchyard.queueing.requests import JobRequest, JobSpec
-from benchyard.store import jobs, queues
+from benchyard.queueing.runs import Run, stage_key
+from benchyard.store import attempts, jobs, queues
 from benchyard.store.errors import Conflict
+from benchyard.store.places import lock_queue
 from benchyard.store.rows import Job
 
 if TYPE_CHECKING:
@@ -22,23 +24,20 @@ Why = Callable[[Job, int], str]
 
 async def move(service: "JobService", target: str, job_id: int, to: str, *, who: str, version: int | None) -> None:
     """Move a job within its target's queue."""
-    await service.db(_of_target, target, job_id)
-    await service.db(queues.move, job_id, to, now=time.time(), who=who, expected_version=version)
+    await service.db(_move, target, job_id, to, now=time.time(), who=who, expected_version=version)
     _poke(service, target)
 
 
 async def pop(service: "JobService", target: str, *, who: str) -> int:
     """Take the first job off a queue and give its number; Conflict if the queue is empty."""
-    job_id, request_id = await service.db(_pop, target, now=time.time(), who=who)
-    _let_go(service, request_id, f"job {job_id} taken off the queue by {who}")
-    return int(job_id)
+    job = await service.db(_pop, target, now=time.time(), who=who)
+    await _let_go(service, job, who)
+    return job.id
 
 
 async def take_off(service: "JobService", target: str, job_id: int, *, who: str) -> None:
     """Take a job off the queue of its target; what was prepared for it is kept."""
-    job = await service.db(_of_target, target, job_id)
-    await service.db(queues.take_off, job_id, now=time.time(), who=who)
-    _let_go(service, job.request_id, f"job {job_id} taken off the queue by {who}")
+    await _let_go(service, await service.db(_take_off, target, job_id, now=time.time(), who=who), who)
 
 
 async def pause(service: "JobService", target: str, *, who: str, reason: str) -> None:
@@ -126,12 +125,27 @@ def _of_target(conn: Any, target: str, job_id: int) -> Job:
     return job
 
 
-def _pop(conn: Any, target: str, *, now: float, who: str) -> tuple[int, int | None]:
+def _move(conn: Any, target: str, job_id: int, to: str, **how: Any) -> None:
+    _of_target(conn, target, job_id)
+    queues.move(conn, job_id, to, **how)
+
+
+def _pop(conn: Any, target: str, *, now: float, who: str) -> Job:
+    """The first job, as it was before it was taken off; locked first, so that two who pop get two jobs."""
+    lock_queue(conn, target)
     job = queues.first(conn, target)
     if job is None:
         raise Conflict(f"the queue of {target} is empty")
     queues.take_off(conn, job.id, now=now, who=who)
-    return job.id, job.request_id
+    return job
+
+
+def _take_off(conn: Any, target: str, job_id: int, *, now: float, who: str) -> Job:
+    """A job as it was before it was taken off."""
+    lock_queue(conn, _of_target(conn, target, job_id).target)
+    job = jobs.get_job(conn, job_id)
+    queues.take_off(conn, job_id, now=now, who=who)
+    return job
 
 
 def _modify_waiting(conn: Any, job_id: int, **changes: Any) -> None:
@@ -141,10 +155,21 @@ def _modify_waiting(conn: Any, job_id: int, **changes: Any) -> None:
     jobs.modify_job(conn, job_id, **changes)
 
 
-def _let_go(service: "JobService", request_id: int | None, reason: str) -> None:
-    """End the request of a job that is off the queue; the row knows it no more, so the job is not canceled by that."""
-    if request_id is not None:
-        engine.cancel_request(service.master, request_id, reason)
+async def _let_go(service: "JobService", job: Job, who: str) -> None:
+    """End the request of a job that is off the queue; the row knows it no more, so the job is not canceled by that.
+
+    What prepares it just now stops, and waits until the job is on the queue again.
+    """
+    reason = f"job {job.id} taken off the queue by {who}"
+    if job.request_id is not None:
+        engine.cancel_request(service.master, job.request_id, reason)
+    attempt = await service.db(attempts.current_attempt, job.id)
+    if attempt is not None and attempt.host is None:
+        for name, lane in service.stages(job.target).items():
+            if lane.stage == "prepare":
+                found = await engine.requests_with_key(service.master, stage_key(name, Run(job.id, attempt.number)))
+                engine.put_back(service.master, name, [request_id for request_id, _ in found], reason)
+    _poke(service, job.target)
 
 
 def _poke(service: "JobService", target: str) -> None:

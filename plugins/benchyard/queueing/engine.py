@@ -4,6 +4,7 @@ Buildbot is held to `>=4.3,<4.4` for the sake of this module; `tests/queueing/te
 """
 
 import time
+from collections.abc import Collection
 from typing import Any
 
 import sqlalchemy as sa
@@ -214,3 +215,10 @@ async def ensure_request(
 def cancel_request(master: Any, request_id: int, reason: str) -> None:
     """Ask Buildbot to cancel a request, wherever it is; the request must exist (an unknown id would be poisoned)."""
     master.mq.produce(("control", "buildrequests", str(request_id), "cancel"), {"reason": reason})
+
+
+def put_back(master: Any, builder: str, request_ids: Collection[int], reason: str) -> None:
+    """Stop the builds of these requests that run in this master; the requests wait again."""
+    for build in list(master.botmaster.builders[builder].building):
+        if any(request.id in request_ids for request in build.requests):
+            build.stopBuild(reason, RETRY)

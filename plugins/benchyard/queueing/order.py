@@ -1,6 +1,5 @@
 """Which request of a builder is next: a few questions to the datastore, the same whatever the length of the queue."""
 
-from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
@@ -9,6 +8,7 @@ import sqlalchemy as sa
 from benchyard.queueing.runs import run_of_key
 from benchyard.store import jobs as job_store
 from benchyard.store.columns import Flag
+from benchyard.store.places import lock_queue
 from benchyard.store.tables import attempts, hosts, jobs, queues
 
 #: A job between its first step and its last.
@@ -87,43 +87,48 @@ def _next_job(
     begun = conn.execute(joined.where(here, jobs.c.status.in_(BEGUN)).order_by(*in_order).limit(1)).first()
     if begun is not None:
         return Pick(begun.id, None)
-    if is_paused(conn, lane.target):
+    queued = joined.where(here, jobs.c.place.is_not(None), jobs.c.status == "queued", jobs.c.enabled == _YES)
+    if _first_with_room(conn, lane, queued) is None:
         return None
-    able, room = _hosts_with_room(conn, lane)
-    first = conn.execute(
-        joined.where(
-            here,
-            jobs.c.place.is_not(None),
-            jobs.c.status == "queued",
-            jobs.c.enabled == _YES,
-            sa.or_(jobs.c.host.is_(None), jobs.c.host.in_(room)),
-        )
-        .order_by(jobs.c.place, jobs.c.id)
-        .limit(1)
-    ).first()
-    if first is None or _ahead(conn, lane.target, first.place) >= len(able) * lane.per_host:
+    # Asked again under the lock: it may have been moved, or taken off the queue, since it was read.
+    lock_queue(conn, lane.target)
+    first = _first_with_room(conn, lane, queued)
+    if first is None:
         return None
     # Noted here, not by its first step, so that it counts before the next is chosen.
     job_store.set_status(conn, first.job, "building", now=now, who="lab")
     return Pick(first.id, None)
 
 
-def _ahead(conn: sa.Connection, target: str, place: int) -> int:
-    """Jobs that have begun and come before `place`: so one that was moved to the front is prepared at once."""
-    before = sa.or_(jobs.c.place.is_(None), jobs.c.place < place)
-    statement = sa.select(sa.func.count()).where(jobs.c.target == target, jobs.c.status.in_(BEGUN), before)
-    return int(conn.execute(statement).scalar_one())
+def _first_with_room(conn: sa.Connection, lane: Lane, queued: sa.Select[Any]) -> Any:
+    """The first of the `queued` jobs that may start now.
 
-
-def _hosts_with_room(conn: sa.Connection, lane: Lane) -> tuple[list[str], list[str]]:
-    """The enabled hosts, and those of them for which another job may be prepared."""
+    Only jobs ahead of it take room from a job: so one that was moved to the front is prepared at once.
+    """
+    if is_paused(conn, lane.target):
+        return None
+    begun = conn.execute(
+        sa.select(jobs.c.host, jobs.c.place).where(jobs.c.target == lane.target, jobs.c.status.in_(BEGUN))
+    ).all()
     disabled = disabled_hosts(conn)
     able = [host for host in lane.hosts if host not in disabled]
-    rows = conn.execute(
-        sa.select(jobs.c.host).where(jobs.c.target == lane.target, jobs.c.status.in_(BEGUN), jobs.c.host.is_not(None))
-    )
-    taken = Counter(row.host for row in rows)
-    return able, [host for host in able if taken[host] < lane.per_host]
+    fits = [jobs.c.host.is_(None)]
+    for host in able:
+        fits.append(sa.and_(jobs.c.host == host, _has_room([b.place for b in begun if b.host == host], lane.per_host)))
+    everywhere = _has_room([b.place for b in begun], len(able) * lane.per_host)
+    return conn.execute(queued.where(everywhere, sa.or_(*fits)).order_by(jobs.c.place, jobs.c.id).limit(1)).first()
+
+
+def _has_room(begun: Sequence[int | None], room: int) -> sa.ColumnElement[bool]:
+    """The condition that fewer than `room` of the jobs that have begun, at these places, are ahead of a job.
+
+    A job that is on a host has no place any more; it is ahead of all.
+    """
+    standing = sorted(place for place in begun if place is not None)
+    left = room - (len(begun) - len(standing))
+    if left <= 0:
+        return sa.false()
+    return jobs.c.place <= standing[left - 1] if left <= len(standing) else sa.true()
 
 
 def _next_stage(
@@ -132,7 +137,7 @@ def _next_stage(
     """The first stage by the order of the queue; there are only as many as jobs have begun.
 
     A run that has started is for its own host alone, and goes before all others: it is attached to again, or swept up.
-    A job that was taken off the queue, or whose queue is paused, is not measured.
+    A job that was taken off the queue is neither prepared nor measured, one whose queue is paused not measured.
     """
     requests, buildsets = model.buildrequests, model.buildsets
     rows = conn.execute(
@@ -142,11 +147,12 @@ def _next_stage(
         .order_by(requests.c.priority.desc(), requests.c.id)
     ).all()
     found = [(row.id, run) for row in rows if (run := run_of_key(row.external_idstring)) is not None]
-    if lane.stage != "measure":
-        return Pick(found[0][0], None) if found else None
     states = [(request_id, _state(conn, run.job, run.attempt)) for request_id, run in found]
     known = [(request_id, state) for request_id, state in states if state is not None]
     known.sort(key=lambda pair: (pair[1].placed is None, pair[1].place or 0, pair[0]))
+    if lane.stage != "measure":
+        on_queue = [request_id for request_id, state in known if state.status != "created"]
+        return Pick(on_queue[0], None) if on_queue else None
     paused, disabled = is_paused(conn, lane.target), disabled_hosts(conn)
     for request_id, state in known:
         if state.placed is not None or state.cancel_by is not None:

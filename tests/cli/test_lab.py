@@ -1,0 +1,59 @@
+"""`benchyard lab init`, and what it does to the user's configuration."""
+
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchyard.client import Login, load_login, save_login
+from benchyard.client.config import load_config
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Run
+
+
+def a_free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def test_the_new_lab_is_the_default(run_program: "Run", tmp_path: Path) -> None:
+    """`lab init` makes the new lab the default, says so and which one was, and keeps the other labs' tokens."""
+    other = save_login("http://other.example:8010", "bob", "others-token")
+    port = a_free_port()
+    ran = run_program("lab", "init", str(tmp_path / "lab"), "--no-isolated", "--http-port", str(port))
+    assert (ran.status, ran.err) == (0, "")
+    url = f"http://127.0.0.1:{port}"
+    told = f"commands  from here on go to this lab (and no longer to {other.url}), unless told another by --url\n"
+    assert told in ran.out
+    config = load_config()
+    assert config.default == url and config.logins[other.url] == other
+    token = load_login().token
+    assert token and token not in ran.out
+
+
+def test_a_replaced_token_is_told(run_program: "Run", tmp_path: Path) -> None:
+    """Where another lab's token was kept for the same address, `lab init` says that it is replaced; --json is JSON."""
+    port = a_free_port()
+    before = save_login(f"http://127.0.0.1:{port}", "bob", "old-token")
+    ran = run_program("lab", "init", str(tmp_path / "lab"), "--no-isolated", "--http-port", str(port), "--json")
+    assert ran.status == 0
+    assert ran.err == f"The token of bob that you had for another lab at {before.url} is replaced by this lab's.\n"
+    assert (ran.json["url"], ran.json["user"], ran.json["isolated"]) == (before.url, "admin", None)
+    assert Path(ran.json["password_file"]).is_file()
+    assert load_login() == Login(before.url, "admin", load_login().token) != before
+
+
+def test_a_broken_configuration_is_told_first(run_program: "Run", tmp_path: Path, config_file: Path) -> None:
+    """With a configuration that cannot be read no lab is made, as its token could not be kept."""
+    config_file.parent.mkdir()
+    config_file.write_text("default = ")
+    ran = run_program("lab", "init", str(tmp_path / "lab"))
+    assert ran.status == 1 and "is not a TOML file" in ran.err and ran.err.count("\n") == 1
+    assert not (tmp_path / "lab").exists()
+
+
+def test_json_needs_an_end(run_program: "Run", tmp_path: Path) -> None:
+    """`lab up --json` without --detach is wrong usage, as for `worker up`."""
+    for group in ("lab", "worker"):
+        ran = run_program(group, "up", str(tmp_path), "--json")
+        assert ran.status == 2 and "--json goes with --detach" in ran.err
