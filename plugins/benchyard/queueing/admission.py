@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.python import log
 
-from benchyard.queueing import cancellation, doors, endings
+from benchyard.queueing import cancellation, doors, endings, engine
 from benchyard.queueing.order import Lane
 from benchyard.queueing.requests import Invalid
+from benchyard.queueing.runs import push_key
 from benchyard.store import attempts, jobs
+from benchyard.store.places import lock_queue
 from benchyard.store.rows import Job
 
 if TYPE_CHECKING:
@@ -25,7 +27,8 @@ async def adopt(service: "JobService", request_id: int) -> None:
         buildset = await service.master.db.buildsets.getBuildset(request.buildsetid)
         pushed = doors.pushed_job(buildset)
         if pushed is not None:
-            await service.db(jobs.set_request, pushed, request_id)
+            if not await tie(service, pushed, buildset.external_idstring, request_id):
+                return
         else:
             await _admit(service, request_id, buildset, lane)
         request = await service.master.db.buildrequests.getBuildRequest(request_id)
@@ -33,6 +36,25 @@ async def adopt(service: "JobService", request_id: int) -> None:
             job = await service.db(jobs.job_of_request, request_id)
             await endings.finish(service, job, request.results)
     service.poke(request.buildername)
+
+
+async def tie(service: "JobService", job_id: int, key: str, request_id: int) -> bool:
+    """Tie a job to the request that its push on the queue made, and tell whether that is so.
+
+    A job that was taken off or has ended since the push does not want it any more: the request is canceled.
+    """
+    tied = await service.db(_tie, job_id, key, request_id)
+    if not tied:
+        engine.cancel_request(service.master, request_id, f"job {job_id} is not on the queue any more")
+    return tied
+
+
+def _tie(conn: Any, job_id: int, key: str, request_id: int) -> bool:
+    lock_queue(conn, jobs.get_job(conn, job_id).target)
+    job = jobs.get_job(conn, job_id)
+    if job.request_id is None and job.place is not None and key == push_key(job.target, job.id, job.pushes):
+        job = jobs.set_request(conn, job_id, request_id)
+    return job.request_id == request_id
 
 
 async def _admit(service: "JobService", request_id: int, buildset: Any, lane: Lane) -> None:

@@ -172,14 +172,11 @@ class JobService(BuildbotService):
     async def ensure_queued(self, job_id: int) -> Job:
         """Make or adopt the request of a queued job; the row says `queued` already, so a crash here is mended."""
         job = await self.db(jobs.get_job, job_id)
+        key = push_key(job.target, job.id, job.pushes)
         request_id, _new = await self.request(
-            job.target,
-            push_key(job.target, job.id, job.pushes),
-            reason=job.reason or f"job {job.id}",
-            job=job.id,
-            owner=job.owner,
+            job.target, key, reason=job.reason or f"job {job.id}", job=job.id, owner=job.owner
         )
-        await self.db(jobs.set_request, job_id, request_id)
+        await admission.tie(self, job_id, key, request_id)
         self.poke(job.target)
         return await self.db(jobs.get_job, job_id)
 

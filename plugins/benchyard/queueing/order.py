@@ -112,7 +112,7 @@ def _first_with_room(conn: sa.Connection, lane: Lane, queued: sa.Select[Any]) ->
     ).all()
     disabled = disabled_hosts(conn)
     able = [host for host in lane.hosts if host not in disabled]
-    fits = [jobs.c.host.is_(None)]
+    fits: list[sa.ColumnElement[bool]] = [jobs.c.host.is_(None)]
     for host in able:
         fits.append(sa.and_(jobs.c.host == host, _has_room([b.place for b in begun if b.host == host], lane.per_host)))
     everywhere = _has_room([b.place for b in begun], len(able) * lane.per_host)
