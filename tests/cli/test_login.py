@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from benchyard.client import Login, load_login
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.cli.conftest import Run
     from tests.client.lab_server import LabServer
 
@@ -52,6 +54,16 @@ def test_name_and_password_make_a_token(run_program: "Run", lab: "LabServer", se
     assert server_module.PASSWORD not in ran.out + ran.err
     asked = next(seen for seen in lab.seen if seen.path.endswith("/login"))
     assert asked.body["name"].startswith("login on ")
+
+
+def test_the_password_is_asked_for_on_the_terminal(
+    terminal: "Callable[..., str]", lab: "LabServer", server_module: ModuleType, config_file: Path
+) -> None:
+    """On a terminal the password is asked for and not echoed."""
+    shown = terminal("login", lab.url, "--user", "anna", answers=[("Password of anna", server_module.PASSWORD)])
+    assert f"Logged in to {lab.url} as anna" in shown
+    assert server_module.PASSWORD not in shown
+    assert load_login(lab.url, path=config_file).token == server_module.TOKEN
 
 
 def test_a_wrong_password_is_not_kept(run_program: "Run", lab: "LabServer", config_file: Path) -> None:
