@@ -172,15 +172,27 @@ async def _stop(master: Any) -> None:
     await master.db.pool.stop()
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[sa.Engine]:
-    """A SQLite file with Buildbot's own tables, made by Buildbot's own means, and ours."""
+@pytest.fixture(scope="session")
+def _new_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with Buildbot's own tables, made by Buildbot's own means, and ours; to be copied."""
     from buildbot.db.enginestrategy import create_engine
     from buildbot.db.model import Model
 
-    engine: sa.Engine = create_engine("sqlite:///queue.sqlite", basedir=str(tmp_path))
+    folder = tmp_path_factory.mktemp("tables")
+    engine: sa.Engine = create_engine("sqlite:///queue.sqlite", basedir=str(folder))
     Model.metadata.create_all(engine)
     migrate(engine)
+    engine.dispose()
+    return folder / "queue.sqlite"
+
+
+@pytest.fixture
+def database(tmp_path: Path, _new_tables: Path) -> Iterator[sa.Engine]:
+    """A database of the test's own, as Buildbot opens it, with its tables and ours."""
+    from buildbot.db.enginestrategy import create_engine
+
+    shutil.copy(_new_tables, tmp_path / "queue.sqlite")
+    engine: sa.Engine = create_engine("sqlite:///queue.sqlite", basedir=str(tmp_path))
     yield engine
     engine.dispose()
 

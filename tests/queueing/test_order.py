@@ -166,12 +166,13 @@ def test_created_job_is_not_chosen(queue: Queue) -> None:
 
 def test_disabled_job_waits(queue: Queue, conn: sa.Connection) -> None:
     """A queued job that is not enabled is passed over."""
-    from benchyard.store.tables import jobs as table
-
-    queue.waiting()
-    conn.execute(sa.update(table).values(enabled=False))
-    second = queue.waiting()
+    first, second = queue.waiting(), queue.waiting()
+    jobs.enable_job(conn, queue.job_of(first).id, False, now=1.0, who="ada")
     assert queue.next() == Pick(second, None)
+    queue.claim(second)
+    assert queue.next() is None
+    jobs.enable_job(conn, queue.job_of(first).id, True, now=1.0, who="ada")
+    assert queue.next() == Pick(first, None)
 
 
 @pytest.mark.parametrize("status", ["building", "ready", "running", "storing"])
@@ -193,6 +194,25 @@ def test_job_moved_to_the_front_is_prepared_at_once(queue: Queue, conn: sa.Conne
     assert queue.next() is None
     queues.move(conn, queue.job_of(moved).id, "first", now=1.0, who="ada")
     assert queue.next() == Pick(moved, None)
+
+
+def test_pinned_job_moved_to_the_front_is_prepared_at_once(queue: Queue, conn: sa.Connection) -> None:
+    """Jobs behind it that are prepared for the same host take no room from a job for that host."""
+    queue.claim(queue.waiting("running", host="bench"))
+    queue.claim(queue.waiting("ready", host="bench"))
+    moved = queue.waiting(host="bench")
+    assert queue.next() is None
+    queues.move(conn, queue.job_of(moved).id, "first", now=1.0, who="ada")
+    assert queue.next() == Pick(moved, None)
+
+
+def test_pinned_job_for_unknown_host_waits(queue: Queue) -> None:
+    """A job for a host that the target does not have is never chosen, and holds nobody up."""
+    queue.waiting(host="gone")
+    able = queue.waiting()
+    assert queue.next() == Pick(able, None)
+    queue.claim(able)
+    assert queue.next() is None
 
 
 def test_capacity_is_of_the_target(queue: Queue) -> None:
@@ -248,8 +268,8 @@ def test_final_job_ends_at_once(queue: Queue, status: str) -> None:
     assert queue.next(ending=[final]) == Pick(final, None)
 
 
-def test_oldest_stage_is_chosen(queue: Queue) -> None:
-    """Of the stages that wait, the oldest is chosen, on any free worker."""
+def test_first_stage_is_chosen(queue: Queue) -> None:
+    """Of the stages that wait, that of the first job is chosen, on any free worker."""
     first = queue.stage(PREPARE)
     queue.stage(PREPARE)
     assert queue.next(PREPARE, ["prep"]) == Pick(first, None)
@@ -302,6 +322,18 @@ def test_stages_follow_the_queue(queue: Queue, conn: sa.Connection) -> None:
     assert queue.next(MEASURE, ["bench"]) == Pick(first, "bench")
 
 
+def test_preparations_follow_the_queue(queue: Queue, conn: sa.Connection) -> None:
+    """The job further ahead in the queue is prepared first, also while it is paused; one taken off is not prepared."""
+    first, second = queue.stage(PREPARE), queue.stage(PREPARE)
+    queues.pause(conn, "linux", now=1.0, who="ada")
+    queues.move(conn, 2, "first", now=1.0, who="ada")
+    assert queue.next(PREPARE, ["prep"]) == Pick(second, None)
+    queues.take_off(conn, 2, now=1.0, who="ada")
+    assert queue.next(PREPARE, ["prep"]) == Pick(first, None)
+    queues.take_off(conn, 1, now=1.0, who="ada")
+    assert queue.next(PREPARE, ["prep"]) is None
+
+
 def test_long_queue_is_not_read(queue: Queue, conn: sa.Connection) -> None:
     """The same questions are asked whatever the length of the queue, and few rows are read for the answers."""
     asked: list[tuple[str, ...]] = []
@@ -323,4 +355,6 @@ def test_long_queue_is_not_read(queue: Queue, conn: sa.Connection) -> None:
         jobs.set_status(conn, queue.job_of(picked.request_id).id, "success", now=3.0, who="lab")
     assert asked[0] == asked[1]
     reads = [text for text in asked[0] if text.startswith("SELECT") and "benchyard_jobs.place" in text]
-    assert all("count(" in text or "LIMIT" in text or "benchyard_jobs.id = " in text for text in reads)
+    # Of one job, of as many as are named, or of those that have begun.
+    few = ("LIMIT", "benchyard_jobs.id = ", "benchyard_jobs.status IN")
+    assert all(any(bound in text for bound in few) for text in reads), reads

@@ -60,6 +60,8 @@ class MeasureStage(Stage):
     async def do_for(self, job: Job) -> int:
         if job.cancel_by is not None:
             return int(CANCELLED)
+        # Prepared it is, be it for an earlier stay on the queue: that stage was adopted, and said nothing again.
+        await self.service.advance(job.id, "ready", after=("building",))
         while (attempt := await self.service.attempt_of(job.id)) is not None:
             results = await self.wait_for(attempt)
             if results == RETRY or self.canceled:
