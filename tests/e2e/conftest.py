@@ -87,6 +87,13 @@ class LabHandle:
                 continue
         return found
 
+    def left_running(self, grace_s: float = 5.0) -> list[psutil.Process]:
+        """What still runs of a lab that is down; killed processes may take a moment to be gone."""
+        deadline = time.monotonic() + grace_s
+        while (left := self.processes()) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return left
+
     def program(self, name: str) -> psutil.Process:
         """The running program in the folder `name` of the lab, such as `master`."""
         for process in psutil.process_iter():
@@ -123,10 +130,11 @@ def make_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...,
     yield make
     for lab in made:
         lab.cli("lab", "down", str(lab.root))
-    left = [process for lab in made for process in lab.processes()]
+    left = [process for lab in made for process in lab.left_running()]
+    told = [" ".join(process.cmdline()) for process in left if process.is_running()]
     for process in left:
         process.kill()
-    assert not left, f"left running: {left}"
+    assert not left, f"left running: {told}"
 
 
 @pytest.fixture(scope="session")

@@ -113,7 +113,7 @@ def test_lab_down_stops_the_run_and_the_job_goes_on_after_lab_up(
     job = submit(fragile, python, "--fast")
     wait(lambda: fragile.starts(f"{job}.1") == 1, "the run starts", JOB_S)
     fragile.down()
-    assert fragile.processes() == []
+    assert fragile.left_running() == []
     fragile.up()
     fragile.check("job", "wait", str(job), timeout_s=JOB_S)
     assert fragile.starts(f"{job}.2") == 1

@@ -5,12 +5,16 @@ Each test runs a real master. `QueueChooser` is in place in all of them, so a di
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from buildbot.process import buildstep
 from buildbot.process.results import CANCELLED, RETRY, SUCCESS
+from buildbot.worker.protocols import pb as worker_protocol
 from twisted.internet import defer
+from twisted.internet import task as clocks
+from twisted.spread import pb
 
 from benchyard.queueing import doors, engine
 from benchyard.queueing.jobs import JobService
@@ -560,3 +564,54 @@ def test_cancel_of_a_waiting_request(
         assert (await settle(final(master, job.id), "the job has ended")).status == "canceled"
 
     spin(test())
+
+
+class Peer(pb.Root):  # type: ignore[misc]
+    """A worker's end of a connection, with an answer or without one to give."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+        self.asked = 0
+
+    def remote_getVersion(self) -> Any:
+        self.asked += 1
+        return self.answer
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_connection_is_cut_when_nobody_answers(
+    spin: Spin, settle: Settle, logged_errors: list[str], silent: bool
+) -> None:
+    """A connection that swallows everything is cut after the time to answer is over; a living one is kept.
+
+    Breaks if `Connection` takes its interval or its question from elsewhere, or a worker has no `getVersion` any more.
+    """
+    from twisted.internet import reactor
+
+    engine.install()
+    clock, peer = clocks.Clock(), Peer(defer.Deferred() if silent else "4.3.0")
+
+    async def main() -> bool:
+        port = reactor.listenTCP(0, pb.PBServerFactory(peer), interface="127.0.0.1")
+        factory = pb.PBClientFactory()
+        reactor.connectTCP("127.0.0.1", port.getHost().port, factory)
+        mind = await factory.getRootObject()
+        connection = worker_protocol.Connection(SimpleNamespace(reactor=clock), SimpleNamespace(workername="w"), mind)
+        connection.startKeepaliveTimer()
+        try:
+            for asked in (1,) if silent else (1, 2):
+                clock.advance(engine.PING_INTERVAL_S)
+                await settle(lambda asked=asked: peer.asked == asked, "the worker is asked")
+                clock.advance(engine.PING_TIMEOUT_S - 1)
+                assert not mind.broker.disconnected
+            clock.advance(1)
+            if silent:
+                await settle(lambda: mind.broker.disconnected, "the connection is cut")
+            return bool(mind.broker.disconnected)
+        finally:
+            connection.stopKeepaliveTimer()
+            factory.disconnect()
+            await port.stopListening()
+
+    assert spin(main()) == silent
+    assert logged_errors == []

@@ -145,10 +145,12 @@ async def ping(connection: Any) -> None:
     try:
         await connection.mind.callRemote("getVersion").addTimeout(PING_TIMEOUT_S, connection.master.reactor)
     except defer.TimeoutError:
-        log.msg(f"worker {connection.workername} has not answered for {PING_TIMEOUT_S:.0f} s; its connection is cut")
+        log.msg(
+            f"worker {connection.worker.workername} has not answered for {PING_TIMEOUT_S:.0f} s; its connection is cut"
+        )
         broker.transport.abortConnection()
     except Exception:
-        log.msg(f"worker {connection.workername} went while it was asked for a sign of life")
+        log.msg(f"worker {connection.worker.workername} went while it was asked for a sign of life")
 
 
 def install() -> None:

@@ -125,12 +125,15 @@ def stop(run: str, *, state: Path | str, outcome: str = "canceled") -> Outcome:
     with _control(directory):
         deadline = time.monotonic() + _STOP_LIMIT_S
         while True:
+            alive = directory.alive()
             current = directory.read_state()
-            if current is not None and current.final:
-                break
+            if current is not None and current.final and not alive:
+                break  # its supervisor, which writes that state before it ends, has ended too
             if current is None:
                 _write_unstarted(directory, directory.asked_outcome() or outcome)
-            elif directory.alive():
+            elif current.final:
+                pass
+            elif alive:
                 _tell(directory)
             else:
                 settle(directory)
