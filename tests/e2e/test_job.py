@@ -127,6 +127,7 @@ def test_bad_input_is_refused_and_leaves_no_job(client: Client, python: str, wro
     assert [job.id for job in client.jobs.list()] == before
 
 
+@pytest.mark.slow
 def test_three_jobs_at_once_never_measure_together(lab: "LabHandle", client: Client, python: str) -> None:
     """Whatever is submitted at once runs one after the other, in the order of the queue, by the host's own record."""
     jobs = [client.jobs.add(python=python, benchmarks=["nbody"], mode="fast") for _ in range(3)]
@@ -144,6 +145,7 @@ def test_three_jobs_at_once_never_measure_together(lab: "LabHandle", client: Cli
     assert started[-3:] == [f"{job.id}.1" for job in jobs]
 
 
+@pytest.mark.slow
 def test_a_benchmark_that_fails_is_named_and_the_others_are_stored(
     lab: "LabHandle", client: Client, python: str
 ) -> None:

@@ -64,7 +64,7 @@ def test_a_port_in_use_is_named(make_lab: "Callable[..., LabHandle]") -> None:
         done = lab.cli("lab", "up", str(lab.root), "--detach")
     assert done.returncode == 1
     assert str(port) in done.stderr and "http_port" in done.stderr
-    assert lab.processes() == []
+    assert lab.left_running() == []
 
 
 def test_wrong_settings_do_not_start_half_a_lab(make_lab: "Callable[..., LabHandle]") -> None:
@@ -77,7 +77,7 @@ def test_wrong_settings_do_not_start_half_a_lab(make_lab: "Callable[..., LabHand
     assert len(done.stderr.splitlines()) == 1
     for word in ("benchyard.toml", "'titel'", "'title'"):
         assert word in done.stderr
-    assert lab.processes() == []
+    assert lab.left_running() == []
 
 
 @pytest.mark.slow
@@ -97,6 +97,7 @@ def test_after_a_kill_of_all_the_lab_starts_again(
     assert "was not running" in lab.down()
 
 
+@pytest.mark.slow
 def test_jobs_and_results_are_there_after_a_restart(lab: "LabHandle", python: str) -> None:
     """What was stored before `lab down` is there after `lab up`."""
     lab.check("submit", "--python", python, "--benchmarks", "nbody", "--fast", "--wait", timeout_s=240)

@@ -59,6 +59,7 @@ def test_starts_follow_the_queue(
     assert happened == [(what, run) for run in order for what in ("START", "END")]
 
 
+@pytest.mark.slow
 def test_expected_start_is_learned(lab: "LabHandle", python: str) -> None:
     """Behind jobs of a shape that was measured before, a range is told; while the queue is paused, none."""
     with lab.client() as client:

@@ -29,7 +29,7 @@ def submit(lab: "LabHandle", python: str, *options: str) -> int:
     return int(json.loads(out)["id"])
 
 
-@pytest.mark.parametrize("victim", ["master", "workers/HOST"])
+@pytest.mark.parametrize("victim", ["master", pytest.param("workers/HOST", marks=pytest.mark.slow)])
 def test_a_run_survives_the_kill_of(
     fragile: "LabHandle", python: str, wait: "Callable[..., None]", victim: str
 ) -> None:
@@ -63,6 +63,7 @@ def test_a_run_is_attached_to_again_although_the_next_job_waits(
     assert fragile.starts(f"{first}.1") == fragile.starts(f"{second}.1") == 1
 
 
+@pytest.mark.slow
 def test_cancel_while_the_worker_is_away_ends_the_run(
     fragile: "LabHandle", python: str, wait: "Callable[..., None]"
 ) -> None:
@@ -91,6 +92,7 @@ def measuring_host(lab: "LabHandle") -> str:
     return next(path.stem for path in (lab.root / "hosts.d").glob("*.toml") if not path.stem.endswith("_worker"))
 
 
+@pytest.mark.slow
 def test_a_run_survives_a_restart_of_the_whole_lab(
     fragile: "LabHandle", python: str, wait: "Callable[..., None]"
 ) -> None:
@@ -122,6 +124,7 @@ def test_lab_down_stops_the_run_and_the_job_goes_on_after_lab_up(
     assert len(shown["results"]) == 1
 
 
+@pytest.mark.slow
 def test_a_run_whose_supervisor_is_killed_is_tried_again(
     fragile: "LabHandle", python: str, wait: "Callable[..., None]"
 ) -> None:

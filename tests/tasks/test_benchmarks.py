@@ -133,6 +133,7 @@ def test_a_second_run_starts_no_pip_and_failures_are_named(
     shutil.copytree(tmp_path / "kept", package)
 
 
+@pytest.mark.slow
 def test_another_interpreter_and_a_benchmark_that_cannot_be_installed(
     other_python: str, environments: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,6 +27,7 @@ def test_an_environment_is_made_once_and_added_to_when_needed(environments: Path
     assert any("tomli==" in line for line in said)
 
 
+@pytest.mark.slow
 def test_half_made_environments_are_thrown_away(tmp_path: Path, other_python: str) -> None:
     """What a killed making left, an environment without its record, is made again from the beginning."""
     interpreter = inspect_interpreter(other_python)
