@@ -21,7 +21,7 @@ from benchyard.client.entities import Document
 if TYPE_CHECKING:
     from tests.e2e.conftest import LabHandle
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 JOB_S = 240.0
 PASSWORD = "a long password"
