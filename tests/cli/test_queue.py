@@ -94,3 +94,5 @@ def test_a_queue_is_paused(run: "Run", lab: "LabServer") -> None:
     assert "paused" in run("queue", "list").out
     assert run("queue", "unpause", "linux-x86_64", "--json").json["paused"] is False
     assert run("queue", "pause", "vax").err == "benchyard: there is no target 'vax'\n"
+    at_once = run("queue", "pause", "--now")
+    assert at_once.status == 2 and "job cancel current" in at_once.err

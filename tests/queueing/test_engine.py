@@ -73,7 +73,7 @@ def check(request: JobRequest) -> CheckedJob:
 def config() -> Callable[..., dict[str, Any]]:
     """`config(steps)`: a master with builder `t`, a job's lane, and `t-measure`, a stage's; both run these steps."""
 
-    def make(steps: Iterable[Any] = (), *, capacity: int = 3, collapse: bool = False) -> dict[str, Any]:
+    def make(steps: Iterable[Any] = (), *, capacity: int = 3, collapse: bool | None = False) -> dict[str, Any]:
         from buildbot.plugins import schedulers, util, worker
 
         factory = util.BuildFactory(list(steps))
@@ -451,13 +451,28 @@ def test_requests_of_one_commit_are_kept(
 
     Breaks if `data.buildsets` no longer looks up `BuildRequestCollapser` in its own module at each new buildset.
     """
-    master = start_master(config([Hold()], capacity=0, collapse=True))
+    master = start_master(config([Hold()], capacity=0))
+    master.botmaster.builders["t"].config.collapseRequests = True
 
     async def test() -> list[Any]:
         made = [await submit(master, reason=f"r{n}") for n in range(3)]
         return [(await master.db.buildrequests.getBuildRequest(job.request_id)).complete for job in made]
 
     assert spin(test()) == [False, False, False]
+
+
+def test_a_builder_that_collapses_is_refused(config: Callable[..., Any]) -> None:
+    """A master with a builder of the lab's that merges requests is told which, and what to change."""
+    from buildbot.config import ConfigErrors
+    from buildbot.config.master import MasterConfig
+
+    for collapse, merges in ((False, False), (True, True), (None, True)):
+        master = SimpleNamespace(config=MasterConfig.loadFromDict(config(collapse=collapse), "<test>"))
+        if not merges:
+            engine.refuse_collapsing(master, ["t"])
+            continue
+        with pytest.raises(ConfigErrors, match="builder 't' merges requests .* set its collapseRequests=False"):
+            engine.refuse_collapsing(master, ["t"])
 
 
 def test_builders_are_asked_by_name(start_master: Start, spin: Spin, config: Callable[..., Any]) -> None:

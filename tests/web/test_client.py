@@ -132,6 +132,8 @@ def test_jobs_and_queue(own: "Lab", client: Callable[[str], Client]) -> None:
     assert ada.jobs.current == []
     with pytest.raises(Conflict):
         client("admin").queue.pause("twice")
+    with pytest.raises(Invalid, match="cancel its job"):
+        client("admin").queue.pause("at once", now=True)
     assert not client("admin").queue.unpause().paused
     assert "".join(others[0].log(follow=True)) == ""
 

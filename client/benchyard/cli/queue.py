@@ -132,14 +132,19 @@ def remove_job(job: str | int, url: str | None, as_json: bool) -> None:
 @queues.command("pause")
 @target_argument
 @click.option("--reason", metavar="TEXT", help="Why, for those who see the queue.")
+@click.option("--now", is_flag=True, help="Refused: to end what runs, use `benchyard job cancel current`.")
 @lab_options
-def pause_queue(target: str | None, reason: str | None, url: str | None, as_json: bool) -> None:
+def pause_queue(target: str | None, reason: str | None, now: bool, url: str | None, as_json: bool) -> None:
     """Let no more jobs of a queue start; the running one ends.
 
     Example: benchyard queue pause linux-x86_64 --reason "the room is too warm"
     """
     from benchyard.cli.output import say
 
+    if now:
+        raise click.UsageError(
+            "a pause lets the measurement that runs come to its end; to end it at once: `benchyard job cancel current`"
+        )
     with connect(url) as client:
         queue = _queue(client, target).pause(reason)
     say(_head(queue), queue.document, as_json)

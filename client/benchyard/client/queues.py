@@ -113,9 +113,13 @@ class TargetQueue:
         """Take a job off the queue; its status is `created` again."""
         return self._act("remove", {"job": _number(job)})
 
-    def pause(self, reason: str | None = None) -> Queue:
-        """Let no more jobs start; the running one ends. Conflict if it is paused already."""
-        return self._act("pause", {} if reason is None else {"reason": reason})
+    def pause(self, reason: str | None = None, *, now: bool = False) -> Queue:
+        """Let no more jobs start; the running one ends. Conflict if it is paused already.
+
+        `now` is always Invalid: a pause never ends a measurement, `Job.cancel()` does.
+        """
+        body: dict[str, object] = {} if reason is None else {"reason": reason}
+        return self._act("pause", {**body, "now": True} if now else body)
 
     def unpause(self) -> Queue:
         """Let jobs start again; Conflict if it is not paused."""

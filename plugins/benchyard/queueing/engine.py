@@ -8,6 +8,7 @@ from collections.abc import Collection
 from typing import Any
 
 import sqlalchemy as sa
+from buildbot.config import ConfigErrors
 from buildbot.process import buildrequestdistributor
 from buildbot.process.build import Build
 from buildbot.process.builder import Builder
@@ -114,6 +115,20 @@ class NoCollapser(BuildRequestCollapser):
     @async_to_deferred
     async def collapse(self) -> list[int]:
         return []
+
+
+def refuse_collapsing(master: Any, names: Collection[str]) -> None:
+    """ConfigErrors if a builder of the lab's merges requests: jobs of one commit differ by more than the commit."""
+    configured = {builder.name: builder.collapseRequests for builder in master.config.builders}
+    merging = [
+        name
+        for name in sorted(names)
+        if (master.config.collapseRequests if configured.get(name) is None else configured[name]) is not False
+    ]
+    if merging:
+        raise ConfigErrors(
+            [f"builder {merging[0]!r} merges requests and would lose jobs; set its collapseRequests=False"]
+        )
 
 
 @async_to_deferred

@@ -54,6 +54,7 @@ class JobService(BuildbotService):
     @async_to_deferred
     async def reconfigService(self, *, lanes: Mapping[str, Lane], check: Check, max_attempts: int) -> None:
         await super().reconfigService()
+        engine.refuse_collapsing(self.master, lanes)
         self.lanes, self.check, self.max_attempts = dict(lanes), check, max_attempts
 
     @async_to_deferred

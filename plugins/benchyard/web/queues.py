@@ -34,9 +34,10 @@ class Move(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Pause(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Why a queue is paused."""
+    """Why a queue is paused; `now` is there to be refused with the way to what it asks for."""
 
     reason: Line = ""
+    now: bool = False
 
 
 async def list_queues(call: Call) -> Page[QueueView]:
@@ -83,7 +84,12 @@ async def move(call: Call, target: str) -> Reply:
 
 async def pause(call: Call, target: str) -> Reply:
     """Start no more jobs of this queue; the one that is measuring goes on to its end."""
-    await changes.pause(call.jobs, _known(call, target), who=call.caller.name, reason=call.body.reason)
+    _known(call, target)
+    if call.body.now:
+        raise Problem(
+            422, "a pause lets the measurement that runs come to its end; to end it at once, cancel its job", "now"
+        )
+    await changes.pause(call.jobs, target, who=call.caller.name, reason=call.body.reason)
     return await _reply(call, target)
 
 
