@@ -44,7 +44,7 @@ test-slow: $(BIN)/.installed-dev ## Run the tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
 bench-queue: $(BIN)/.installed-dev ## Measure the queue with 10 to 10,000 jobs, beside stock Buildbot
-	$(BIN)/python tests/bench/bench_queue.py
+	PYTHONPATH=tests/support $(BIN)/python tests/bench/bench_queue.py
 
 bench-api: $(BIN)/.installed-dev ## Measure the latency of the REST interface with few and many rows
 	$(BIN)/python tests/bench/bench_api.py

@@ -1,9 +1,10 @@
 """What all tests share."""
 
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
+import postgresql
 import pytest
 
 
@@ -17,6 +18,19 @@ def real_results() -> Path:
     if not path.is_dir():
         pytest.fail(f"BENCHYARD_REAL_RESULTS={folder} is not a folder")
     return path
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[postgresql.Server]:
+    """A PostgreSQL server of the tests' own."""
+    with postgresql.running() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def new_database(postgresql_server: postgresql.Server) -> Callable[[], str]:
+    """A function that makes an empty PostgreSQL database and returns its URL."""
+    return postgresql_server.new_database
 
 
 def _skipped_in_ci(report: pytest.TestReport | pytest.CollectReport) -> bool:

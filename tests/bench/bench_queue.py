@@ -1,6 +1,6 @@
-"""What the queue costs at any length, beside stock Buildbot in the same run.
+"""What the queue costs at any length, beside stock Buildbot in the same run; first on SQLite, then on PostgreSQL.
 
-Five real masters on SQLite, each in a process of its own, are asked in turns (ABBA) while the others rest: ours with
+Five real masters, each in a process of its own, are asked in turns (ABBA) while the others rest: ours with
 10, 1,000 and 10,000 jobs on the queue, and stock Buildbot with 10 and 10,000 requests. Their one builder runs builds
 of one step that does nothing, on a LocalWorker. What is timed:
 
@@ -9,8 +9,9 @@ of one step that does nothing, on a LocalWorker. What is timed:
 - submit: a job made and put on the queue, or a stock buildset added, one after the other;
 - list, move, pause: the first page, a move to a random position, a pause and its end.
 
-The last line is a JSON object of `pick_ms`, `stock_pick_ms`, `cycle_growth` and `submit_growth` (10,000 over 10, of
-medians), `submit_per_s`, `move_p95_ms`, `pause_p95_ms`, `list_p95_ms` and `master_rss_mb`, all with 10,000 jobs.
+The last line of each is a JSON object of `pick_ms`, `stock_pick_ms`, `cycle_growth` and `submit_growth` (10,000 to 10,
+of medians), `submit_per_s`, `move_p95_ms`, `pause_p95_ms`, `list_p95_ms` and `master_rss_mb`, all with 10,000 jobs. The
+PostgreSQL server waits for the disk at each commit, as a lab's does.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import postgresql
 import psutil
 import sqlalchemy as sa
 
@@ -50,9 +52,8 @@ ANSWER_S = 600.0
 class Master:
     """One master inside this process; `hold` keeps its distributor from starting anything."""
 
-    def __init__(self, folder: Path, *, ours: bool) -> None:
-        self.folder, self.ours = folder, ours
-        self.url = f"sqlite:///{folder}/state.sqlite"
+    def __init__(self, folder: Path, url: str, *, ours: bool) -> None:
+        self.folder, self.url, self.ours = folder, url, ours
         self.ended: list[float] = []
 
     async def start(self, rows: int) -> None:
@@ -126,20 +127,20 @@ class Master:
             sa.insert(model.sourcestamps).values(
                 ss_hash="s", branch=None, revision=None, repository="", codebase="", project="", created_at=1
             )
-        ).lastrowid
+        ).inserted_primary_key[0]  # type: ignore[index]
         with conn.begin_nested():
             for number in range(1, rows + 1):
                 row = {"submitted_at": 1, "complete": 0, "results": -1}
                 key = push_key(TARGET, number, 1)
                 buildset = conn.execute(
                     sa.insert(model.buildsets).values(external_idstring=key, reason="", **row)
-                ).lastrowid
+                ).inserted_primary_key[0]  # type: ignore[index]
                 conn.execute(sa.insert(model.buildset_sourcestamps).values(buildsetid=buildset, sourcestampid=stamp))
                 request = conn.execute(
                     sa.insert(model.buildrequests).values(
                         buildsetid=buildset, builderid=builder, priority=0, waited_for=0, **row
                     )
-                ).lastrowid
+                ).inserted_primary_key[0]  # type: ignore[index]
                 if self.ours:
                     checked = found_good(asked_for())
                     made = jobs.create_job(
@@ -155,7 +156,7 @@ class Master:
                         reason="",
                     )
                     queues.push(conn, made.id, now=1.0, who="bench")
-                    jobs.set_request(conn, made.id, request)
+                    jobs.tie_request(conn, made.id, request, push=1)
         conn.commit()
 
     def _on_end(self, _key: Any, _build: Any) -> None:
@@ -269,7 +270,7 @@ async def until(condition: Callable[[], Any], what: str) -> None:
         await task.deferLater(reactor, 0.002)
 
 
-def serve(folder: Path, *, ours: bool, rows: int) -> None:
+def serve(folder: Path, url: str, *, ours: bool, rows: int) -> None:
     """Bring a master up, say so, and do what each line asks for until there are no more."""
     from twisted.internet import defer, reactor, threads
     from twisted.python import log
@@ -278,7 +279,7 @@ def serve(folder: Path, *, ours: bool, rows: int) -> None:
         log.startLogging(written, setStdout=False)
 
         async def go() -> None:
-            master = Master(folder, ours=ours)
+            master = Master(folder, url, ours=ours)
             try:
                 await master.start(rows)
                 say({})
@@ -299,12 +300,23 @@ def serve(folder: Path, *, ours: bool, rows: int) -> None:
 class Asked:
     """A master in another process."""
 
-    def __init__(self, folder: Path, *, ours: bool, rows: int) -> None:
+    def __init__(self, folder: Path, url: str, *, ours: bool, rows: int) -> None:
         folder.mkdir()
         self.ours, self.rows, self.folder = ours, rows, folder
         self.took: dict[str, list[float]] = {}
         self.rss = 0
-        argv = [sys.executable, __file__, "--serve", str(folder), "--rows", str(rows), *(["--stock"] * (not ours))]
+        argv = [
+            sys.executable,
+            __file__,
+            "--serve",
+            str(folder),
+            "--url",
+            url,
+            "--rows",
+            str(rows),
+            *(["--stock"] * (not ours)),
+        ]
+        argv += [] if ours else ["--stock"]
         self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self._answer()
 
@@ -345,12 +357,22 @@ class Asked:
 
 
 def main() -> None:
-    """Measure, and print the table and the last line."""
-    with tempfile.TemporaryDirectory(prefix="benchyard-bench-") as folder:
+    """Measure on both databases."""
+    print("SQLite")
+    measure(lambda folder: f"sqlite:///{folder}/state.sqlite")
+    with postgresql.running(durable=True) as server:
+        print("\nPostgreSQL")
+        measure(lambda _folder: server.new_database())
+
+
+def measure(url_in: Callable[[Path], str]) -> None:
+    """Measure with databases that `url_in` makes for folders, and print the table and the last line."""
+    with tempfile.TemporaryDirectory(prefix="benchyard-bench-") as parent:
         masters: list[Asked] = []
         try:
             for ours, rows in ((True, FEW), (True, SOME), (True, MANY), (False, FEW), (False, MANY)):
-                masters.append(Asked(Path(folder, f"{'ours' if ours else 'stock'}{rows}"), ours=ours, rows=rows))
+                folder = Path(parent, f"{'ours' if ours else 'stock'}{rows}")
+                masters.append(Asked(folder, url_in(folder), ours=ours, rows=rows))
             for _ in range(ROUNDS):
                 for what in TIMES:
                     able = [m for m in masters if m.ours or what in ("pick", "cycle", "submit")]
@@ -383,10 +405,11 @@ def main() -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--url", help=argparse.SUPPRESS)
     parser.add_argument("--rows", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--stock", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
-        serve(options.serve, ours=not options.stock, rows=options.rows)
+        serve(options.serve, options.url, ours=not options.stock, rows=options.rows)
     else:
         main()

@@ -550,7 +550,7 @@ def test_rebuild_is_a_job_of_its_own(
         )
         key = push_key("t", job.id, 1)
         assert buildset.external_idstring == key
-        assert doors.pushed_job(buildset) is None
+        assert doors.push_of(buildset) is None
         assert await engine.requests_with_key(master, key) == [(job.request_id, True)]
 
         async def adopted() -> Any:

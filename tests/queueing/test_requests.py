@@ -8,7 +8,7 @@ import pytest
 
 from benchyard.queueing.doors import (
     origin_of,
-    pushed_job,
+    push_of,
     refused_spec,
     request_of_job,
     request_of_properties,
@@ -157,11 +157,11 @@ def test_door(set_: SimpleNamespace, properties: dict[str, str], origin: tuple[s
 
 
 def test_push_is_known_by_its_key() -> None:
-    """The key of a push names its job; a rebuild's copy of it, and every other key, names none."""
-    assert pushed_job(buildset(push_key("linux-x86_64", 12, 3))) == 12
-    assert pushed_job(buildset(push_key("linux", 12, 3), rebuilt=1)) is None
+    """The key of a push names its job and its number; a rebuild's copy of it, and every other key, names none."""
+    assert push_of(buildset(push_key("linux-x86_64", 12, 3))) == (12, 3)
+    assert push_of(buildset(push_key("linux", 12, 3), rebuilt=1)) is None
     for key in (None, "", "linux", stage_key("linux-measure", Run(12, 1)), "a:b:c:d"):
-        assert pushed_job(buildset(key)) is None
+        assert push_of(buildset(key)) is None
 
 
 def test_stage_is_known_by_its_key() -> None:

@@ -37,7 +37,7 @@ def test_unknown_job(conn: sa.Connection) -> None:
     calls: list[Callable[[], object]] = [
         lambda: jobs.get_job(conn, 77),
         lambda: jobs.set_status(conn, 77, "ready", now=1.0, who="ada"),
-        lambda: jobs.set_request(conn, 77, 1),
+        lambda: jobs.tie_request(conn, 77, 1, push=0),
         lambda: jobs.count_push(conn, 77),
         lambda: jobs.set_progress(conn, 77, None),
         lambda: jobs.ask_cancel(conn, 77, now=1.0, who="ada"),
@@ -107,15 +107,16 @@ def test_one_job_for_each_request(conn: sa.Connection, make_job: MakeJob) -> Non
     assert len(history_of(conn, "job", first.id)) == 1
 
 
-def test_request_changes_at_a_push(conn: sa.Connection, make_job: MakeJob) -> None:
-    """A popped job loses its request, a pushed one gets another; one request is never of two jobs."""
-    job, other = make_job(conn, request_id=4), make_job(conn)
-    assert jobs.set_request(conn, job.id, None).request_id is None
-    assert jobs.set_request(conn, job.id, 5).request_id == 5
-    assert jobs.set_request(conn, job.id, 5).request_id == 5
-    assert jobs.job_of_request(conn, 4) is None
-    with pytest.raises(Conflict, match=f"^request 5 is of job {job.id}, it cannot be of job {other.id} as well$"):
-        jobs.set_request(conn, other.id, 5)
+def test_request_of_a_push(conn: sa.Connection, make_job: MakeJob) -> None:
+    """Only the request of its last push stands for a job, the first of them, and only while it is on the queue."""
+    job, off = make_job(conn, status="queued"), make_job(conn)
+    assert jobs.tie_request(conn, job.id, 4, push=0).request_id is None
+    assert jobs.tie_request(conn, job.id, 5, push=1).request_id == 5
+    assert jobs.tie_request(conn, job.id, 6, push=1).request_id == 5
+    assert jobs.tie_request(conn, off.id, 7, push=0).request_id is None
+    jobs.untie_request(conn, job.id)
+    assert jobs.job_of_request(conn, 5) is None
+    assert jobs.tie_request(conn, job.id, 6, push=1).request_id == 6
 
 
 def test_pushes_are_counted(conn: sa.Connection, make_job: MakeJob) -> None:

@@ -78,7 +78,7 @@ class QueueMachine(RuleBasedStateMachine):
             reason="",
             status=status,
         ).id
-        self.target[job], self.status[job], self.pushes[job] = of, status, 0
+        self.target[job], self.status[job], self.pushes[job] = of, status, int(status in QUEUED_JOB_STATUSES)
         if status == "queued":
             self.reorder(job, len(self.order[of]))
         return job

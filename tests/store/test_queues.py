@@ -169,7 +169,7 @@ def test_doors_of_buildbot(conn: sa.Connection, five: list[int], make_job: MakeJ
 @pytest.mark.parametrize("status", sorted(QUEUED_JOB_STATUSES))
 def test_taken_off(conn: sa.Connection, five: list[int], status: str) -> None:
     """A job taken off is created again, without its request; pushed again, it is the last, with a push more."""
-    jobs.set_request(conn, five[2], 70)
+    jobs.tie_request(conn, five[2], 70, push=1)
     jobs.set_status(conn, five[2], status, now=3.0, who="lab")
     off = queues.take_off(conn, five[2], now=4.0, who="bob")
     assert (off.status, off.request_id, off.place, off.changed_by) == ("created", None, None, "bob")

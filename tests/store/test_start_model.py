@@ -107,9 +107,9 @@ class StartMachine(RuleBasedStateMachine):
     @rule(job=made)
     def push(self, job: int) -> None:
         if self.status[job] == "created":
-            queues.push(self.conn, job, **_WHO)
+            push = queues.push(self.conn, job, **_WHO).pushes
             self.request[job] = self._request(_JOBS)
-            jobs.set_request(self.conn, job, self.request[job])
+            jobs.tie_request(self.conn, job, self.request[job], push=push)
             self.order.append(job)
             self.status[job] = "queued"
 

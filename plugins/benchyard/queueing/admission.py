@@ -8,13 +8,17 @@ from twisted.python import log
 from benchyard.queueing import cancellation, doors, endings, engine
 from benchyard.queueing.order import Lane
 from benchyard.queueing.requests import Invalid
-from benchyard.queueing.runs import push_key
 from benchyard.store import attempts, jobs
-from benchyard.store.places import lock_queue
 from benchyard.store.rows import Job
 
 if TYPE_CHECKING:
     from benchyard.queueing.jobs import JobService
+
+
+async def arrived(service: "JobService", request_id: int, buildset_id: int) -> None:
+    """A request is new; who pushes a job ties it to its request, the others are adopted."""
+    if doors.push_of(await service.master.db.buildsets.getBuildset(buildset_id)) is None:
+        await adopt(service, request_id)
 
 
 async def adopt(service: "JobService", request_id: int) -> None:
@@ -25,9 +29,9 @@ async def adopt(service: "JobService", request_id: int) -> None:
         return
     if await service.db(jobs.job_of_request, request_id) is None:
         buildset = await service.master.db.buildsets.getBuildset(request.buildsetid)
-        pushed = doors.pushed_job(buildset)
+        pushed = doors.push_of(buildset)
         if pushed is not None:
-            if not await tie(service, pushed, buildset.external_idstring, request_id):
+            if (await tie(service, *pushed, request_id)).request_id != request_id:
                 return
         else:
             await _admit(service, request_id, buildset, lane)
@@ -38,23 +42,15 @@ async def adopt(service: "JobService", request_id: int) -> None:
     service.poke(request.buildername)
 
 
-async def tie(service: "JobService", job_id: int, key: str, request_id: int) -> bool:
-    """Tie a job to the request that its push on the queue made, and tell whether that is so.
+async def tie(service: "JobService", job_id: int, push: int, request_id: int) -> Job:
+    """Tie a job to the request that its push on the queue made, and return it.
 
     A job that was taken off or has ended since the push does not want it any more: the request is canceled.
     """
-    tied = await service.db(_tie, job_id, key, request_id)
-    if not tied:
+    job = await service.db(jobs.tie_request, job_id, request_id, push=push)
+    if job.request_id != request_id:
         engine.cancel_request(service.master, request_id, f"job {job_id} is not on the queue any more")
-    return tied
-
-
-def _tie(conn: Any, job_id: int, key: str, request_id: int) -> bool:
-    lock_queue(conn, jobs.get_job(conn, job_id).target)
-    job = jobs.get_job(conn, job_id)
-    if job.request_id is None and job.place is not None and key == push_key(job.target, job.id, job.pushes):
-        job = jobs.set_request(conn, job_id, request_id)
-    return job.request_id == request_id
+    return job
 
 
 async def _admit(service: "JobService", request_id: int, buildset: Any, lane: Lane) -> None:
@@ -131,7 +127,7 @@ async def _mend_job(service: "JobService", job: Job) -> None:
     elif job.cancel_by is not None:
         await cancellation.enforce(service, job.id)
     elif job.status == "queued" and job.request_id is None:
-        await service.ensure_queued(job.id)
+        await service.ensure_queued(job)
 
 
 async def _mend_attempt(service: "JobService", job_id: int) -> None:

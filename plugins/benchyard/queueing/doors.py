@@ -7,6 +7,7 @@ import msgspec
 import sqlalchemy as sa
 
 from benchyard.queueing.requests import Invalid, JobRequest, JobSpec, parse_request, split_selection
+from benchyard.queueing.runs import push_of_key
 from benchyard.store.rows import FINAL_JOB_STATUSES, Job
 from benchyard.store.tables import jobs
 
@@ -64,12 +65,9 @@ def origin_of(buildset: Any, properties: Mapping[str, Any]) -> tuple[str, str]:
     return "nightly", "lab"
 
 
-def pushed_job(buildset: Any) -> int | None:
-    """The job whose push on the queue made this buildset; a rebuild copies the key and is a job of its own."""
-    parts = (buildset.external_idstring or "").rsplit(":", 3)
-    if buildset.rebuilt_buildid is not None or len(parts) != 4 or parts[1] != "push":
-        return None
-    return int(parts[2])
+def push_of(buildset: Any) -> tuple[int, int] | None:
+    """(job, push) where a push on the queue made this buildset; a rebuild copies the key and is a job of its own."""
+    return push_of_key(buildset.external_idstring) if buildset.rebuilt_buildid is None else None
 
 
 def requests_without_job(conn: sa.Connection, model: Any, builders: Sequence[str]) -> list[int]:

@@ -98,16 +98,14 @@ class JobService(BuildbotService):
     @async_to_deferred
     async def submit(self, request: JobRequest, *, owner: str, origin: str) -> Job:
         """A new job; on its target's queue unless `run` is false. Invalid changes nothing."""
-        job = await self.db(
-            _create, request, await self.checked(request), now=time.time(), owner=owner, origin=origin
-        )  # fmt: skip
-        return await self.ensure_queued(job.id) if request.run else job
+        checked = await self.checked(request)
+        job = await self.db(_create, request, checked, now=time.time(), owner=owner, origin=origin)
+        return await self.ensure_queued(job) if request.run else job
 
     @async_to_deferred
     async def run_job(self, job_id: int, *, who: str) -> Job:
         """Put a `created` job on its target's queue; Conflict for any other."""
-        await self.db(queues.push, job_id, now=time.time(), who=who)
-        return await self.ensure_queued(job_id)
+        return await self.ensure_queued(await self.db(queues.push, job_id, now=time.time(), who=who))
 
     @async_to_deferred
     async def cancel(self, job_id: int, *, who: str) -> Job:
@@ -170,16 +168,15 @@ class JobService(BuildbotService):
         return await self.making_request.run(engine.ensure_request, self.master, builder, key, **how)
 
     @async_to_deferred
-    async def ensure_queued(self, job_id: int) -> Job:
+    async def ensure_queued(self, job: Job) -> Job:
         """Make or adopt the request of a queued job; the row says `queued` already, so a crash here is mended."""
-        job = await self.db(jobs.get_job, job_id)
         key = push_key(job.target, job.id, job.pushes)
         request_id, _new = await self.request(
             job.target, key, reason=job.reason or f"job {job.id}", job=job.id, owner=job.owner
         )
-        await admission.tie(self, job_id, key, request_id)
+        job = await admission.tie(self, job.id, job.pushes, request_id)
         self.poke(job.target)
-        return await self.db(jobs.get_job, job_id)
+        return job
 
     def stages(self, target: str) -> dict[str, Lane]:
         """The builders of a target's stages."""
@@ -202,7 +199,7 @@ class JobService(BuildbotService):
         self._in_background(cancellation.request_canceled, self, int(key[2]))
 
     def _on_new_request(self, _key: Any, msg: Mapping[str, Any]) -> None:
-        self._in_background(admission.adopt, self, msg["buildrequestid"])
+        self._in_background(admission.arrived, self, msg["buildrequestid"], msg["buildsetid"])
 
     def _on_complete(self, _key: Any, msg: Mapping[str, Any]) -> None:
         self._in_background(endings.request_completed, self, msg["buildrequestid"], msg["results"])
@@ -236,7 +233,7 @@ def _in_transaction(
 def _create(
     conn: Any, request: JobRequest, checked: CheckedJob, *, now: float, owner: str, origin: str
 ) -> Job:  # fmt: skip
-    job = jobs.create_job(
+    return jobs.create_job(
         conn,
         now=now,
         who=owner,
@@ -247,10 +244,8 @@ def _create(
         owner=owner,
         origin=origin,
         reason=request.reason,
+        status="queued" if request.run else "created",
     )
-    if request.run:
-        queues.push(conn, job.id, now=now, who=owner)
-    return job
 
 
 def _advance(conn: Any, job_id: int, status: str, after: Sequence[str], *, now: float) -> Job:

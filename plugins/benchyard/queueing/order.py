@@ -75,9 +75,10 @@ def _next_job(
 ) -> Pick | None:
     requests = model.buildrequests
     waiting = _waiting(model, builderid)
-    ended = conn.execute(sa.select(requests.c.id).where(requests.c.id.in_(ending), waiting).limit(1)).scalar()
-    if ended is not None:
-        return Pick(ended, None)
+    if ending:
+        ended = conn.execute(sa.select(requests.c.id).where(requests.c.id.in_(ending), waiting).limit(1)).scalar()
+        if ended is not None:
+            return Pick(ended, None)
     joined = sa.select(requests.c.id, jobs.c.id.label("job"), jobs.c.place).join(
         jobs, jobs.c.request_id == requests.c.id
     )
@@ -88,10 +89,11 @@ def _next_job(
     if begun is not None:
         return Pick(begun.id, None)
     queued = joined.where(here, jobs.c.place.is_not(None), jobs.c.status == "queued", jobs.c.enabled == _YES)
-    if _first_with_room(conn, lane, queued) is None:
+    if conn.execute(queued.limit(1)).first() is None:
         return None
-    # Asked again under the lock: it may have been moved, or taken off the queue, since it was read.
-    lock_queue(conn, lane.target)
+    # Under the lock nobody moves a job or takes it off the queue between this choice and its note.
+    if lock_queue(conn, lane.target).paused:
+        return None
     first = _first_with_room(conn, lane, queued)
     if first is None:
         return None
@@ -105,8 +107,6 @@ def _first_with_room(conn: sa.Connection, lane: Lane, queued: sa.Select[Any]) ->
 
     Only jobs ahead of it take room from a job: so one that was moved to the front is prepared at once.
     """
-    if is_paused(conn, lane.target):
-        return None
     begun = conn.execute(
         sa.select(jobs.c.host, jobs.c.place).where(jobs.c.target == lane.target, jobs.c.status.in_(BEGUN))
     ).all()

@@ -3,6 +3,7 @@
 import re
 from typing import NamedTuple
 
+_PUSH = re.compile(r".+:push:([0-9]{1,9}):([0-9]{1,9})")
 _RUN = re.compile(r"([0-9]{1,9})\.([0-9]{1,4})")
 
 
@@ -30,3 +31,9 @@ def run_of_key(key: str | None) -> Run | None:
 def push_key(target: str, job: int, push: int) -> str:
     """What names the request that a job's N-th push on the queue made."""
     return f"{target}:push:{job}:{push}"
+
+
+def push_of_key(key: str | None) -> tuple[int, int] | None:
+    """(job, push) of the key of a request that a push made, None for any other."""
+    match = _PUSH.fullmatch(key or "")
+    return (int(match[1]), int(match[2])) if match else None

@@ -12,7 +12,7 @@ from benchyard.store.filters import between, with_commit
 from benchyard.store.history import record
 from benchyard.store.places import after_last, before_first, count_change, lock_queue
 from benchyard.store.rows import FINAL_JOB_STATUSES, JOB_STATUSES, QUEUED_JOB_STATUSES, Job
-from benchyard.store.sql import insert_id, insert_once, locked_row, page_size, require, to_row
+from benchyard.store.sql import insert_once, insert_row, locked_row, page_size, require, to_row
 from benchyard.store.tables import attempts, jobs, results
 
 # The column that says when a job first reached a status.
@@ -53,7 +53,7 @@ def create_job(
         "reason": reason,
         "error": error,
         "request_id": request_id,
-        "pushes": 0,
+        "pushes": int(status in QUEUED_JOB_STATUSES),
         "created": now,
         "changed": now,
         "changed_by": who,
@@ -64,7 +64,7 @@ def create_job(
         lock_queue(conn, target)
         values["place"] = after_last(conn, target)
     if request_id is None:
-        job = get_job(conn, insert_id(conn, jobs, values))
+        job = to_row(Job, insert_row(conn, jobs, values))
     else:
         inserted = insert_once(conn, jobs, values, unique=["request_id"])
         job = require(job_of_request(conn, request_id), f"job of request {request_id}")
@@ -223,19 +223,26 @@ def remove_job(conn: sa.Connection, id: int, *, now: float, who: str) -> None:
     record(conn, "job", id, now=now, who=who, change={"removed": now})
 
 
-def set_request(conn: sa.Connection, job_id: int, request_id: int | None) -> Job:
-    """Tie a job to a build request of Buildbot's, or to none; Conflict where another job has the request.
+def tie_request(conn: sa.Connection, job_id: int, request_id: int, *, push: int) -> Job:
+    """Let the build request that the N-th push made stand for a job, and return the job.
 
-    This is plumbing between two tables, not a change that somebody made: it has no history.
+    It stays as it is if it has another request, was taken off its queue or has ended since that push. This is
+    plumbing between two tables, not a change that somebody made: it has no history.
     """
-    job = _lock(conn, job_id)
-    if request_id is not None:
-        other = job_of_request(conn, request_id)
-        if other is not None and other.id != job_id:
-            raise Conflict(f"request {request_id} is of job {other.id}, it cannot be of job {job_id} as well")
-    if job.request_id != request_id:
-        conn.execute(sa.update(jobs).where(jobs.c.id == job_id).values(request_id=request_id))
+    wanted = sa.and_(
+        jobs.c.id == job_id,
+        jobs.c.removed.is_(None),
+        jobs.c.request_id.is_(None),
+        jobs.c.place.is_not(None),
+        jobs.c.pushes == push,
+    )
+    conn.execute(sa.update(jobs).where(wanted).values(request_id=request_id))
     return get_job(conn, job_id)
+
+
+def untie_request(conn: sa.Connection, job_id: int) -> None:
+    """Let no build request stand for a job any more."""
+    conn.execute(sa.update(jobs).where(jobs.c.id == job_id).values(request_id=None))
 
 
 def count_push(conn: sa.Connection, job_id: int) -> int:
@@ -278,9 +285,10 @@ def _new_place(conn: sa.Connection, job: Job, status: str) -> int | None:
 def _change(
     conn: sa.Connection, job_id: int, values: dict[str, Any], *, now: float, who: str, change: dict[str, Any]
 ) -> Job:
-    conn.execute(sa.update(jobs).where(jobs.c.id == job_id).values(**values, changed=now, changed_by=who))
+    statement = sa.update(jobs).where(jobs.c.id == job_id).values(**values, changed=now, changed_by=who)
+    row = conn.execute(statement.returning(jobs)).mappings().one()
     record(conn, "job", job_id, now=now, who=who, change=change)
-    return get_job(conn, job_id)
+    return to_row(Job, row)
 
 
 def _lock(conn: sa.Connection, job_id: int) -> Job:

@@ -65,7 +65,7 @@ def take_off(conn: sa.Connection, job_id: int, *, now: float, who: str) -> Job:
     job = _locked(conn, job_id)
     if job.status not in QUEUED_JOB_STATUSES:
         raise Conflict(f"job {job_id} is not in the queue of {job.target}: it is {job.status}")
-    job_store.set_request(conn, job_id, None)
+    job_store.untie_request(conn, job_id)
     return job_store.set_status(conn, job_id, "created", now=now, who=who)
 
 

@@ -13,7 +13,7 @@ from benchyard.store.errors import Conflict, Stale, StoreError
 from benchyard.store.filters import between, with_commit
 from benchyard.store.history import record
 from benchyard.store.rows import RESULT_STATUSES, Result
-from benchyard.store.sql import insert_id, insert_once, locked_row, page_size, require, to_row
+from benchyard.store.sql import insert_once, insert_row, locked_row, page_size, require, to_row
 from benchyard.store.tables import jobs, results
 
 
@@ -128,7 +128,7 @@ def new_result(
         "owner": owner,
         "note": "",
     }
-    result = get_result(conn, insert_id(conn, results, values))
+    result = to_row(Result, insert_row(conn, results, values))
     change = {"status": "stored", "host": host, "target": target, "owner": owner}
     record(conn, "result", result.id, now=now, who=who, change=change)
     return result

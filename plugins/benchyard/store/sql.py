@@ -40,10 +40,9 @@ def insert_once(conn: sa.Connection, table: sa.Table, values: Mapping[str, Any],
     return conn.execute(statement).first() is not None
 
 
-def insert_id(conn: sa.Connection, table: sa.Table, values: Mapping[str, Any]) -> int:
-    """Insert a row and return its new id."""
-    row_id: int = conn.execute(sa.insert(table).values(**values).returning(table.c.id)).scalar_one()
-    return row_id
+def insert_row(conn: sa.Connection, table: sa.Table, values: Mapping[str, Any]) -> sa.RowMapping:
+    """Insert a row and return it as it is kept, with its new id."""
+    return conn.execute(sa.insert(table).values(**values).returning(table)).mappings().one()
 
 
 def locked_row(conn: sa.Connection, table: sa.Table, where: sa.ColumnElement[bool]) -> sa.RowMapping | None:
@@ -54,7 +53,8 @@ def locked_row(conn: sa.Connection, table: sa.Table, where: sa.ColumnElement[boo
     """
     if conn.dialect.name == "sqlite":
         column = next(column for column in table.columns if not column.primary_key)
-        conn.execute(sa.update(table).where(where).values({column: column}))
+        same = sa.update(table).where(where).values({column: column})
+        return conn.execute(same.returning(table)).mappings().first()
     return conn.execute(sa.select(table).where(where).with_for_update()).mappings().first()
 
 
