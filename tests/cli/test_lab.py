@@ -4,6 +4,8 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from benchyard.client import Login, load_login, save_login
 from benchyard.client.config import load_config
 
@@ -57,3 +59,22 @@ def test_json_needs_an_end(run_program: "Run", tmp_path: Path) -> None:
     for group in ("lab", "worker"):
         ran = run_program(group, "up", str(tmp_path), "--json")
         assert ran.status == 2 and "--json goes with --detach" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("x", "this is no URL of a database; write it like postgresql+psycopg://user@host/database"),
+        ("mysql://a@b/c", "not mysql; write it like postgresql+psycopg://user@host/database"),
+        ("postgresql+psycopg://u:secret@h/d", "a password there is seen by all users of this machine"),
+        ("postgresql+nix://u@h/d", "there is no such driver"),
+        ("postgresql+psycopg2://u@h/d", "psycopg2 is not installed; pip install 'benchyard[postgresql]'"),
+        ("postgresql+psycopg://u@127.0.0.1:1/d", "the database cannot be reached: connection"),
+    ],
+)
+def test_a_database_that_cannot_be_used(run_program: "Run", tmp_path: Path, url: str, told: str) -> None:
+    """What is wrong with a database is told in one line, without a password, and no lab is made."""
+    ran = run_program("lab", "init", str(tmp_path / "lab"), "--db-url", url)
+    assert ran.status == 1 and told in ran.err and ran.err.count("\n") == 1
+    assert "secret" not in ran.err
+    assert not (tmp_path / "lab").exists()

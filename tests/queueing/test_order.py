@@ -249,6 +249,20 @@ def test_disabled_host_gets_nothing(queue: Queue, conn: sa.Connection) -> None:
     assert queue.next() == Pick(waiting, None)
 
 
+def test_jobs_of_a_disabled_host_take_no_room(queue: Queue, conn: sa.Connection) -> None:
+    """What is prepared for a disabled host, or is measured there still, keeps no other host from its jobs."""
+    hosts.ensure_host(conn, "bench2", now=1.0, who="ada")
+    lane = LANES[JOBS]._replace(hosts=("bench", "bench2"), per_host=1)
+    queue.job("ready", host="bench2")
+    measured = queue.job("running")
+    attempts.new_attempt(conn, measured.id, now=1.0)
+    attempts.place_attempt(conn, measured.id, 1, host="bench2", now=1.0)
+    request = queue.waiting()
+    assert queue.next(lane=lane) is None
+    hosts.enable_host(conn, "bench2", False, now=2.0, who="ada")
+    assert queue.next(lane=lane) == Pick(request, None)
+
+
 @pytest.mark.parametrize("status", ["building", "ready", "running", "storing"])
 def test_begun_job_goes_first(queue: Queue, status: str) -> None:
     """A job whose build was interrupted goes on before queued ones, whatever their priority."""

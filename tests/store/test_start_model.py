@@ -40,6 +40,7 @@ class StartMachine(RuleBasedStateMachine):
         self.request: dict[int, int] = {}
         self.interrupted: set[int] = set()
         self.stage: dict[int, int] = {}
+        self.placed: dict[int, str] = {}
         self._insert(Model.masters, id=1, name="m", name_hash="m", active=1, last_active=1)
         for builderid in (_JOBS, _MEASURE):
             self._insert(Model.builders, id=builderid, name=f"b{builderid}", name_hash=f"{builderid}")
@@ -162,16 +163,17 @@ class StartMachine(RuleBasedStateMachine):
             if job in self.interrupted:
                 return job
         able = [host for host in _HOSTS if host not in self.shut]
-        ahead = [job for job, status in self.status.items() if status in ("running", "storing")]
+        where = {job: self.placed.get(job) or host for job, host in self.host.items()}
+        ahead = [where[job] for job, status in self.status.items() if status in ("running", "storing")]
         for job in () if self.paused else self.order:
             host = self.host[job]
-            fits = len(ahead) < len(able) * self.per_host
+            fits = sum(other is None or other in able for other in ahead) < len(able) * self.per_host
             if host is not None:
-                fits = fits and host in able and sum(self.host[other] == host for other in ahead) < self.per_host
+                fits = fits and host in able and ahead.count(host) < self.per_host
             if self.status[job] == "queued" and job not in self.disabled and fits:
                 return job
             if self.status[job] in _BEGUN:
-                ahead.append(job)
+                ahead.append(where[job])
         return None
 
     @rule()
@@ -216,6 +218,7 @@ class StartMachine(RuleBasedStateMachine):
             self._claim(picked.request_id)
             number = attempts.list_attempts(self.conn, job)[-1].number
             attempts.place_attempt(self.conn, job, number, host=picked.worker, now=2.0)
+            self.placed[job] = picked.worker
             self._set(job, "running")
             self.order.remove(job)
 
@@ -225,6 +228,7 @@ class StartMachine(RuleBasedStateMachine):
         if self.status[job] == "running":
             number = attempts.list_attempts(self.conn, job)[-1].number
             attempts.end_attempt(self.conn, job, number, status="lost", cause="c", now=2.0)
+            self.placed.pop(job)
             self._complete(self.stage[job])
             self._new_stage(job)
             self._set(job, "ready")

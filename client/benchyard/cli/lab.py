@@ -38,6 +38,11 @@ def _errors() -> Iterator[None]:
 @click.option("--worker-port", type=click.IntRange(1, 65535), help="Default: 9989, or the next free one.")
 @click.option("--no-isolated", is_flag=True, help="Do not measure on this host; isolated hosts join later.")
 @click.option("--cpus", metavar="LIST", help="CPUs to measure on, such as 2-3 (default: the last).")
+@click.option(
+    "--db-url",
+    metavar="URL",
+    help="An empty PostgreSQL database (default: SQLite): postgresql+psycopg://user@host/name.",
+)
 @JSON
 def init(
     directory: Path,
@@ -47,6 +52,7 @@ def init(
     worker_port: int | None,
     no_isolated: bool,
     cpus: str | None,
+    db_url: str | None,
     as_json: bool,
 ) -> None:
     """Make a lab: a master, a regular worker, an isolated worker, and you as its admin.
@@ -71,6 +77,7 @@ def init(
         worker_port=worker_port,
         isolated=not no_isolated,
         cpus=chosen,
+        db_url=db_url,
     )
     try:
         # Before anything is made: a configuration that cannot be read could not take the new token.

@@ -17,6 +17,7 @@ from benchyard.access.secrets import hash_password, hash_token, new_password, ne
 from benchyard.config.settings import SETTINGS_FILE, Settings, SettingsError, load_settings
 from benchyard.daemon.workerdir import write_worker_dir
 from benchyard.hosting.registration import HOSTS_DIR, SECRETS_DIR, register_host, secret_path, write_secret
+from benchyard.lab.database import check_database
 from benchyard.lab.errors import LabError
 from benchyard.lab.paths import LabPaths
 from benchyard.lab.ports import check_address, choose_port
@@ -52,6 +53,7 @@ class LabOptions:
     worker_port: int | None = None
     isolated: bool = True
     cpus: tuple[int, ...] | None = None
+    db_url: str | None = None
 
 
 def init_lab(root: Path, options: LabOptions) -> NewLab:
@@ -76,6 +78,8 @@ def init_lab(root: Path, options: LabOptions) -> NewLab:
 def _make(paths: LabPaths, root: Path, options: LabOptions) -> NewLab:
     target = f"{platform.system().lower()}-{platform.machine()}"
     check_address(options.listen)
+    if options.db_url is not None:
+        check_database(options.db_url)
     http_port = choose_port(options.listen, options.http_port, HTTP_PORT)
     worker_port = choose_port(options.listen, options.worker_port, WORKER_PORT, taken=(http_port,))
     _write_settings(paths.root / SETTINGS_FILE, options, target, http_port, worker_port)
@@ -111,12 +115,14 @@ def _cpus(options: LabOptions) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 
 def _write_settings(path: Path, options: LabOptions, target: str, http_port: int, worker_port: int) -> None:
-    values = {
+    values: dict[str, object] = {
         "title": options.title,
         "listen": options.listen,
         "http_port": http_port,
         "worker_port": worker_port,
     }
+    if options.db_url is not None:
+        values["db_url"] = options.db_url
     lines = [f"{key} = {json.dumps(value)}" for key, value in values.items()]
     path.write_text(
         "# This lab's settings; every key there is, is in benchyard.example.toml of the sources.\n"

@@ -107,16 +107,27 @@ def _first_with_room(conn: sa.Connection, lane: Lane, queued: sa.Select[Any]) ->
 
     Only jobs ahead of it take room from a job: so one that was moved to the front is prepared at once.
     """
-    begun = conn.execute(
-        sa.select(jobs.c.host, jobs.c.place).where(jobs.c.target == lane.target, jobs.c.status.in_(BEGUN))
-    ).all()
     disabled = disabled_hosts(conn)
     able = [host for host in lane.hosts if host not in disabled]
+    begun = _begun(conn, lane.target)
     fits: list[sa.ColumnElement[bool]] = [jobs.c.host.is_(None)]
     for host in able:
         fits.append(sa.and_(jobs.c.host == host, _has_room([b.place for b in begun if b.host == host], lane.per_host)))
-    everywhere = _has_room([b.place for b in begun], len(able) * lane.per_host)
+    # A job that only a disabled host may go on with takes no room on the others.
+    here = [b.place for b in begun if b.host is None or b.host in able]
+    everywhere = _has_room(here, len(able) * lane.per_host)
     return conn.execute(queued.where(everywhere, sa.or_(*fits)).order_by(jobs.c.place, jobs.c.id).limit(1)).first()
+
+
+def _begun(conn: sa.Connection, target: str) -> Sequence[Any]:
+    """(host, place) of the jobs that have begun: the host that measures, else the one asked for, else None."""
+    on_host = sa.and_(attempts.c.job_id == jobs.c.id, attempts.c.status == "running")
+    statement = (
+        sa.select(sa.func.coalesce(attempts.c.host, jobs.c.host).label("host"), jobs.c.place)
+        .outerjoin(attempts, on_host)
+        .where(jobs.c.target == target, jobs.c.status.in_(BEGUN))
+    )
+    return conn.execute(statement).all()
 
 
 def _has_room(begun: Sequence[int | None], room: int) -> sa.ColumnElement[bool]:
