@@ -214,7 +214,7 @@ async def ensure_request(
     """
     for request_id, _complete in await requests_with_key(master, key):
         return request_id, False
-    builderid = await master.data.updates.findBuilderId(builder)
+    builderid = await master.botmaster.builders[builder].getBuilderId()  # kept by it, where the data API asks again
     _bsid, requests = await master.data.updates.addBuildset(
         waited_for=False,  # a waited-for request is CANCELLED at an ordinary master stop
         sourcestamps=[{"codebase": "", "project": "", "repository": "", "branch": None, "revision": None}],
