@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -339,8 +339,9 @@ class Asked:
         return answer
 
     def stop(self) -> None:
-        """End the process."""
-        self.process.terminate()
+        """End the process, which has nothing more to read."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
         try:
             self.process.wait(30)
         except subprocess.TimeoutExpired:
@@ -356,13 +357,15 @@ class Asked:
         return statistics.quantiles(self.took[what], n=20)[-1] * 1e3
 
 
-def main() -> None:
-    """Measure on both databases."""
-    print("SQLite")
-    measure(lambda folder: f"sqlite:///{folder}/state.sqlite")
-    with postgresql.running(durable=True) as server:
-        print("\nPostgreSQL")
-        measure(lambda _folder: server.new_database())
+def main(databases: Sequence[str]) -> None:
+    """Measure on each of the databases."""
+    for name in databases:
+        print(name, flush=True)
+        if name == "sqlite":
+            measure(lambda folder: f"sqlite:///{folder}/state.sqlite")
+        else:
+            with postgresql.running(durable=True) as server:
+                measure(lambda _folder, server=server: server.new_database())  # type: ignore[misc]
 
 
 def measure(url_in: Callable[[Path], str]) -> None:
@@ -404,6 +407,7 @@ def measure(url_in: Callable[[Path], str]) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("databases", nargs="*", help="sqlite, postgresql (default: one after the other)")
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--url", help=argparse.SUPPRESS)
     parser.add_argument("--rows", type=int, default=0, help=argparse.SUPPRESS)
@@ -412,4 +416,4 @@ if __name__ == "__main__":
     if options.serve:
         serve(options.serve, options.url, ours=not options.stock, rows=options.rows)
     else:
-        main()
+        main(options.databases or ("sqlite", "postgresql"))

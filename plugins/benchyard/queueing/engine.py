@@ -92,21 +92,26 @@ class QueueChooser(buildrequestdistributor.BasicBuildChooser):
         if not free:
             return None, None
         builderid = await self.bldr.getBuilderId()
-        picked = await service.db(
-            order.next_request,
-            self.master.db.model,
-            lane,
-            builderid,
-            free,
-            now=time.time(),
-            ending=tuple(service.ending),
-        )
-        if picked is None:
+        how = {"now": time.time(), "ending": tuple(service.ending)}
+        found = await service.db(_next_with_row, self.master.db.buildrequests, lane, builderid, free, **how)
+        if found is None:
             return None, None
-        model = await self.master.db.buildrequests.getBuildRequest(picked.request_id)
+        picked, model = found
         worker = names[picked.worker or free[0]]
         self.workerpool.remove(worker)
         return worker, await BuildRequest.fromBrdict(self.master, model)
+
+
+def _next_with_row(
+    conn: sa.Connection, requests: Any, lane: order.Lane, builderid: int, free: list[str], **how: Any
+) -> tuple[order.Pick, Any] | None:
+    """The next request, and what `getBuildRequest` would say of it after another change of threads."""
+    model = requests.db.model
+    picked = order.next_request(conn, model, lane, builderid, free, **how)
+    if picked is None:
+        return None
+    query = requests._simple_sa_select_query().where(model.buildrequests.c.id == picked.request_id)
+    return picked, requests._modelFromRow(conn.execute(query).one())
 
 
 class NoCollapser(BuildRequestCollapser):
