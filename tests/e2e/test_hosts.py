@@ -29,9 +29,15 @@ def test_an_isolated_host_joins_and_measures(
         assert (folder / "secret").stat().st_mode & 0o777 == 0o600
         taken = lab.cli("worker", "init", client.url, str(tmp_path / "other"), "--name", "Far")
         assert taken.returncode == 1 and "already" in taken.stderr
-        lab.check("worker", "up", str(folder), "--detach")
+        secret = (folder / "secret").read_text()
+        (folder / "secret").write_text("guessed\n")
+        refused = lab.cli("worker", "up", str(folder), "--detach")
+        assert refused.returncode == 1 and "refuses worker far" in refused.stderr and refused.stderr.count("\n") == 1
+        assert lab.cli("worker", "status", str(folder)).returncode == 1
+        (folder / "secret").write_text(secret)
+        assert "is connected to" in lab.check("worker", "up", str(folder), "--detach")
         try:
-            wait(lambda: client.hosts.get("far").status != "offline", "the worker connects")
+            wait(lambda: client.hosts.get("far").status != "offline", "the host is there")
             ended = job.wait(240)
             assert ended.status == "success", lab.log_tail()
             assert client.results.get(ended.results[0]).host == "far"

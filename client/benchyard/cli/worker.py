@@ -15,6 +15,7 @@ import click
 
 SECRET_FILE = "secret"  # noqa: S105 (the name of a file)
 START_S = 60.0
+CONNECT_S = 15.0
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, one document.")
 DIR = click.argument("directory", metavar="[DIR]", type=click.Path(path_type=Path), default=Path("worker"))
@@ -139,21 +140,45 @@ def up(directory: Path, detach: bool, as_json: bool) -> None:
     log = directory / "run" / "worker.log"
     if detach:
         argv = [sys.executable, "-m", "benchyard.cli", "worker", "up", str(directory)]
+        own_log = directory / "twistd.log"
+        written = own_log.stat().st_size if own_log.exists() else 0
         daemon.spawn_detached(argv, log=log, cwd=directory)
         deadline = time.monotonic() + START_S
         while (pid := daemon.running(lock)) is None:
             if time.monotonic() > deadline:
                 raise click.ClickException(f"the worker did not start; see {log}")
             time.sleep(0.1)
-        own_log = directory / "twistd.log"
-        text = f"worker {settings['name']} runs (process {pid}); its log is {own_log}"
-        say(text, {"name": settings["name"], "pid": pid, "log": str(own_log)}, as_json)
+        name, master = settings["name"], f"{settings['master_host']}:{settings['master_port']}"
+        connected = _connected(own_log, written)
+        if connected is False:
+            daemon.stop(lock, 60.0)
+            remedy = f"take the host out with `benchyard host remove {name}`, and join again into another folder"
+            raise click.ClickException(f"the master at {master} refuses worker {name}: its secret is wrong; {remedy}")
+        how = f"is connected to {master}" if connected else f"has no connection to {master} yet, which it keeps trying"
+        text = f"worker {name} runs (process {pid}) and {how}; its log is {own_log}"
+        say(text, {"name": name, "pid": pid, "log": str(own_log), "connected": bool(connected)}, as_json)
         return
     _keep_off(settings.get("measuring_cpus", ""))
     try:
         daemon.supervise([twistd_program(settings["name"], directory, log)], lock=lock, say=click.echo)
     except daemon.AlreadyRunning as exc:
         raise click.ClickException(f"the worker in {directory} is running already: {exc}") from exc
+
+
+def _connected(log: Path, offset: int) -> bool | None:
+    """Whether the master has taken the worker, by what its log says behind `offset`; None if nobody answers."""
+    said = {b"Connected to buildmaster": True, b"unauthorized login": False}
+    deadline = time.monotonic() + CONNECT_S
+    while time.monotonic() < deadline:
+        if log.exists():
+            with log.open("rb") as file:
+                file.seek(min(offset, log.stat().st_size))
+                text = file.read()
+            for words, connected in said.items():
+                if words in text:
+                    return connected
+        time.sleep(0.1)
+    return None
 
 
 def _keep_off(measuring: str) -> None:
