@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from benchyard.queueing.order import started_jobs
 from benchyard.store import jobs, queues, results
 from benchyard.store.places import STEP, after_last, before_first
 from benchyard.store.tables import jobs as jobs_table
@@ -34,6 +35,7 @@ def full(store: sa.Engine) -> sa.Engine:
         (lambda conn: queues.list_queue(conn, "a", limit=50, offset=100), "benchyard_jobs_place"),
         (lambda conn: after_last(conn, "a"), "benchyard_jobs_place"),
         (lambda conn: before_first(conn, "a"), "benchyard_jobs_place"),
+        (lambda conn: started_jobs(conn, "a"), "benchyard_jobs_status"),
         (lambda conn: jobs.list_jobs(conn, status=["failed"]), "benchyard_jobs_listed"),
         (lambda conn: jobs.list_jobs(conn, target="a", status=["success"]), "benchyard_jobs_"),
         (lambda conn: results.list_results(conn, branch="rare"), "benchyard_results_branch"),

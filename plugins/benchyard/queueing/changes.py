@@ -114,8 +114,7 @@ async def reasons(service: "JobService", target: str, hosts: Mapping[str, bool])
 
 
 def _circumstances(conn: Any, target: str) -> tuple[bool, frozenset[str], list[int]]:
-    running = [job.id for job in jobs.list_jobs(conn, status=order.STARTED, target=target, limit=100)]
-    return order.is_paused(conn, target), order.disabled_hosts(conn), running
+    return order.is_paused(conn, target), order.disabled_hosts(conn), order.started_jobs(conn, target)
 
 
 def _of_target(conn: Any, target: str, job_id: int) -> Job:

@@ -192,6 +192,13 @@ def is_paused(conn: sa.Connection, target: str) -> bool:
     return found.first() is not None
 
 
+def started_jobs(conn: sa.Connection, target: str) -> list[int]:
+    """The jobs of a target that are on a host, or whose results are being stored; newest first."""
+    # Sorted here: to have them in order, SQLite would go through all jobs of the target.
+    found = conn.execute(sa.select(jobs.c.id).where(jobs.c.target == target, jobs.c.status.in_(STARTED)))
+    return sorted(found.scalars(), reverse=True)
+
+
 def disabled_hosts(conn: sa.Connection) -> frozenset[str]:
     """The hosts that get no jobs."""
     return frozenset(row.name for row in conn.execute(sa.select(hosts.c.name).where(hosts.c.enabled == _NO)))
