@@ -94,6 +94,36 @@ def test_attach_shows_where_the_job_is(run: "Run", lab: "LabServer", server_modu
     ]
 
 
+@pytest.mark.parametrize("how", ["--wait", "--attach"])
+def test_the_result_is_compared(run: "Run", lab: "LabServer", server_module: ModuleType, how: str) -> None:
+    """--compare-to shows the comparison after the job, with the named result as the base."""
+    lab.add_result()
+    lab.add_result()
+    lab.scripts[0] = [{}, server_module.ended(results=[2])]
+    ran = run("submit", *PYTHON, how, "--compare-to", "1")
+    assert ran.status == 0, ran.err
+    job, _, comparison = ran.out.partition("job 1: success in 2 min 5 s: result 2\n\n")
+    assert job and comparison == run("result", "compare", "1", "2").out
+
+
+def test_comparison_as_json(run: "Run", lab: "LabServer", server_module: ModuleType) -> None:
+    """With --json the job's document has the comparison too, which is null where there is no result to compare."""
+    lab.add_result()
+    lab.add_result()
+    lab.scripts[0] = [{}, server_module.ended(results=[2])]
+    assert run("submit", *PYTHON, "--wait", "--compare-to", "1", "--json").json["comparison"] == lab.comparison(1, 2)
+    lab.scripts[0] = [{}, server_module.ended("failed", error="why")]
+    ran = run("submit", *PYTHON, "--wait", "--compare-to", "1", "--json")
+    assert (ran.status, ran.json["comparison"], ran.json["status"]) == (1, None, "failed")
+
+
+def test_a_base_that_is_not_there(run: "Run", lab: "LabServer") -> None:
+    """A result that cannot be the base is told before there is a job."""
+    ran = run("submit", *PYTHON, "--wait", "--compare-to", "7")
+    assert (ran.status, ran.err) == (1, "benchyard: result 7 does not exist\n")
+    assert not lab.jobs
+
+
 def test_what_the_lab_refuses_is_named(run: "Run") -> None:
     """A field that the lab refuses is one line with the field and the lab's words."""
     ran = run("submit", *PYTHON, "--benchmarks", "nbdoy")
@@ -108,6 +138,8 @@ def test_what_the_lab_refuses_is_named(run: "Run") -> None:
         (*PYTHON, "--fast", "--rigorous"),
         (*PYTHON, "--attach", "--wait"),
         (*PYTHON, "--no-run", "--wait"),
+        (*PYTHON, "--compare-to", "1"),
+        (*PYTHON, "--wait", "--compare-to", "first"),
         ("--python", "python3"),
         (*PYTHON, "--benchmarks", ""),
         (*PYTHON, "--benchmarks", " , "),

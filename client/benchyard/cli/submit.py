@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from benchyard.cli.options import connect, host_option, lab_options, target_option
+from benchyard.cli import complete
+from benchyard.cli.options import connect, entity_name, find_result, host_option, lab_options, target_option
 
 if TYPE_CHECKING:
     from benchyard.client import Client, Job
@@ -91,8 +92,23 @@ def submission_options(command: F) -> F:
 @submission_options
 @click.option("--attach", "attached", is_flag=True, help="Watch the job up to its end.")
 @click.option("--wait", "waited", is_flag=True, help="Return when the job has ended.")
+@click.option(
+    "--compare-to",
+    metavar="RESULT",
+    type=entity_name("result", ("last",)),
+    shell_complete=complete.results,
+    help="When the job has ended, compare its result with this one, as the base.",
+)
 @lab_options
-def submit(asked: Submission, no_run: bool, attached: bool, waited: bool, url: str | None, as_json: bool) -> None:
+def submit(
+    asked: Submission,
+    no_run: bool,
+    attached: bool,
+    waited: bool,
+    compare_to: str | int | None,
+    url: str | None,
+    as_json: bool,
+) -> None:
     """Make a job that measures an interpreter with pyperformance, and queue it.
 
     With --attach or --wait the exit status is 1 if the job does not end in success.
@@ -101,11 +117,16 @@ def submit(asked: Submission, no_run: bool, attached: bool, waited: bool, url: s
     """
     if attached + waited + no_run > 1:
         raise click.UsageError("--attach, --wait and --no-run exclude each other")
+    if compare_to is not None and not (attached or waited):
+        raise click.UsageError("--compare-to goes with --attach or --wait: there is a result when the job has ended")
 
+    from benchyard.cli.comparing import print_comparison
     from benchyard.cli.output import print_json
     from benchyard.cli.watch import attach, describe, left_running, outcome
 
     with connect(url) as client:
+        # Looked up before there is a job: one that does not exist is told at once, and `last` is not the job's own.
+        base = None if compare_to is None else find_result(client, compare_to)
         job = asked.send(client, run=not no_run)
         if attached:
             job = attach(client, job, err=as_json)
@@ -120,8 +141,14 @@ def submit(asked: Submission, no_run: bool, attached: bool, waited: bool, url: s
                 job = job.wait()
             if not as_json:
                 click.echo(f"job {job.id}: {outcome(job)}")
-    if as_json:
+        compared = base.compare(job.results[0]) if base is not None and job.results else None
+    if as_json and base is not None:
+        print_json({**job.document, "comparison": None if compared is None else compared.document})
+    elif as_json:
         print_json(job.document)
+    elif compared is not None:
+        click.echo()
+        print_comparison(compared)
     if (attached or waited) and not job.succeeded:
         click.get_current_context().exit(1)
 
