@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from benchyard.queueing.jobs import JobService
 
 
-async def arrived(service: "JobService", request_id: int, buildset_id: int) -> None:
-    """A request is new; who pushes a job ties it to its request, the others are adopted."""
-    if doors.push_of(await service.master.db.buildsets.getBuildset(buildset_id)) is None:
-        await adopt(service, request_id)
+async def arrived(service: "JobService", buildset_id: int) -> None:
+    """Adopt the requests of a buildset that came by one of Buildbot's own doors."""
+    for request in await service.master.db.buildrequests.getBuildRequests(bsid=buildset_id):
+        await adopt(service, request.buildrequestid)
 
 
 async def adopt(service: "JobService", request_id: int) -> None:

@@ -13,7 +13,7 @@ from twisted.python import log
 from benchyard.queueing import admission, cancellation, doors, endings, engine
 from benchyard.queueing.order import Lane
 from benchyard.queueing.requests import CheckedJob, JobRequest
-from benchyard.queueing.runs import Run, push_key, run_of_key, stage_key
+from benchyard.queueing.runs import Run, push_key, push_of_key, run_of_key, stage_key
 from benchyard.store import attempts, jobs, queues
 from benchyard.store.errors import Conflict, NotFound, StoreError
 from benchyard.store.migrate import migrate
@@ -66,7 +66,7 @@ class JobService(BuildbotService):
         self._consumers = [
             await listen(self._on_stop, ("control", "builds", None, "stop")),
             await listen(self._on_cancel, ("control", "buildrequests", None, "cancel")),
-            await listen(self._on_new_request, ("buildrequests", None, "new")),
+            await listen(self._on_new_buildset, ("buildsets", None, "new")),
             await listen(self._on_complete, ("buildrequests", None, "complete")),
         ]
         self._watch.start(1.0, now=False)
@@ -198,8 +198,10 @@ class JobService(BuildbotService):
     def _on_cancel(self, key: tuple[str, ...], _msg: Any) -> None:
         self._in_background(cancellation.request_canceled, self, int(key[2]))
 
-    def _on_new_request(self, _key: Any, msg: Mapping[str, Any]) -> None:
-        self._in_background(admission.arrived, self, msg["buildrequestid"], msg["buildsetid"])
+    def _on_new_buildset(self, _key: Any, msg: Mapping[str, Any]) -> None:
+        """Who pushes a job ties it to its request; what came by another door is adopted."""
+        if push_of_key(msg["external_idstring"]) is None or msg["rebuilt_buildid"] is not None:
+            self._in_background(admission.arrived, self, msg["bsid"])
 
     def _on_complete(self, _key: Any, msg: Mapping[str, Any]) -> None:
         self._in_background(endings.request_completed, self, msg["buildrequestid"], msg["results"])
