@@ -19,11 +19,21 @@ _STOP_S = 30.0
 
 
 class Server:
-    """A running server; `url` is of its own database."""
+    """A server on a socket in `folder`, which exists; `url` is of its own database."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, folder: Path, *, durable: bool) -> None:
+        self.url = f"postgresql+psycopg://benchyard@/postgres?host={folder}"
+        self._folder, self._data, self._log = folder, str(folder / "data"), folder / "log"
+        self._options = ["-c", "listen_addresses=", *([] if durable else ["-F"])]
+        self._user = _user()
         self._made = 0
+        if self._user is not None:
+            shutil.chown(folder, self._user, self._user)
+        initdb = [str(_programs() / "initdb"), "-D", self._data, "-U", "benchyard", "-A", "trust", "-E", "UTF8"]
+        made = subprocess.run(
+            [*initdb, "--no-sync"], user=self._user, cwd=folder, capture_output=True, text=True, timeout=_START_S
+        )
+        assert made.returncode == 0, made.stderr
 
     def new_database(self) -> str:
         """Make an empty database and return its URL."""
@@ -33,43 +43,34 @@ class Server:
             conn.exec_driver_sql(f"CREATE DATABASE test{self._made}")
         return self.url.replace("/postgres?", f"/test{self._made}?")
 
+    def start(self) -> None:
+        """Start it as its own user, and wait until it answers."""
+        argv = [str(_programs() / "postgres"), "-D", self._data, "-k", str(self._folder), *self._options]
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(argv, user=self._user, cwd=self._folder, stdout=log, stderr=log)
+        _wait_for(self._process, self.url, self._log)
+
+    def stop(self) -> None:
+        """End it at once, with all its connections: what is in these databases is worth no checkpoint."""
+        self._process.send_signal(signal.SIGQUIT)
+        try:
+            self._process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(_STOP_S)
+
 
 @contextmanager
 def running(*, durable: bool = False) -> Iterator[Server]:
-    """Run a server as its own user; only if `durable` does it wait for the disk at each commit."""
-    programs = _programs()
+    """Run a server; only if `durable` does it wait for the disk at each commit."""
     folder = Path(tempfile.mkdtemp(prefix="benchyard-pg-"))
-    user = _user()
-    if user is not None:
-        shutil.chown(folder, user, user)
     try:
-        data = str(folder / "data")
-        initdb = [str(programs / "initdb"), "-D", data, "-U", "benchyard", "-A", "trust", "-E", "UTF8"]
-        made = subprocess.run(
-            [*initdb, "--no-sync"], user=user, cwd=folder, capture_output=True, text=True, timeout=_START_S
-        )
-        assert made.returncode == 0, made.stderr
-        options = ["-c", "listen_addresses=", *([] if durable else ["-F"])]
-        with (folder / "log").open("wb") as log:
-            server = subprocess.Popen(
-                [str(programs / "postgres"), "-D", data, "-k", str(folder), *options],
-                user=user,
-                cwd=folder,
-                stdout=log,
-                stderr=log,
-            )
+        server = Server(folder, durable=durable)
+        server.start()
         try:
-            url = f"postgresql+psycopg://benchyard@/postgres?host={folder}"
-            _wait_for(server, url, folder / "log")
-            yield Server(url)
+            yield server
         finally:
-            # At once: what is in these databases is worth no checkpoint.
-            server.send_signal(signal.SIGQUIT)
-            try:
-                server.wait(_STOP_S)
-            except subprocess.TimeoutExpired:
-                server.kill()
-                server.wait(_STOP_S)
+            server.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -166,6 +166,9 @@ def upgrade_master(paths: LabPaths) -> None:
     )
     if done.returncode != 0:
         said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+        away = [line.rpartition("OperationalError) ")[2] for line in said if "OperationalError) " in line]
+        if away:
+            raise LabError(f"the database cannot be reached: {away[-1].strip()}")
         raise LabError("the master's configuration is not good: " + (said[-1].strip() if said else "no word why"))
     (paths.master / "master.cfg.sample").unlink(missing_ok=True)  # Buildbot leaves its own example behind
 
