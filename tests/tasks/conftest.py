@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from miniature import Miniature
 
 from benchyard.tasks.processes import kill_all, marked_by_others
 from benchyard.tasks.runner import active_runs, stop
@@ -134,3 +135,9 @@ def other_python() -> str:
 def environments(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the directory of environments that the tests share, as making one takes seconds."""
     return tmp_path_factory.mktemp("environments")
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Miniature:
+    """Return a repository of CPython's shape that builds in a second."""
+    return Miniature(tmp_path / "repository")

@@ -4,10 +4,8 @@ Nothing of `benchyard.tasks` is imported before a command runs.
 """
 
 import math
-import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,47 +13,19 @@ import click
 
 from benchyard.cli.fitting import Column
 from benchyard.cli.output import print_fields, print_json, print_table
-
-Function = Callable[..., Any]
-
-
-@contextmanager
-def _task_errors() -> Iterator[None]:
-    """Turn the errors of tasks into the command line's: status 2 for what was typed wrong, else 1."""
-    from benchyard.tasks.errors import CpuListError, OptionError, RunNameError, SelectionError, TaskError
-
-    try:
-        yield
-    except (CpuListError, OptionError, RunNameError, SelectionError) as exc:
-        raise click.UsageError(str(exc), ctx=click.get_current_context()) from exc
-    except TaskError as exc:
-        raise click.ClickException(str(exc)) from exc
-
-
-def _state_option(*, required: bool) -> Callable[[Function], Function]:
-    return click.option(
-        "--state",
-        required=required,
-        envvar="BENCHYARD_STATE",
-        type=click.Path(file_okay=False, path_type=Path),
-        help="Where this host keeps its lock and its runs (default: $BENCHYARD_STATE).",
-    )
-
-
-def _default_environments() -> Path:
-    state = os.environ.get("BENCHYARD_STATE")
-    if state:
-        return Path(state) / "environments"
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "benchyard" / "environments"
-
-
-def _say_on(err: bool) -> Callable[[str], None]:
-    def say(line: str) -> None:
-        click.echo(line, err=err)
-        (sys.stderr if err else sys.stdout).flush()
-
-    return say
+from benchyard.cli.taskbuild import COMMANDS as BUILD_COMMANDS
+from benchyard.cli.taskkept import COMMANDS as KEPT_COMMANDS
+from benchyard.cli.taskshared import (
+    benchmarks_option,
+    cache_folder,
+    environments_option,
+    interpreters_option,
+    say_on,
+    state_option,
+    task_errors,
+    wheels_option,
+)
+from benchyard.cli.tasksmoke import COMMANDS as SMOKE_COMMANDS
 
 
 def _parse_metadata(context: click.Context, parameter: click.Parameter, values: Sequence[str]) -> dict[str, str]:
@@ -75,7 +45,7 @@ def task() -> None:
 
 @task.command("check-interpreter")
 @click.argument("path")
-@_state_option(required=False)
+@state_option(required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def check_interpreter(path: str, state: Path | None, as_json: bool) -> None:
     """Say what the Python at PATH is.
@@ -90,8 +60,8 @@ def check_interpreter(path: str, state: Path | None, as_json: bool) -> None:
     from benchyard.tasks.interpreter import inspect_interpreter
 
     # A measurement may take days; whoever started this decides how long to wait for it.
-    lock = hold_host(state, shared=True, timeout_s=math.inf, say=_say_on(err=True)) if state else nullcontext()
-    with _task_errors(), lock:
+    lock = hold_host(state, shared=True, timeout_s=math.inf, say=say_on(err=True)) if state else nullcontext()
+    with task_errors(), lock:
         interpreter = inspect_interpreter(path)
     if as_json:
         print_json(interpreter)
@@ -114,13 +84,10 @@ def check_interpreter(path: str, state: Path | None, as_json: bool) -> None:
 
 
 @task.command("run-benchmarks")
-@click.option("--python", required=True, metavar="PATH", help="The interpreter to measure.")
-@click.option(
-    "--benchmarks",
-    multiple=True,
-    metavar="SEL,-SEL",
-    help="Benchmarks, groups or tags; with - in front: not these. Default: the suite's default group.",
-)
+@click.option("--python", metavar="PATH", help="The interpreter to measure.")
+@click.option("--build", metavar="ID", help="The interpreter to measure, as `build-cpython` has named it.")
+@interpreters_option
+@benchmarks_option
 @click.option("--fast", is_flag=True, help="Fewer values: a quick look, not a result.")
 @click.option("--rigorous", is_flag=True, help="More values.")
 @click.option("--affinity", metavar="LIST", help="The CPUs to measure on, like 2-3,5.")
@@ -132,16 +99,15 @@ def check_interpreter(path: str, state: Path | None, as_json: bool) -> None:
     help="The pyperf file to write; it must not exist.",
 )
 @click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Also write the report here.")
-@click.option(
-    "--environments",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Where environments are kept (default: in $BENCHYARD_STATE, else in your cache directory).",
-)
+@environments_option
+@wheels_option
 @click.option("--metadata", multiple=True, metavar="K=V", callback=_parse_metadata, help="Added to the file.")
 @click.option("--inherit-environ", multiple=True, metavar="NAMES", help="Variables the benchmarks get, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON document.")
 def run_benchmarks(
-    python: str,
+    python: str | None,
+    build: str | None,
+    interpreters: Path | None,
     benchmarks: tuple[str, ...],
     fast: bool,
     rigorous: bool,
@@ -149,6 +115,7 @@ def run_benchmarks(
     output: Path,
     report: Path | None,
     environments: Path | None,
+    wheels: Path | None,
     metadata: dict[str, str],
     inherit_environ: tuple[str, ...],
     as_json: bool,
@@ -162,22 +129,29 @@ def run_benchmarks(
     from benchyard.tasks.benchmarks import run_benchmarks as run
     from benchyard.tasks.cpus import parse_cpu_list
     from benchyard.tasks.errors import RunError
+    from benchyard.tasks.trees import TreeStore, is_id
 
+    if (python is None) == (build is None):
+        raise click.UsageError("say which interpreter: --python PATH, or --build ID")
     if fast and rigorous:
         raise click.UsageError("--fast and --rigorous exclude each other")
-    say = _say_on(err=as_json)
-    with _task_errors():
+    if build is not None and not is_id(build):
+        raise click.UsageError(f"--build {build[:80]!r} is no build's id: 64 digits from 0 to f")
+    say = say_on(err=as_json)
+    with task_errors():
         try:
             done = run(
-                python,
+                build or python or "",
                 benchmarks,
                 mode="fast" if fast else "rigorous" if rigorous else "default",
                 affinity=None if affinity is None else parse_cpu_list(affinity),
                 output=output,
                 report=report,
-                environments=environments or _default_environments(),
+                environments=environments or cache_folder("environments"),
                 metadata=metadata,
                 inherit_environ=[name for names in inherit_environ for name in names.split(",") if name],
+                interpreters=TreeStore(interpreters or cache_folder("interpreters")) if build else None,
+                wheels=wheels,
                 say=say,
             )
         except RunError as exc:
@@ -194,7 +168,7 @@ def run_benchmarks(
 
 @task.command()
 @click.argument("run")
-@_state_option(required=True)
+@state_option(required=True)
 @click.option("--limit", type=float, metavar="SECONDS", help="End the command after this time.")
 @click.option("--cpus", metavar="LIST", help="The CPUs the command runs on, like 2-3,5.")
 @click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED)
@@ -217,7 +191,7 @@ def attach(
     from benchyard.tasks.cpus import parse_cpu_list
     from benchyard.tasks.runner import attach as attach_run
 
-    with _task_errors():
+    with task_errors():
         outcome = attach_run(
             run,
             argv,
@@ -232,7 +206,7 @@ def attach(
 
 @task.command()
 @click.argument("run")
-@_state_option(required=True)
+@state_option(required=True)
 @click.option("--interrupted", is_flag=True, help="The lab shuts down; nobody canceled the run.")
 def stop(run: str, state: Path, interrupted: bool) -> None:
     """End RUN with all its processes; one that has not started never will.
@@ -241,13 +215,13 @@ def stop(run: str, state: Path, interrupted: bool) -> None:
     """
     from benchyard.tasks.runner import stop as stop_run
 
-    with _task_errors():
+    with task_errors():
         outcome = stop_run(run, state=state, outcome="interrupted" if interrupted else "canceled")
     click.echo(f"benchyard: run {run} is {_describe(outcome)}", err=True)
 
 
 @task.command()
-@_state_option(required=True)
+@state_option(required=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def runs(state: Path, as_json: bool) -> None:
     """List the runs this host knows.
@@ -256,7 +230,7 @@ def runs(state: Path, as_json: bool) -> None:
     """
     from benchyard.tasks.runner import list_runs
 
-    with _task_errors():
+    with task_errors():
         found = list_runs(state)
     if as_json:
         print_json({"items": found, "next": None})
@@ -273,3 +247,7 @@ def _describe(outcome: Any) -> str:
     if outcome.rc is not None:
         text += f", exit status {outcome.rc}" if outcome.rc >= 0 else f", killed by signal {-outcome.rc}"
     return f"{text} ({outcome.reason})" if outcome.reason else text
+
+
+for command in (*BUILD_COMMANDS, *KEPT_COMMANDS, *SMOKE_COMMANDS):
+    task.add_command(command)

@@ -22,12 +22,14 @@ from benchyard.tasks.cpus import check_cpus, format_cpu_list
 from benchyard.tasks.environment import Environment, clean_environ, ensure_environment
 from benchyard.tasks.errors import InterpreterError, OptionError, RunError
 from benchyard.tasks.files import append_line, tail, write_atomically
-from benchyard.tasks.interpreter import Interpreter, inspect_interpreter, version_numbers
+from benchyard.tasks.interpreter import Interpreter, version_numbers
+from benchyard.tasks.interpreters import use_interpreter
 from benchyard.tasks.processes import MARK
 from benchyard.tasks.progress import Progress, format_progress
 from benchyard.tasks.report import MODES, BenchmarkOutcome, Mode, RunReport
 from benchyard.tasks.resultfile import check_metadata, load_values, write_result
 from benchyard.tasks.suite import SUITE, load_benchmarks, select_benchmarks, suite_version
+from benchyard.tasks.trees import TreeStore
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
 # How pyperf's parent process tells that its worker, where the benchmark itself runs, was killed.
@@ -46,40 +48,87 @@ def run_benchmarks(
     environments: Path,
     metadata: Mapping[str, str] | None = None,
     inherit_environ: Sequence[str] = (),
+    interpreters: TreeStore | None = None,
+    wheels: Path | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> RunReport:
     """Measure the selected benchmarks (see `select_benchmarks`) and write one pyperf file to `output`.
 
-    `output` must not exist; beside it, OUTPUT.parts keeps the values and logs of single benchmarks until the
-    file is written. `affinity` are the CPUs the benchmarks run on. `metadata` is added to the file's own.
-    `inherit_environ` names variables the benchmarks get besides PATH, HOME and the like; the mark of a
-    durable run is always one. `say` gets the lines to show. Raises TaskError for arguments that cannot be
-    used, and RunError, with the report, where no benchmark gave a value: then the report is written, and
+    `python` is the path of an interpreter, or the id of one that `build_cpython` has put into `interpreters`.
+    `output` must not exist; beside it, OUTPUT.parts keeps the values and logs of single benchmarks until the file is
+    written. `affinity` are the CPUs the benchmarks run on. With the folder of `wheels`, only these are installed.
+    `metadata` is added to the file's own. `inherit_environ` names variables the benchmarks get besides PATH, HOME and
+    the like; the mark of a durable run is always one. `say` gets the lines to show. Raises TaskError for arguments that
+    cannot be used, and RunError, with the report, where no benchmark gave a value: then the report is written, and
     `output` is not.
     """
     output, report = output.resolve(), report.resolve() if report else None
-    options = _pyperf_options(mode, affinity, inherit_environ)
+    options = pyperf_options(mode, affinity, inherit_environ)
     extra = check_metadata(metadata or {})
     names = select_benchmarks(selections)
     if output.exists():
         raise OptionError(f"the output file {output} exists; results are never overwritten: name another")
-    interpreter = inspect_interpreter(python)
-    _check_supported(python, interpreter)
+    with use_interpreter(python, interpreters) as (path, interpreter):
+        _check_supported(path, interpreter)
+        whole = _measure_all(
+            path,
+            interpreter,
+            names,
+            options,
+            say,
+            output=output,
+            environments=environments,
+            wheels=wheels,
+            metadata=extra,
+            empty=RunReport(
+                interpreter=interpreter,
+                suite=SUITE,
+                suite_version=suite_version(),
+                mode=mode,
+                affinity=affinity,
+                started=time.time(),
+                finished=0.0,
+                environment_s=0.0,
+                benchmarks=(),
+            ),
+        )
+    if report is not None:
+        report.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(report, msgspec.json.format(msgspec.json.encode(whole), indent=1))
+    if len(whole.failed) == len(whole.benchmarks):
+        first = whole.benchmarks[0]
+        raise RunError(f"none of {len(names)} benchmarks gave a value; {first.name}: {first.error}", whole)
+    return whole
+
+
+def _measure_all(
+    python: str,
+    interpreter: Interpreter,
+    names: Sequence[str],
+    options: Mapping[str, str],
+    say: Callable[[str], None],
+    *,
+    output: Path,
+    environments: Path,
+    wheels: Path | None,
+    metadata: Mapping[str, str],
+    empty: RunReport,
+) -> RunReport:
+    """Measure one benchmark after the other and write the file; the report that was begun comes back whole."""
     output.parent.mkdir(parents=True, exist_ok=True)
     parts = output.with_name(output.name + ".parts")
     if parts.exists():
         shutil.rmtree(parts)  # of an earlier run that was killed
     parts.mkdir()
-    started = time.time()
     what = f"{interpreter.implementation} {interpreter.version} at {python}"
     say(f"benchyard: measuring {what} with {SUITE} {suite_version()}")
-    environment = ensure_environment(python, interpreter, names, environments=environments, say=say)
+    environment = ensure_environment(python, interpreter, names, environments=environments, wheels=wheels, say=say)
     outcomes: list[BenchmarkOutcome] = []
     measured: list[Any] = []
     for index, benchmark in enumerate(load_benchmarks(names), 1):
         say(format_progress(Progress(index, len(names), benchmark.name)))
         known = {values.get_name() for values in measured}
-        outcome, values = _measure(benchmark, interpreter, environment, options, parts, known)
+        outcome, values = measure_benchmark(benchmark, interpreter, environment, options, parts, known)
         append_line(parts / "outcomes.jsonl", msgspec.json.encode(outcome).decode())
         for line in tail(parts / f"{benchmark.name}.log", 200).splitlines():
             say(line)
@@ -87,33 +136,21 @@ def run_benchmarks(
             say(f"benchyard: {benchmark.name} failed: {outcome.error}")
         outcomes.append(outcome)
         measured += values
-    whole = RunReport(
-        interpreter=interpreter,
-        suite=SUITE,
-        suite_version=suite_version(),
-        mode=mode,
-        affinity=affinity,
-        started=started,
+    if measured:
+        commit = {"commit_id": interpreter.commit, "commit_branch": interpreter.branch}
+        write_result(measured, {**metadata, **{key: value for key, value in commit.items() if value}}, output)
+    shutil.rmtree(parts)
+    return msgspec.structs.replace(
+        empty,
         finished=time.time(),
         environment_s=environment.seconds,
         benchmarks=tuple(outcomes),
         environment=environment.path,
         pip_calls=environment.pip_calls,
     )
-    if measured:
-        commit = {"commit_id": interpreter.commit, "commit_branch": interpreter.branch}
-        write_result(measured, {**extra, **{key: value for key, value in commit.items() if value}}, output)
-    if report is not None:
-        report.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(report, msgspec.json.format(msgspec.json.encode(whole), indent=1))
-    shutil.rmtree(parts)
-    if not measured:
-        first = outcomes[0]
-        raise RunError(f"none of {len(names)} benchmarks gave a value; {first.name}: {first.error}", whole)
-    return whole
 
 
-def _pyperf_options(mode: str, affinity: Sequence[int] | None, inherit_environ: Sequence[str]) -> dict[str, str]:
+def pyperf_options(mode: str, affinity: Sequence[int] | None, inherit_environ: Sequence[str]) -> dict[str, str]:
     """Return pyperf's options, those with the value "" being flags; raises OptionError or CpuListError."""
     if mode not in MODES:
         raise OptionError(f"unknown mode {mode!r}; one of {', '.join(MODES)}")
@@ -141,7 +178,7 @@ def _release(interpreter: Interpreter) -> str:
     return ".".join(str(number) for number in version_numbers(interpreter))
 
 
-def _measure(
+def measure_benchmark(
     benchmark: Any,
     interpreter: Interpreter,
     environment: Environment,

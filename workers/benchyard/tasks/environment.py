@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -72,20 +71,22 @@ def ensure_environment(
     benchmarks: Sequence[str],
     *,
     environments: Path,
+    wheels: Path | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Environment:
     """Return an environment of this interpreter with what the benchmarks require, made or added to where
     needed.
 
-    `python` is the path that was asked for, `benchmarks` are names from `select_benchmarks`. A benchmark
+    `python` is the path that was asked for, `benchmarks` are names from `select_benchmarks`. With the folder of
+    `wheels`, only these are installed, and nothing is looked for elsewhere. A benchmark
     whose requirements do not install is in `failed`; raises EnvironmentMakeError where not even pyperf
     installs.
     """
     began = time.monotonic()
     environments = environments.resolve()
     environments.mkdir(parents=True, exist_ok=True)
-    maker = _Maker(environments / _name(interpreter), say)
-    needs = {benchmark.name: _requirements(benchmark) for benchmark in load_benchmarks(benchmarks)}
+    maker = _Maker(environments / _name(interpreter), say, wheels)
+    needs = requirements_of(benchmarks)
     with maker.locked():
         record = maker.record()
         made = record is None
@@ -121,14 +122,29 @@ def _name(interpreter: Interpreter) -> str:
     return f"{implementation}{version}-{interpreter.id[:12]}-pyperformance{suite_version()}"
 
 
-def _requirements(benchmark: Any) -> tuple[str, ...]:
-    """Return what the benchmark's lock file asks for; () where pyperf is all it needs."""
+def requirements_of(benchmarks: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return, for each benchmark, what its lock file asks for; () where pyperf is all it needs."""
     from pyperformance.venv import Requirements
 
-    return tuple(str(spec) for spec in Requirements.from_benchmarks([benchmark]))
+    return {
+        benchmark.name: tuple(str(spec) for spec in Requirements.from_benchmarks([benchmark]))
+        for benchmark in load_benchmarks(benchmarks)
+    }
 
 
-def _base_requirements() -> tuple[str, ...]:
+def is_optional(spec: str) -> bool:
+    """Whether pyperf does without this; psutil's source does not build on every new Python."""
+    return spec.startswith(_OPTIONAL)
+
+
+def pip_arguments(needs: Sequence[tuple[str, ...]]) -> list[str]:
+    """Return requirements as pip takes them, each once."""
+    specs = dict.fromkeys(spec for need in needs for spec in need)
+    return [part for spec in specs for part in (["-r", spec] if spec.endswith(".txt") else [spec])]
+
+
+def base_requirements() -> tuple[str, ...]:
+    """Return what every environment has."""
     from pyperformance.venv import REQUIREMENTS_FILE, Requirements
 
     return (*_INSTALLER, *(str(spec) for spec in Requirements.from_file(REQUIREMENTS_FILE)))
@@ -137,7 +153,8 @@ def _base_requirements() -> tuple[str, ...]:
 class _Maker:
     """Makes one environment and adds to it; counts the starts of pip."""
 
-    def __init__(self, root: Path, say: Callable[[str], None]) -> None:
+    def __init__(self, root: Path, say: Callable[[str], None], wheels: Path | None) -> None:
+        self._wheels = wheels.resolve() if wheels is not None else None
         self.root = root
         self.python = root / "bin" / "python"
         self.pip_calls = 0
@@ -189,7 +206,7 @@ class _Maker:
 
     def install(self, needs: Sequence[tuple[str, ...]], *, base: bool) -> dict[tuple[str, ...], str]:
         """Install what is needed, in one go if that works; returns the end of pip's output by what failed."""
-        common = _base_requirements() if base else ()
+        common = base_requirements() if base else ()
         if self._pip(common, *needs):
             return {}
         if base:
@@ -203,20 +220,20 @@ class _Maker:
     def _install_base(self, common: tuple[str, ...]) -> None:
         if self._pip(common):
             return
-        # pyperf does without psutil, whose source does not build on every new Python.
-        if not self._pip(tuple(spec for spec in common if not spec.startswith(_OPTIONAL))):
+        if not self._pip(tuple(spec for spec in common if not is_optional(spec))):
             raise EnvironmentMakeError(f"environment {self.root} cannot be made: {self._last_line()}; see {self._log}")
 
     def _pip(self, *needs: tuple[str, ...]) -> bool:
-        specs = list(dict.fromkeys(spec for need in needs for spec in need))
-        if not specs:
+        arguments = pip_arguments(needs)
+        if not arguments:
             return True
-        self._say(f"benchyard: installing {' '.join(specs)}"[:300])
+        self._say(f"benchyard: installing {' '.join(arguments)}"[:300])
         self.pip_calls += 1
         options = ["--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
-        files = [part for spec in specs for part in (["-r", spec] if spec.endswith(".txt") else [spec])]
+        if self._wheels is not None:
+            options += ["--no-index", "--find-links", str(self._wheels), "--only-binary", ":all:"]
         self._log.write_bytes(b"")
-        return self._run([str(self.python), "-m", "pip", "install", *options, *files])
+        return self._run([str(self.python), "-m", "pip", "install", *options, *arguments])
 
     def _run(self, argv: list[str]) -> bool:
         with self._log.open("ab") as log:

@@ -6,6 +6,10 @@ TaskError
 ├── CpuListError          name other CPUs
 ├── OptionError           mend another option (metadata, environment variable, output file, time limit)
 ├── EnvironmentMakeError  mend the host: the benchmark environment could not be made
+├── RecipeError           ask for another interpreter: a name, flag, address or patch that cannot be used
+├── SourceError           look at the remote or the network: the source cannot be had
+├── BuildError            read the log: the source does not build
+├── ArchiveError          make the archive again: it is damaged, or there is no room for it
 ├── RunError              read the report: no benchmark gave a value
 ├── RunNameError          name the run otherwise
 ├── HostBusyError         come again later: the host is measuring
@@ -37,6 +41,26 @@ class OptionError(TaskError):
 
 class EnvironmentMakeError(TaskError):
     """The environment that the benchmarks run in could not be made."""
+
+
+class RecipeError(TaskError):
+    """An interpreter is asked for in a way that cannot be used; `field` names the faulty part."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class SourceError(TaskError):
+    """The source of an interpreter cannot be had: its remote is away, or does not have it."""
+
+
+class BuildError(TaskError):
+    """The source of an interpreter was had, and does not build."""
+
+
+class ArchiveError(TaskError):
+    """An archive is damaged, or cannot be made or kept."""
 
 
 class RunError(TaskError):

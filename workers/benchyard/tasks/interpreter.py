@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from benchyard.tasks.errors import InterpreterError
+from benchyard.tasks.flags import FLAGS
 
 _MARK = "BENCHYARD-INTERPRETER "
 # More than the answer ever has (2 kB); a program that is no Python may print without end.
@@ -39,20 +40,26 @@ answer = {
     "nogil": bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
     "machine": platform.machine(),
     "system": platform.system().lower(),
+    "libc": " ".join(platform.libc_ver()).strip(),
+    "sysconfig": dict((name, sysconfig.get_config_var(name)) for name in NAMES),
 }
 sys.stdout.write("\\n" + MARK + json.dumps(answer) + "\\n")
 sys.stdout.flush()
 """
 
-# Flag of an interpreter: the option of `configure`, and the values that mean it is not on by itself.
-_OPTIONS = {
-    "jit": ("--enable-experimental-jit", {"no", "yes-off", "interpreter"}),
-    "lto": ("--with-lto", {"no"}),
-    "nogil": ("--disable-gil", {"no"}),
-    "debug": ("--with-pydebug", {"no"}),
-    "pgo": ("--enable-optimizations", {"no"}),
-    "tailcall": ("--with-tail-call-interp", {"no"}),
-}
+# Of sysconfig's hundreds of variables, those that say how a Python was built.
+_SYSCONFIG = (
+    "CC",
+    "CFLAGS",
+    "CONFIGURE_CFLAGS",
+    "CONFIGURE_LDFLAGS",
+    "EXT_SUFFIX",
+    "LDFLAGS",
+    "MULTIARCH",
+    "OPT",
+    "PROFILE_TASK",
+    "SOABI",
+)
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -61,7 +68,9 @@ class Interpreter(msgspec.Struct, frozen=True):
 
     `id` is the SHA-256 of what tells it from every other: real path, sys.version (which has the build's date
     and time), configure arguments, commit and compiler. `executable` is the real path; run the path that was
-    asked for instead, or a virtual environment would lose itself.
+    asked for instead, or a virtual environment would lose itself. `sysconfig` has the variables that say how it was
+    built, `patch` the SHA-256 of what was applied to the commit. One that the lab has built has the id and the full
+    commit of its build.
     """
 
     id: str
@@ -76,6 +85,9 @@ class Interpreter(msgspec.Struct, frozen=True):
     compiler: str
     machine: str
     system: str
+    libc: str = ""
+    patch: str | None = None
+    sysconfig: dict[str, Any] = {}
 
 
 def inspect_interpreter(python: str, *, timeout_s: float = 20.0) -> Interpreter:
@@ -118,7 +130,7 @@ def _check_path(python: str) -> None:
 
 def _ask(python: str, timeout_s: float) -> dict[str, Any]:
     # -E and -s: the answer is about the interpreter, not about the caller's variables and user packages.
-    argv = [python, "-E", "-s", "-c", _PROBE.replace("MARK", repr(_MARK))]
+    argv = [python, "-E", "-s", "-c", _PROBE.replace("MARK", repr(_MARK)).replace("NAMES", repr(_SYSCONFIG))]
     try:
         process = subprocess.Popen(
             argv,
@@ -213,7 +225,15 @@ def _interpreter(python: str, answer: dict[str, Any]) -> Interpreter:
         compiler=compiler,
         machine=str(answer.get("machine") or ""),
         system=str(answer.get("system") or ""),
+        libc=str(answer.get("libc") or ""),
+        sysconfig=_plain(answer.get("sysconfig")),
     )
+
+
+def _plain(value: object) -> dict[str, Any]:
+    """Variables of sysconfig that have a value; a long one is cut."""
+    items = value.items() if isinstance(value, dict) else ()
+    return {str(name): text[:2000] if isinstance(text, str) else text for name, text in items if text not in (None, "")}
 
 
 def _known(value: object) -> str | None:
@@ -232,14 +252,14 @@ def build_date(build: str) -> str | None:
 
 
 def flags(answer: dict[str, Any]) -> tuple[str, ...]:
-    """Return the build flags that are on, sorted: debug jit lto nogil pgo tailcall."""
+    """Return the build flags that are on, sorted: debug jit lto nogil pgo tailcall and so on."""
     found = {name for name in ("debug", "nogil") if answer.get(name)}
     try:
         arguments = shlex.split(str(answer.get("configure_args") or ""))
     except ValueError:  # unbalanced quotes
         arguments = str(answer.get("configure_args") or "").split()
     for argument in arguments:  # the last mention of an option wins, as with configure
-        for name, (option, off) in _OPTIONS.items():
+        for name, (option, off, _meaning) in FLAGS.items():
             opposite = option.replace("--enable-", "--disable-").replace("--with-", "--without-")
             option_name, _, value = argument.partition("=")
             if option_name == option and value not in off:

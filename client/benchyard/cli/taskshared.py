@@ -1,0 +1,81 @@
+"""What the commands of `benchyard task` share: their errors, the host's state directory, and how they speak."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+Function = Callable[..., Any]
+
+
+@contextmanager
+def task_errors() -> Iterator[None]:
+    """Turn the errors of tasks into the command line's: status 2 for what was typed wrong, else 1."""
+    from benchyard.tasks.errors import CpuListError, OptionError, RecipeError, RunNameError, SelectionError, TaskError
+
+    try:
+        yield
+    except (CpuListError, OptionError, RecipeError, RunNameError, SelectionError) as exc:
+        raise click.UsageError(str(exc), ctx=click.get_current_context()) from exc
+    except TaskError as exc:
+        raise click.ClickException(str(exc)) from exc
+
+
+def state_option(*, required: bool) -> Callable[[Function], Function]:
+    """Make the option --state."""
+    return click.option(
+        "--state",
+        required=required,
+        envvar="BENCHYARD_STATE",
+        type=click.Path(file_okay=False, path_type=Path),
+        help="Where this host keeps its lock and its runs (default: $BENCHYARD_STATE).",
+    )
+
+
+def cache_folder(name: str) -> Path:
+    """Where this host, or this user, keeps environments, interpreters and sources between commands."""
+    state = os.environ.get("BENCHYARD_STATE")
+    if state:
+        return Path(state) / name
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "benchyard" / name
+
+
+def say_on(err: bool) -> Callable[[str], None]:
+    """A function that prints a line at once."""
+
+    def say(line: str) -> None:
+        click.echo(line, err=err)
+        (sys.stderr if err else sys.stdout).flush()
+
+    return say
+
+
+interpreters_option = click.option(
+    "--interpreters",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where built interpreters are kept (default: in $BENCHYARD_STATE, else in your cache directory).",
+)
+
+environments_option = click.option(
+    "--environments",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where environments are kept (default: in $BENCHYARD_STATE, else in your cache directory).",
+)
+
+benchmarks_option = click.option(
+    "--benchmarks",
+    multiple=True,
+    metavar="SEL,-SEL",
+    help="Benchmarks, groups or tags; with - in front: not these. Default: the suite's default group.",
+)
+
+wheels_option = click.option(
+    "--wheels",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Install from this wheelhouse alone, see `benchyard task make-wheels`.",
+)

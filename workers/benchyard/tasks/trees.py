@@ -1,0 +1,127 @@
+"""Directories that a machine keeps by the hash of what they hold: made once, dropped by least recent use.
+
+ROOT/ID/        the directory, whole
+     ID.lock    held alone while it is made or dropped, shared while it is used; its time is that of the last use
+"""
+
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchyard.tasks.archive import unpack
+from benchyard.tasks.errors import ArchiveError
+from benchyard.tasks.hostlock import try_lock, wait_lock
+
+_ID = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_LOCK_S = 24 * 3600.0
+
+
+def is_id(text: str) -> bool:
+    """Whether this may be the name of a directory in a store: a SHA-256."""
+    return _ID.fullmatch(text) is not None
+
+
+class TreeStore:
+    """The directories below `root`; `limit` bytes are kept at most, but never less than what is in use."""
+
+    def __init__(self, root: Path, *, limit: int | None = None) -> None:
+        self.root, self.limit = root, limit
+
+    def tree(self, id: str) -> Path:
+        """Where a directory is, or will be."""
+        if not is_id(id):
+            raise ArchiveError(f"{id[:80]!r} is no id: 64 digits from 0 to f")
+        return self.root / id
+
+    def has(self, id: str) -> bool:
+        """Whether a directory is here, whole."""
+        return self.tree(id).is_dir()
+
+    @contextmanager
+    def use(self, id: str) -> Iterator[Path]:
+        """Give the path of a directory, which stays there during the block."""
+        with self._locked(id, shared=True):
+            tree = self.tree(id)
+            if not tree.is_dir():
+                raise ArchiveError(f"{id[:12]} is not in {self.root}; make or fetch it first")
+            yield tree
+
+    @contextmanager
+    def making(self, id: str) -> Iterator[bool]:
+        """Give whether a directory must be made, and nobody else makes it during the block."""
+        with self._locked(id, shared=False):
+            yield not self.has(id)
+
+    def add(self, id: str, archive: Path, *, sha256: str, check: Callable[[Path], None] = lambda tree: None) -> None:
+        """Unpack an archive, if it is not here; what was not used for long makes room.
+
+        `check` may refuse what was unpacked by raising: then it is gone again.
+        """
+        with self.making(id) as missing:
+            if missing:
+                unpack(archive, self.tree(id), sha256=sha256, check=check)
+        self.drop_old(keep=(id,))
+
+    def drop_old(self, keep: Collection[str] = ()) -> list[str]:
+        """Drop what was used least recently until the rest is within the limit; returns what was dropped."""
+        if self.limit is None or not self.root.is_dir():
+            return []
+        found = [entry.name for entry in self.root.iterdir() if is_id(entry.name)]
+        sizes = {id: tree_size(self.root / id) for id in found}
+        dropped = []
+        for id in sorted(found, key=self._last_use):
+            if sum(sizes.values()) <= self.limit:
+                break
+            if id not in keep and self._drop(id):
+                dropped.append(id)
+                del sizes[id]
+        return dropped
+
+    def _drop(self, id: str) -> bool:
+        lock = try_lock(self._lock(id))
+        if lock is None:
+            return False  # in use
+        try:
+            doomed = self.root / f".{id}.{os.getpid()}.dropped"
+            (self.root / id).rename(doomed)
+            shutil.rmtree(doomed)
+        finally:
+            os.close(lock)
+        return True
+
+    def _lock(self, id: str) -> Path:
+        return self.tree(id).with_name(id + ".lock")
+
+    def _last_use(self, id: str) -> float:
+        try:
+            return self._lock(id).stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
+
+    @contextmanager
+    def _locked(self, id: str, *, shared: bool) -> Iterator[None]:
+        path = self._lock(id)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        deadline = time.monotonic() + _LOCK_S
+
+        def pause() -> bool:
+            time.sleep(0.1)
+            return time.monotonic() < deadline
+
+        fd = wait_lock(path, shared=shared, pause=pause)
+        if fd is None:
+            raise ArchiveError(f"{id[:12]} is being made by another process for too long: see {path}")
+        try:
+            os.utime(fd)
+            yield
+        finally:
+            os.close(fd)
+
+
+def tree_size(tree: Path) -> int:
+    """Bytes of the files below a directory."""
+    return sum(entry.lstat().st_size for entry in tree.rglob("*") if not entry.is_dir() or entry.is_symlink())
