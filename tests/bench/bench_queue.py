@@ -93,7 +93,11 @@ class Master:
                 return 0
 
         lane = Lane(TARGET, None, (WORKER,), ("host",), 1)
-        services = [JobService(lanes={TARGET: lane}, check=found_good, max_attempts=1)] if self.ours else []
+        services = (
+            [JobService(lanes={TARGET: lane}, check=found_good, max_attempts=1, remotes={}, expand=lambda _: ())]
+            if self.ours
+            else []
+        )
         factory = util.BuildFactory([Nothing()])
         if self.ours:
             factory.buildClass = engine.LabBuild
@@ -142,7 +146,7 @@ class Master:
                     )
                 ).inserted_primary_key[0]  # type: ignore[index]
                 if self.ours:
-                    checked = found_good(asked_for())
+                    checked = found_good(asked_for(), None)
                     made = jobs.create_job(
                         conn,
                         now=1.0,
@@ -245,9 +249,11 @@ def asked_for() -> JobRequest:
     return JobRequest(python="/usr/bin/python3", benchmarks=("nbody",), target=TARGET)
 
 
-def found_good(request: JobRequest) -> CheckedJob:
+def found_good(request: JobRequest, _source: object) -> CheckedJob:
     """No interpreter is started: that is the same however long the queue is."""
-    return CheckedJob(target=TARGET, host=None, spec=JobSpec(python=request.python, benchmarks=request.benchmarks))
+    return CheckedJob(
+        target=TARGET, host=None, spec=JobSpec(python=request.python or "", benchmarks=request.benchmarks)
+    )
 
 
 async def timed(times: int, work: Callable[[], Any]) -> list[float]:

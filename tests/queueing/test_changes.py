@@ -12,7 +12,7 @@ from twisted.internet import defer
 from benchyard.queueing import admission, changes, engine
 from benchyard.queueing.jobs import JobService
 from benchyard.queueing.order import Lane
-from benchyard.queueing.requests import CheckedJob, Invalid, JobRequest, JobSpec
+from benchyard.queueing.requests import CheckedJob, Invalid, JobRequest, JobSpec, Source
 from benchyard.queueing.runs import push_key
 from benchyard.steps.base import LabStep
 from benchyard.steps.stage import MeasureStage, Stage
@@ -53,11 +53,11 @@ def _forget() -> Iterator[None]:
     Prepare.done.clear()
 
 
-def check(request: JobRequest) -> CheckedJob:
+def check(request: JobRequest, _source: Source | None) -> CheckedJob:
     """Find every job good but those that want the benchmark `bad`."""
     if "bad" in request.benchmarks:
         raise Invalid("benchmarks", "unknown benchmark 'bad'")
-    spec = JobSpec(python=request.python, benchmarks=request.benchmarks, selection=request.benchmarks)
+    spec = JobSpec(python=request.python or "", benchmarks=request.benchmarks, selection=request.benchmarks)
     return CheckedJob(target=request.target or "linux", host=request.host, spec=spec)
 
 
@@ -92,7 +92,7 @@ def config() -> Callable[..., dict[str, Any]]:
             ],
             "schedulers": [schedulers.Triggerable(name="none", builderNames=list(lanes))],
             "prioritizeBuilders": engine.by_name,
-            "services": [JobService(lanes=lanes, check=check, max_attempts=2)],
+            "services": [JobService(lanes=lanes, check=check, max_attempts=2, remotes={}, expand=lambda _: ())],
         }
 
     return make
@@ -111,7 +111,7 @@ def service(master: Any) -> Any:
 async def submit(master: Any, count: int = 1, **request: Any) -> list[int]:
     """The ids of new jobs."""
     asked = JobRequest(**{"python": PYTHON, "target": "linux", "benchmarks": ("nbody",), **request})
-    return [(await service(master).submit(asked, owner="ada", origin="rest")).id for _ in range(count)]
+    return [(await service(master).submit(asked, owner="ada", origin="rest")).job.id for _ in range(count)]
 
 
 async def get(master: Any, job_id: int) -> Any:

@@ -19,7 +19,7 @@ from twisted.spread import pb
 from benchyard.queueing import doors, engine
 from benchyard.queueing.jobs import JobService
 from benchyard.queueing.order import Lane
-from benchyard.queueing.requests import CheckedJob, JobRequest, JobSpec
+from benchyard.queueing.requests import CheckedJob, JobRequest, JobSpec, Source
 from benchyard.queueing.runs import Run, push_key, stage_key
 from benchyard.store import attempts, jobs
 
@@ -63,9 +63,9 @@ def release() -> None:
             gate.callback(SUCCESS)
 
 
-def check(request: JobRequest) -> CheckedJob:
+def check(request: JobRequest, _source: Source | None) -> CheckedJob:
     """Find every job good, as it is."""
-    spec = JobSpec(python=request.python, benchmarks=request.benchmarks)
+    spec = JobSpec(python=request.python or "", benchmarks=request.benchmarks)
     return CheckedJob(target=request.target or "t", host=request.host, spec=spec)
 
 
@@ -97,6 +97,8 @@ def config() -> Callable[..., dict[str, Any]]:
                     },
                     check=check,
                     max_attempts=2,
+                    remotes={},
+                    expand=lambda _: (),
                 )
             ],
         }
@@ -109,7 +111,8 @@ def service(master: Any) -> Any:
 
 
 async def submit(master: Any, **request: Any) -> Any:
-    return await service(master).submit(JobRequest(python="/p", target="t", **request), owner="ada", origin="rest")
+    asked = JobRequest(python="/p", target="t", **request)
+    return (await service(master).submit(asked, owner="ada", origin="rest")).job
 
 
 def completed(master: Any, request_id: int) -> Callable[[], Any]:

@@ -33,7 +33,7 @@ def service(master: Any) -> Any:
 
 async def submit(master: Any, **request: Any) -> Any:
     asked = JobRequest(**{"python": PYTHON, "benchmarks": ("nbody",), **request})
-    return await service(master).submit(asked, owner="ada", origin="rest")
+    return (await service(master).submit(asked, owner="ada", origin="rest")).job
 
 
 async def force(master: Any, **properties: Any) -> int:

@@ -41,7 +41,7 @@ def test_whole_request() -> None:
 
 
 FAULTS: dict[str, list[Mapping[str, Any]]] = {
-    "python": [{"python": ""}, {"python": 5}, {"python": None}, {"python": "/" * 1001}],
+    "python": [{"python": ""}, {"python": 5}, {"python": "/" * 1001}],
     "target": [{"target": 1}, {"target": ""}, {"target": "t" * 101}],
     "host": [{"host": []}, {"host": ""}],
     "benchmarks": [{"benchmarks": "nbody"}, {"benchmarks": [1]}, {"benchmarks": [""]}, {"benchmarks": ["b"] * 501}],
@@ -61,13 +61,6 @@ def test_fault_names_its_field(field: str, asked: Mapping[str, Any]) -> None:
     assert refused.value.field == field
     assert str(refused.value)
     assert "\n" not in str(refused.value)
-
-
-def test_missing_interpreter() -> None:
-    """A request without an interpreter names it."""
-    with pytest.raises(Invalid, match="missing required field `python`") as refused:
-        parse_request({})
-    assert refused.value.field == "python"
 
 
 @pytest.mark.parametrize("data", [None, 5, "x", [], [{}]])
@@ -100,7 +93,7 @@ def test_form() -> None:
         "owner": "ada",
         "run": False,
     }
-    expected = JobRequest(target="t", python="/p", benchmarks=("nbody", "-json"), mode="fast", reason="r")
+    expected = JobRequest(target="t", python="/p", benchmarks=("nbody", "-json"), mode="fast", reason="r", again=True)
     assert request_of_properties(properties, target="t") == expected
 
 
@@ -133,7 +126,14 @@ def test_job_once_more() -> None:
     spec = {"python": "/p", "benchmarks": ["a", "b"], "selection": ["a*"], "mode": "fast", "affinity": "1"}
     row = {**dict.fromkeys(Job.__struct_fields__), "id": 7, "target": "t", "host": "h", "spec": spec}
     assert request_of_job(Job(**row)) == JobRequest(  # type: ignore[arg-type]
-        target="t", host="h", python="/p", benchmarks=("a*",), mode="fast", affinity="1", reason="job 7 again"
+        target="t",
+        host="h",
+        python="/p",
+        benchmarks=("a*",),
+        mode="fast",
+        affinity="1",
+        reason="job 7 again",
+        again=True,
     )
 
 

@@ -36,7 +36,7 @@ def full(store: sa.Engine) -> sa.Engine:
         (lambda conn: after_last(conn, "a"), "benchyard_jobs_place"),
         (lambda conn: before_first(conn, "a"), "benchyard_jobs_place"),
         (lambda conn: started_jobs(conn, "a"), "benchyard_jobs_status"),
-        (lambda conn: jobs.list_jobs(conn, status=["failed"]), "benchyard_jobs_listed"),
+        (lambda conn: jobs.list_jobs(conn, status=["failed"]), "benchyard_jobs_"),
         (lambda conn: jobs.list_jobs(conn, target="a", status=["success"]), "benchyard_jobs_"),
         (lambda conn: results.list_results(conn, branch="rare"), "benchyard_results_branch"),
     ],

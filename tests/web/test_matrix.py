@@ -37,6 +37,7 @@ MATRIX = {
     "member": [
         "POST /users/<name>/try-secret",
         "POST /jobs",
+        "POST /backfills",
         "PATCH /jobs/<int:job_id>",
         "DELETE /jobs/<int:job_id>",
         "POST /jobs/<int:job_id>/enable",

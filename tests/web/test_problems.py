@@ -94,7 +94,7 @@ def test_body_is_no_object(lab: "Lab", path: str, body: bytes) -> None:
 
 JOB_FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "pyton": ({"pyton": "/p"}, "no such field"),
-    "python": ({"python": None}, "expected `str`, got `null`"),
+    "python": ({"python": None}, "say which interpreter"),
     "benchmarks": ({"benchmarks": ["nbody", 5]}, "expected `str`, got `int`"),
     "mode": ({"mode": "quick"}, "invalid enum value 'quick'"),
     "run": ({"run": "yes"}, "expected `bool`, got `str`"),
@@ -119,7 +119,8 @@ def test_fault_of_a_job(lab: "Lab", field: str) -> None:
 def test_job_without_interpreter(lab: "Lab") -> None:
     """A field that is missing is named."""
     found = problem(lab.call("POST", "/jobs", "ada", json={}), 400)
-    assert (found["field"], found["detail"]) == ("python", "it is missing")
+    assert found["field"] == "python"
+    assert found["detail"].startswith("say which interpreter")
 
 
 HOST_FAULTS = {

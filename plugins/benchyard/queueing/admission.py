@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.python import log
 
-from benchyard.queueing import cancellation, doors, endings, engine
+from benchyard.queueing import cancellation, creation, doors, endings, engine
 from benchyard.queueing.order import Lane
-from benchyard.queueing.requests import Invalid
+from benchyard.queueing.requests import Invalid, JobSpec
 from benchyard.store import attempts, jobs
 from benchyard.store.rows import Job
 
@@ -58,35 +58,25 @@ async def _admit(service: "JobService", request_id: int, buildset: Any, lane: La
     properties = await service.master.db.buildsets.getBuildsetProperties(buildset.bsid)
     plain = {name: value for name, (value, _source) in properties.items()}
     origin, owner = doors.origin_of(buildset, plain)
-    status, error, host = "queued", None, None
+    how: dict[str, Any] = {"now": time.time(), "who": owner, "owner": owner, "origin": origin, "request_id": request_id}
     try:
         original = await _rebuilt_job(service, buildset)
         if original is not None:
             request = doors.request_of_job(original)
+            checked = await service.checked(request, JobSpec.of(original.spec).source)
         else:
-            request = doors.request_of_properties(plain, target=lane.target)
-        checked = await service.checked(request)
-        spec, host, reason = doors.spec_row(checked.spec), checked.host, request.reason
+            stamp = await service.master.db.sourcestamps.getSourceStamp(buildset.sourcestamps[0])
+            request = doors.request_of_properties(plain, target=lane.target, stamp=stamp, remotes=service.remotes)
+            checked = await service.checked(request)
     except Exception as exc:
-        status, error = "failed", _why_refused(exc, request_id)
-        spec, reason = doors.refused_spec(plain), str(plain.get("reason", ""))
-    await service.db(
-        jobs.create_job,
-        now=time.time(),
-        who=owner,
-        kind="benchmarks",
-        target=lane.target,
-        host=host,
-        spec=spec,
-        owner=owner,
-        origin=origin,
-        reason=reason,
-        status=status,
-        error=error,
-        request_id=request_id,
-    )
-    if error is not None:
+        refused = {"spec": doors.refused_spec(plain), "reason": str(plain.get("reason", "")), "host": None}
+        why = _why_refused(exc, request_id)
+        await service.db(
+            jobs.create_job, kind="benchmarks", target=lane.target, status="failed", error=why, **refused, **how
+        )
         service.ending.add(request_id)
+    else:
+        await service.db(creation.create_checked, checked, status="queued", reason=request.reason, **how)
 
 
 def _why_refused(error: Exception, request_id: int) -> str:

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from benchyard.queueing import engine, order
-from benchyard.queueing.doors import spec_row
-from benchyard.queueing.requests import JobRequest, JobSpec
+from benchyard.queueing.doors import request_of_spec, spec_row
+from benchyard.queueing.requests import Invalid, JobSpec
 from benchyard.queueing.runs import Run, stage_key
 from benchyard.store import attempts, jobs, queues
 from benchyard.store.errors import Conflict
@@ -65,15 +65,11 @@ async def modify(service: "JobService", job: Job, fields: Mapping[str, Any], *, 
     if job.status not in ("created", "queued"):
         raise Conflict(f"job {job.id} is {job.status}; what it measures can be changed only before it has begun")
     spec = JobSpec.of(job.spec)
-    request = JobRequest(
-        target=job.target,
-        host=fields.get("host", job.host),
-        python=fields.get("python", spec.python),
-        benchmarks=fields.get("benchmarks", spec.selection),
-        mode=fields.get("mode", spec.mode),
-        affinity=fields.get("affinity", spec.affinity),
-    )
-    checked = await service.checked(request)
+    if "python" in fields and spec.source is not None:
+        raise Invalid("python", f"job {job.id} builds its interpreter; submit another job for an installed one")
+    asked = {"benchmarks": fields.get("benchmarks", spec.selection)}
+    asked |= {name: fields[name] for name in SPEC_FIELDS if name in fields}
+    checked = await service.checked(request_of_spec(job, spec, **asked), spec.source)
     await service.db(
         _modify_waiting,
         job.id,
@@ -82,6 +78,7 @@ async def modify(service: "JobService", job: Job, fields: Mapping[str, Any], *, 
         reason=fields.get("reason"),
         host=checked.host,
         spec=spec_row(checked.spec),
+        identity=checked.spec.identity(job.target),
     )
 
 

@@ -12,7 +12,10 @@ from benchyard.store.rows import FINAL_JOB_STATUSES, Job
 from benchyard.store.tables import jobs
 
 #: Properties of a forced or scheduled request that say what to measure.
-FIELDS = ("python", "benchmarks", "mode", "host", "affinity", "reason")
+FIELDS = ("python", "ref", "remote", "branch", "flags", "benchmarks", "mode", "host", "affinity", "reason")
+
+#: Of these, the lists that a form has as one text.
+_LISTS = ("benchmarks", "flags")
 
 
 def spec_row(spec: JobSpec) -> dict[str, Any]:
@@ -20,28 +23,64 @@ def spec_row(spec: JobSpec) -> dict[str, Any]:
     return dict(msgspec.to_builtins(spec))
 
 
-def request_of_properties(properties: Mapping[str, Any], *, target: str) -> JobRequest:
-    """The job asked for by a form's or a schedule's properties; Invalid where they make no sense."""
+def request_of_properties(
+    properties: Mapping[str, Any], *, target: str, stamp: Any = None, remotes: Mapping[str, str] = {}
+) -> JobRequest:
+    """The job asked for by a form's or a schedule's properties, or by the source stamp of a change or of a try.
+
+    `remotes` are the names of repositories by their addresses. Invalid where it makes no sense.
+    """
     asked = {name: properties[name] for name in FIELDS if properties.get(name) not in (None, "")}
-    if isinstance(asked.get("benchmarks"), str):
-        asked["benchmarks"] = split_selection(asked["benchmarks"])
+    for name in _LISTS:
+        if isinstance(asked.get(name), str):
+            asked[name] = split_selection(asked[name])
     if "python" not in asked:
-        raise Invalid("python", "say which interpreter: the full path of a Python on the measuring host")
-    return parse_request({**asked, "target": target})
+        asked = {**_of_stamp(stamp, remotes), **asked}
+    if not any(name in asked for name in ("python", "ref", "branch")):
+        raise Invalid("python", "say which interpreter: the full path of one on the host, or a ref to build")
+    return parse_request({**asked, "target": target, "again": True})
+
+
+def _of_stamp(stamp: Any, remotes: Mapping[str, str]) -> dict[str, Any]:
+    """What a source stamp says: a commit of a repository, its branch, and a patch on top."""
+    if stamp is None or not (stamp.revision or stamp.patch):
+        return {}
+    said: dict[str, Any] = {"ref": stamp.revision}
+    if stamp.branch and stamp.patch is None:  # a try names the branch as its own working copy knows it
+        said["branch"] = stamp.branch
+    if stamp.repository and not stamp.repository.startswith("/"):  # else somebody's working copy
+        said["remote"] = remotes.get(stamp.repository, stamp.repository)
+    if stamp.patch is not None and stamp.patch.body:
+        try:
+            said["patch"] = stamp.patch.body.decode("utf-8")
+        except UnicodeDecodeError as exc:
+            raise Invalid("patch", "it is not UTF-8 text; make it with `git diff`") from exc
+    if said["ref"] is None:
+        raise Invalid("ref", "the patch says of no commit what it is for")
+    return said
 
 
 def request_of_job(job: Job) -> JobRequest:
-    """The same job once more."""
-    spec = JobSpec.of(job.spec)
-    return JobRequest(
-        target=job.target,
-        host=job.host,
-        python=spec.python,
-        benchmarks=spec.selection,
-        mode=spec.mode,
-        affinity=spec.affinity,
-        reason=f"job {job.id} again",
-    )
+    """The same job once more; what it builds is known from the job itself."""
+    return request_of_spec(job, JobSpec.of(job.spec), reason=f"job {job.id} again")
+
+
+def request_of_spec(job: Job, spec: JobSpec, **changed: Any) -> JobRequest:
+    """A request for what a job does, with some fields changed."""
+    fields: dict[str, Any] = {
+        "target": job.target,
+        "host": job.host,
+        "python": spec.python or None,
+        "ref": spec.source.commit if spec.source is not None else None,
+        "benchmarks": spec.selection,
+        "mode": spec.mode,
+        "affinity": spec.affinity,
+        "suite": spec.suite or None,
+        "same_loops": spec.same_loops,
+        "strict": spec.strict,
+        "again": True,
+    }
+    return JobRequest(**{**fields, **changed})
 
 
 def refused_spec(properties: Mapping[str, Any]) -> dict[str, Any]:
@@ -60,9 +99,10 @@ def origin_of(buildset: Any, properties: Mapping[str, Any]) -> tuple[str, str]:
     if buildset.rebuilt_buildid is not None:
         # Set by the lab's own rebuild; "owner" is that of the request which is repeated.
         return "rebuild", str(properties.get("rebuilt_by") or "web")
-    if properties.get("scheduler", "").startswith("force-"):
-        return "force", str(properties.get("owner") or "web")
-    return "nightly", "lab"
+    door = str(properties.get("scheduler", "")).partition("-")[0]
+    if door in ("force", "try"):
+        return door, str(properties.get("owner") or "web")
+    return ("poll" if door == "poll" else "nightly"), "lab"
 
 
 def push_of(buildset: Any) -> tuple[int, int] | None:

@@ -4,7 +4,7 @@ Buildbot is held to `>=4.3,<4.4` for the sake of this module; `tests/queueing/te
 """
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -261,6 +261,7 @@ async def ensure_request(
     reason: str,
     priority: int = 0,
     parent: int | None = None,
+    source: Mapping[str, Any] = {},
     **properties: Any,
 ) -> tuple[int, bool]:
     """The request of `builder` that bears `key`, and whether it was made just now.
@@ -272,7 +273,7 @@ async def ensure_request(
     builderid = await master.botmaster.builders[builder].getBuilderId()  # kept by it, where the data API asks again
     _bsid, requests = await master.data.updates.addBuildset(
         waited_for=False,  # a waited-for request is CANCELLED at an ordinary master stop
-        sourcestamps=[{"codebase": "", "project": "", "repository": "", "branch": None, "revision": None}],
+        sourcestamps=[{"codebase": "", "project": "", "repository": "", "branch": None, "revision": None, **source}],
         reason=reason[:REASON_LENGTH],
         properties={name: (value, "benchyard") for name, value in properties.items()},
         builderids=[builderid],

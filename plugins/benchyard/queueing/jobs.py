@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
+from weakref import WeakValueDictionary
 
 from buildbot.process.results import RETRY
 from buildbot.util.service import BuildbotService
@@ -10,9 +11,10 @@ from buildbot.util.twisted import async_to_deferred
 from twisted.internet import defer, task, threads
 from twisted.python import log
 
-from benchyard.queueing import admission, cancellation, doors, endings, engine
+from benchyard.queueing import admission, cancellation, creation, endings, engine
+from benchyard.queueing.backfill import BackfillRequest
 from benchyard.queueing.order import Lane
-from benchyard.queueing.requests import CheckedJob, JobRequest
+from benchyard.queueing.requests import CheckedJob, JobRequest, Source
 from benchyard.queueing.runs import Run, push_key, push_of_key, run_of_key, stage_key
 from benchyard.store import attempts, jobs, queues
 from benchyard.store.errors import Conflict, NotFound, StoreError
@@ -20,16 +22,25 @@ from benchyard.store.migrate import migrate
 from benchyard.store.rows import Attempt, Job
 
 T = TypeVar("T")
-Check = Callable[[JobRequest], CheckedJob]
+Expand = Callable[[BackfillRequest], tuple[Source, ...]]
+Check = Callable[[JobRequest, Source | None], CheckedJob]
 
 #: Requests that are checked at once: each may start an interpreter and wait for it.
 CHECKS_AT_ONCE = 2
 
 
+class Submitted(NamedTuple):
+    """A job, and whether it was made just now; else it has measured before what was asked for."""
+
+    job: Job
+    new: bool
+
+
 class JobService(BuildbotService):
     """Knows all jobs of the lab.
 
-    `lanes` says what each builder is for, `check` refuses bad requests (it may block and runs in a thread). What
+    `lanes` says what each builder is for, `check` refuses bad requests (it may block and runs in a thread), `remotes`
+    are the names of repositories by their addresses, `expand` gives the commits of a backfill (it may block, too). What
     happens to jobs by Buildbot's own doors is in `admission`, how they are canceled in `cancellation`, how they end in
     `endings`; each is a few functions on this service.
     """
@@ -44,18 +55,26 @@ class JobService(BuildbotService):
         self.ending: set[int] = set()
         #: Held while a request is made, so that one key never gets two.
         self.making_request = defer.DeferredLock()
+        #: Held while a request of another door is adopted: the commits of a branch stay in their order.
+        self._arrivals = defer.DeferredLock()
+        self._building: WeakValueDictionary[str, defer.DeferredLock] = WeakValueDictionary()
         self._checks = defer.DeferredSemaphore(CHECKS_AT_ONCE)
         self._consumers: list[Any] = []
         self._watch = task.LoopingCall(self._release_builds_at_shutdown)
 
-    def checkConfig(self, *, lanes: Mapping[str, Lane], check: Check, max_attempts: int) -> None:
+    def checkConfig(
+        self, *, lanes: Mapping[str, Lane], check: Check, max_attempts: int, remotes: Mapping[str, str], expand: Expand
+    ) -> None:
         super().checkConfig()
 
     @async_to_deferred
-    async def reconfigService(self, *, lanes: Mapping[str, Lane], check: Check, max_attempts: int) -> None:
+    async def reconfigService(
+        self, *, lanes: Mapping[str, Lane], check: Check, max_attempts: int, remotes: Mapping[str, str], expand: Expand
+    ) -> None:
         await super().reconfigService()
         engine.refuse_collapsing(self.master, lanes)
-        self.lanes, self.check, self.max_attempts = dict(lanes), check, max_attempts
+        self.lanes, self.check, self.expand = dict(lanes), check, expand
+        self.max_attempts, self.remotes = max_attempts, dict(remotes)
 
     @async_to_deferred
     async def startService(self) -> None:
@@ -91,16 +110,27 @@ class JobService(BuildbotService):
         return value
 
     @async_to_deferred
-    async def checked(self, request: JobRequest) -> CheckedJob:
-        """The request with every name resolved; Invalid if it cannot work."""
-        return await self._checks.run(threads.deferToThread, self.check, request)
+    async def checked(self, request: JobRequest, source: Source | None = None) -> CheckedJob:
+        """The request with every name resolved; Invalid if it cannot work. What is built may be known already."""
+        return await self._checks.run(threads.deferToThread, self.check, request, source)
 
     @async_to_deferred
-    async def submit(self, request: JobRequest, *, owner: str, origin: str) -> Job:
-        """A new job; on its target's queue unless `run` is false. Invalid changes nothing."""
+    async def submit(self, request: JobRequest, *, owner: str, origin: str) -> Submitted:
+        """A new job, on its target's queue unless `run` is false, or the one that has measured just this.
+
+        Invalid changes nothing.
+        """
         checked = await self.checked(request)
-        job = await self.db(_create, request, checked, now=time.time(), owner=owner, origin=origin)
-        return await self.ensure_queued(job) if request.run else job
+        base = None
+        if checked.base is not None:
+            base = (await self.submit(checked.base, owner=owner, origin=origin)).job.id
+        if not request.again:
+            known = await self.db(creation.known_job, checked)
+            if known is not None:
+                return Submitted(known, new=False)
+        how = {"now": time.time(), "owner": owner, "origin": origin, "base_job": base}
+        job = await self.db(creation.create, request, checked, **how)
+        return Submitted(await self.ensure_queued(job) if request.run else job, new=True)
 
     @async_to_deferred
     async def run_job(self, job_id: int, *, who: str) -> Job:
@@ -160,7 +190,8 @@ class JobService(BuildbotService):
         """The one request of `builder` for an attempt, made or adopted, and whether it is new."""
         key = stage_key(builder, Run(attempt.job_id, attempt.number))
         reason = f"job {attempt.job_id}, attempt {attempt.number}"
-        return await self.request(builder, key, reason=reason, parent=parent)
+        source = await self.db(creation.source_stamp, await self.db(jobs.get_job, attempt.job_id))
+        return await self.request(builder, key, reason=reason, source=source, parent=parent)
 
     @async_to_deferred
     async def request(self, builder: str, key: str, **how: Any) -> tuple[int, bool]:
@@ -172,11 +203,20 @@ class JobService(BuildbotService):
         """Make or adopt the request of a queued job; the row says `queued` already, so a crash here is mended."""
         key = push_key(job.target, job.id, job.pushes)
         request_id, _new = await self.request(
-            job.target, key, reason=job.reason or f"job {job.id}", job=job.id, owner=job.owner
+            job.target,
+            key,
+            reason=job.reason or f"job {job.id}",
+            source=await self.db(creation.source_stamp, job),
+            job=job.id,
+            owner=job.owner,
         )
         job = await admission.tie(self, job.id, job.pushes, request_id)
         self.poke(job.target)
         return job
+
+    def building_of(self, interpreter: str) -> defer.DeferredLock:
+        """What whoever builds an interpreter holds, so that it is built once."""
+        return self._building.setdefault(interpreter, defer.DeferredLock())
 
     def stages(self, target: str) -> dict[str, Lane]:
         """The builders of a target's stages."""
@@ -201,7 +241,7 @@ class JobService(BuildbotService):
     def _on_new_buildset(self, _key: Any, msg: Mapping[str, Any]) -> None:
         """Who pushes a job ties it to its request; what came by another door is adopted."""
         if push_of_key(msg["external_idstring"]) is None or msg["rebuilt_buildid"] is not None:
-            self._in_background(admission.arrived, self, msg["bsid"])
+            self._in_background(self._arrivals.run, admission.arrived, self, msg["bsid"])
 
     def _on_complete(self, _key: Any, msg: Mapping[str, Any]) -> None:
         self._in_background(endings.request_completed, self, msg["buildrequestid"], msg["results"])
@@ -230,24 +270,6 @@ def _in_transaction(
             return function(conn, *args, **kwargs), None
     except StoreError as exc:
         return None, exc
-
-
-def _create(
-    conn: Any, request: JobRequest, checked: CheckedJob, *, now: float, owner: str, origin: str
-) -> Job:  # fmt: skip
-    return jobs.create_job(
-        conn,
-        now=now,
-        who=owner,
-        kind="benchmarks",
-        target=checked.target,
-        host=checked.host,
-        spec=doors.spec_row(checked.spec),
-        owner=owner,
-        origin=origin,
-        reason=request.reason,
-        status="queued" if request.run else "created",
-    )
 
 
 def _advance(conn: Any, job_id: int, status: str, after: Sequence[str], *, now: float) -> Job:

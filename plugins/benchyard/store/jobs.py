@@ -18,6 +18,9 @@ from benchyard.store.tables import attempts, jobs, results
 # The column that says when a job first reached a status.
 _REACHED = {"queued": "queued", "running": "started", **dict.fromkeys(FINAL_JOB_STATUSES, "finished")}
 
+#: Doors whose jobs let all others go first.
+LOWEST_ORIGINS = ("backfill",)
+
 
 def create_job(
     conn: sa.Connection,
@@ -34,6 +37,8 @@ def create_job(
     status: str = "created",
     error: str | None = None,
     request_id: int | None = None,
+    identity: str | None = None,
+    base_job: int | None = None,
 ) -> Job:
     """Make a job and return it; for a build request that has a job already, that job is returned instead.
 
@@ -53,6 +58,8 @@ def create_job(
         "reason": reason,
         "error": error,
         "request_id": request_id,
+        "identity": identity,
+        "base_job": base_job,
         "pushes": int(status in QUEUED_JOB_STATUSES),
         "created": now,
         "changed": now,
@@ -62,7 +69,7 @@ def create_job(
         values[_REACHED[status]] = now
     if status in QUEUED_JOB_STATUSES:
         lock_queue(conn, target)
-        values["place"] = after_last(conn, target)
+        values["place"] = after_last(conn, target, lowest=origin in LOWEST_ORIGINS)
     if request_id is None:
         job = to_row(Job, insert_row(conn, jobs, values))
     else:
@@ -178,6 +185,7 @@ def modify_job(
     reason: str | None = None,
     host: str | EllipsisType | None = ...,
     spec: dict[str, Any] | None = None,
+    identity: str | None = None,
     expected_changed: float | None = None,
 ) -> Job:
     """Change what a job is for, or where and what it measures; what is not given stays, and `host` may be None.
@@ -199,6 +207,7 @@ def modify_job(
     change = dict(values)
     if spec is not None:
         values["shape"] = shape_of(job.kind, job.target, spec)
+        values["identity"] = identity
     return _change(conn, id, values, now=now, who=who, change=change)
 
 
@@ -209,6 +218,22 @@ def enable_job(conn: sa.Connection, id: int, enabled: bool, *, now: float, who: 
         return job
     values = {"enabled": enabled}
     return _change(conn, id, values, now=now, who=who, change=values)
+
+
+def set_prepared(conn: sa.Connection, job_id: int, prepared: dict[str, Any] | None) -> None:
+    """Keep what was made for a job's measurement; the lab's own note, so it has no history."""
+    conn.execute(sa.update(jobs).where(jobs.c.id == job_id).values(prepared=prepared))
+
+
+def same_jobs(conn: sa.Connection, identity: str, statuses: Sequence[str]) -> tuple[Job, ...]:
+    """Return the jobs with one of the statuses that measure just the same, newest first."""
+    where = sa.and_(jobs.c.identity == identity, jobs.c.status.in_(statuses), jobs.c.removed.is_(None))
+    return _all(conn, sa.select(jobs).where(where).order_by(jobs.c.id.desc()))
+
+
+def jobs_based_on(conn: sa.Connection, job_id: int) -> tuple[Job, ...]:
+    """Return the jobs that are to be compared with a job."""
+    return _all(conn, sa.select(jobs).where(jobs.c.base_job == job_id, jobs.c.removed.is_(None)).order_by(jobs.c.id))
 
 
 def remove_job(conn: sa.Connection, id: int, *, now: float, who: str) -> None:
@@ -278,8 +303,9 @@ def count_by_status(conn: sa.Connection) -> dict[str, int]:
 def _new_place(conn: sa.Connection, job: Job, status: str) -> int | None:
     if status not in QUEUED_JOB_STATUSES:
         return None
-    began = job.status in ("running", "storing")
-    return before_first(conn, job.target) if began else after_last(conn, job.target)
+    if job.status in ("running", "storing"):
+        return before_first(conn, job.target)
+    return after_last(conn, job.target, lowest=job.origin in LOWEST_ORIGINS)
 
 
 def _change(

@@ -17,6 +17,10 @@ STEP = 2**20
 """The room that a job is given on either side: twenty moves between the same two neighbours fit."""
 
 
+LOWEST = 2**52
+"""Where the places of jobs begin that let all others go first."""
+
+
 def in_queue(target: str) -> sa.ColumnElement[bool]:
     """The condition that a job is in the queue of a target."""
     return sa.and_(jobs.c.target == target, jobs.c.place.is_not(None))
@@ -32,9 +36,12 @@ def lock_queue(conn: sa.Connection, target: str) -> Queue:
     return to_row(Queue, require(row, f"queue {target!r}"))
 
 
-def after_last(conn: sa.Connection, target: str) -> int:
-    """The place behind all jobs of the queue."""
-    last = conn.execute(sa.select(sa.func.max(jobs.c.place)).where(jobs.c.target == target)).scalar()
+def after_last(conn: sa.Connection, target: str, *, lowest: bool = False) -> int:
+    """The place behind all jobs of the queue but those that let all others go first, or behind these too."""
+    statement = sa.select(sa.func.max(jobs.c.place)).where(jobs.c.target == target)
+    last = conn.execute(statement if lowest else statement.where(jobs.c.place < LOWEST)).scalar()
+    if lowest:
+        return max(int(last or 0), LOWEST) + STEP
     return STEP if last is None else int(last) + STEP
 
 

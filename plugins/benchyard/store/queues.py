@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from benchyard.store import jobs as job_store
 from benchyard.store.columns import Flag
 from benchyard.store.errors import BadPosition, Conflict, Stale
-from benchyard.store.places import STEP, after_last, before_first, count_change, in_queue, lock_queue
+from benchyard.store.places import LOWEST, STEP, after_last, before_first, count_change, in_queue, lock_queue
 from benchyard.store.rows import QUEUED_JOB_STATUSES, Job, Queue
 from benchyard.store.sql import to_row
 from benchyard.store.tables import jobs, queues
@@ -165,8 +165,11 @@ def _place_at(conn: sa.Connection, job: Job, position: int, count: int) -> int |
 
 def _renumber(conn: sa.Connection, target: str) -> None:
     """Give every job of the queue room again, in the same order."""
-    ids = conn.execute(_ordered(sa.select(jobs.c.id), target)).scalars().all()
-    places = [{"job": job_id, "new_place": number * STEP} for number, job_id in enumerate(ids, 1)]
+    rows = conn.execute(_ordered(sa.select(jobs.c.id, jobs.c.place), target)).all()
+    lowest = [LOWEST if row.place >= LOWEST else 0 for row in rows]
+    places = [
+        {"job": row.id, "new_place": low + n * STEP} for n, (row, low) in enumerate(zip(rows, lowest, strict=True), 1)
+    ]
     statement = sa.update(jobs).where(jobs.c.id == sa.bindparam("job")).values(place=sa.bindparam("new_place"))
     conn.execute(statement, places)
 

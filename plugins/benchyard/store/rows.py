@@ -97,6 +97,12 @@ class Job(msgspec.Struct, frozen=True):
     """What orders the target's queue; None off it. People are shown positions, never places."""
     shape: str | None = None
     """What jobs that take about as long have in common (`store.durations`)."""
+    base_job: int | None = None
+    """The job whose result this one's is compared with."""
+    identity: str | None = None
+    """What jobs that measure just the same have in common; None where the interpreter is not the lab's own."""
+    prepared: dict[str, Any] | None = None
+    """What the prepare stage has made for the measurement: `interpreter`, `wheels`, and what it has `left_out`."""
 
     @property
     def is_final(self) -> bool:
@@ -169,6 +175,27 @@ class Result(msgspec.Struct, frozen=True):
     owner: str = ""
     note: str = ""
     trashed: float | None = None
+
+
+class BuiltInterpreter(msgspec.Struct, frozen=True):
+    """An interpreter that the lab has built; `size` are the bytes of its archive.
+
+    `recipe` and `toolchain` are the hashes of what it was built from and with; `sha256` is empty where the archive is
+    gone.
+    `smoke` has by suite the id of the `wheels` it was done with, and by name None for `benchmarks` that ran.
+    """
+
+    id: str
+    target: str
+    recipe: str
+    toolchain: str
+    record: dict[str, Any]
+    sha256: str
+    size: int
+    smoke: dict[str, dict[str, Any]]
+    job_id: int | None
+    made: float
+    used: float
 
 
 class Queue(msgspec.Struct, frozen=True):

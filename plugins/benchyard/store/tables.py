@@ -87,6 +87,11 @@ jobs = sa.Table(
     sa.Column("place", sa.BigInteger),
     sa.Column("removed", sa.Float),
     sa.Column("shape", PlainText),
+    sa.Column("base_job", sa.Integer),
+    sa.Column("identity", PlainText),
+    sa.Column("prepared", Json(dict[str, Any])),
+    sa.Index("benchyard_jobs_base", "base_job"),
+    sa.Index("benchyard_jobs_identity", "identity", "status", "id"),
     sa.Index("benchyard_jobs_shape", "shape", "status", "id"),
     sa.Index("benchyard_jobs_request", "request_id", unique=True),
     sa.Index("benchyard_jobs_place", "target", "place", "id"),
@@ -148,6 +153,31 @@ results = sa.Table(
     sa.Index("benchyard_results_owner", "owner", "id"),
     sa.Index("benchyard_results_branch", "branch", "id"),
     sa.Index("benchyard_results_commit", "commit"),
+)
+
+interpreters = sa.Table(
+    "benchyard_interpreters",
+    metadata,
+    sa.Column("id", PlainText, primary_key=True),
+    _kept("target", PlainText),
+    _kept("recipe", PlainText),
+    _kept("toolchain", PlainText),
+    _kept("record", Json(dict[str, Any])),
+    _kept("sha256", PlainText),
+    _kept("size", sa.BigInteger),
+    _kept("smoke", Json(dict[str, dict[str, Any]])),
+    sa.Column("job_id", sa.Integer),
+    _kept("made", sa.Float),
+    _kept("used", sa.Float),
+    sa.Index("benchyard_interpreters_target", "target", "made"),
+    sa.Index("benchyard_interpreters_recipe", "recipe"),
+)
+
+patches = sa.Table(
+    "benchyard_patches",
+    metadata,
+    sa.Column("id", PlainText, primary_key=True),
+    _kept("text", PlainText),
 )
 
 queues = sa.Table(

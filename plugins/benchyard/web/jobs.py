@@ -7,6 +7,7 @@ import msgspec
 
 from benchyard.access.roles import Role
 from benchyard.queueing import changes
+from benchyard.queueing.backfill import Backfilled, BackfillRequest, backfill
 from benchyard.queueing.order import BEGUN
 from benchyard.queueing.requests import JobRequest, Line, Mode, Path, Words
 from benchyard.store import attempts, jobs, results
@@ -14,6 +15,7 @@ from benchyard.store.rows import JOB_STATUSES, Job
 from benchyard.web.calls import Call, Nothing, Paged, Reply, Route, entity_tag
 from benchyard.web.filters import Moment, Wanted, moment, split_words
 from benchyard.web.joblog import write_log
+from benchyard.web.problems import Problem
 from benchyard.web.views import JobView, Page, job_view
 
 
@@ -78,9 +80,22 @@ async def get_job(call: Call, job_id: int) -> Reply:
 
 
 async def add_job(call: Call) -> Reply:
-    """Submit a job; on its target's queue at once, unless `run` is false."""
-    job = await call.jobs.submit(call.body, owner=call.caller.name, origin="rest")
-    return await _reply(call, job.id)
+    """Submit a job; on its target's queue at once, unless `run` is false.
+
+    Where just the same was measured already, that job is answered with status 200, unless `again` is true.
+    """
+    if call.body.configure_args and call.caller.role < Role.ADMIN:
+        raise Problem(403, "only admins may give configure_args; others have flags")
+    submitted = await call.jobs.submit(call.body, owner=call.caller.name, origin="rest")
+    reply = await _reply(call, submitted.job.id)
+    return reply if submitted.new else reply._replace(status=200)
+
+
+async def add_backfill(call: Call) -> Backfilled:
+    """Submit the commits of a range that were not measured yet, each as a job that lets all others go first."""
+    if call.body.job.configure_args and call.caller.role < Role.ADMIN:
+        raise Problem(403, "only admins may give configure_args; others have flags")
+    return await backfill(call.jobs, call.body, owner=call.caller.name)
 
 
 async def modify_job(call: Call, job_id: int) -> Reply:
@@ -175,6 +190,7 @@ def _views_of(conn: Any, found: Sequence[Job], url: str) -> list[JobView]:
 ROUTES = (
     Route("GET", "/jobs", Role.VIEWER, list_jobs, Page[JobView], query=JobFilter),
     Route("POST", "/jobs", Role.MEMBER, add_job, JobView, body=JobRequest, status=201),
+    Route("POST", "/backfills", Role.MEMBER, add_backfill, Backfilled, body=BackfillRequest, status=201),
     Route("GET", "/jobs/current", Role.VIEWER, current_jobs, Page[JobView]),
     Route("GET", "/jobs/<int:job_id>", Role.VIEWER, get_job, JobView),
     Route("PATCH", "/jobs/<int:job_id>", Role.MEMBER, modify_job, JobView, body=JobChange),

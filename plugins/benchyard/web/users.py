@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from benchyard.access.roles import Role
+from benchyard.queueing import trying
 from benchyard.store.rows import User
 from benchyard.web.calls import Call, Nothing, Paged, Reply, Route, entity_tag
 from benchyard.web.problems import Problem
@@ -98,7 +99,9 @@ async def disable_user(call: Call, name: str) -> Reply:
 async def new_try_secret(call: Call, name: str) -> SecretView:
     """A new secret for `buildbot try`, shown once."""
     user = await find_user(call, name)
-    return SecretView(await call.services.access.new_try_secret(user.name))
+    secret = await call.services.access.new_try_secret(user.name)
+    await trying.take_over(call.services.master)
+    return SecretView(secret)
 
 
 async def find_user(call: Call, name: str) -> User:

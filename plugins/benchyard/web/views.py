@@ -60,18 +60,45 @@ class AttemptView(msgspec.Struct, frozen=True):
     finished: Time | None
 
 
+class SourceView(msgspec.Struct, frozen=True, kw_only=True):
+    """What a job builds: `ref` as it was asked for, and the commit that it meant then.
+
+    `merge_base` is the last commit shared with the branch it is meant for, `patch` the SHA-256 of the text on top.
+    """
+
+    remote: str
+    url: str
+    ref: str
+    commit: str
+    branch: str | None = None
+    merge_base: str | None = None
+    patch: str | None = None
+    flags: tuple[str, ...] = ()
+    configure_args: tuple[str, ...] = ()
+    environ: dict[str, str] = {}
+
+
 class SpecView(msgspec.Struct, frozen=True):
-    """What a job does: `benchmarks` as resolved from the `selection` that was asked for."""
+    """What a job does: `benchmarks` as resolved from the `selection` that was asked for.
+
+    Its interpreter is installed on the host (`python`), or built from a `source`.
+    """
 
     python: str
     benchmarks: tuple[str, ...]
     selection: tuple[str, ...]
     mode: str
     affinity: str | None = None
+    source: SourceView | None = None
+    suite: str = ""
+    strict: bool = False
 
 
 class JobView(msgspec.Struct, frozen=True):
-    """A job; `error` says why it failed, `url` is its page in Buildbot."""
+    """A job; `error` says why it failed, `url` is its page in Buildbot.
+
+    `interpreter` is the id of the one that was built for it, `base_job` the job that its result is compared with.
+    """
 
     id: int
     kind: str
@@ -88,6 +115,8 @@ class JobView(msgspec.Struct, frozen=True):
     attempts: tuple[AttemptView, ...]
     results: tuple[int, ...]
     failed_benchmarks: tuple[FailedBenchmark, ...]
+    interpreter: str | None
+    base_job: int | None
     url: str | None
     created: Time
     queued: Time | None
@@ -102,7 +131,8 @@ def job_view(job: Job, attempts: tuple[Attempt, ...], results: tuple[int, ...], 
     progress = None
     if job.progress:
         progress = ProgressView(**{**job.progress, "since": known_time(job.progress["since"])})
-    failed = attempts[-1].failed_benchmarks if attempts else ()
+    prepared = job.prepared or {}
+    failed = (*prepared.get("left_out", ()), *(attempts[-1].failed_benchmarks if attempts else ()))
     return JobView(
         id=job.id,
         kind=job.kind,
@@ -119,6 +149,8 @@ def job_view(job: Job, attempts: tuple[Attempt, ...], results: tuple[int, ...], 
         attempts=tuple(_attempt_view(attempt) for attempt in attempts),
         results=results,
         failed_benchmarks=tuple(FailedBenchmark(**benchmark) for benchmark in failed),
+        interpreter=prepared.get("interpreter"),
+        base_job=job.base_job,
         url=f"{lab_url}#/buildrequests/{job.request_id}" if job.request_id else None,
         created=known_time(job.created),
         queued=time_text(job.queued),

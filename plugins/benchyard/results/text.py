@@ -1,0 +1,23 @@
+"""A comparison as plain text, for logs."""
+
+from benchyard.results.compare import Comparison, Summary
+from benchyard.results.units import format_mean
+
+
+def comparison_text(comparison: Comparison, *, base: str, head: str) -> str:
+    """Lines for each benchmark and the geometric mean; `base` and `head` say what was compared."""
+    rows = [("benchmark", base, head, "change")]
+    for change in comparison.benchmarks:
+        rows.append((change.name, _value(change.base), _value(change.head), change.change))
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    mean = comparison.geometric_mean
+    if mean is not None:
+        lines += ["", f"geometric mean: {mean.change} ({mean.n} of {mean.of} benchmarks)"]
+    for title, names in (("only in the first", comparison.missing), ("only in the second", comparison.new)):
+        lines += [f"{title}: {', '.join(names)}"] if names else []
+    return "\n".join(lines) + "\n"
+
+
+def _value(summary: Summary) -> str:
+    return format_mean(summary.mean, summary.stdev, summary.unit)
