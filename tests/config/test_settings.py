@@ -62,7 +62,7 @@ def test_shipped_example_loads(tmp_path: Path) -> None:
 LAB_FAULTS = {
     "[lab]\nhttpport = 1\n" + T: "[lab] unknown key 'httpport', did you mean 'http_port'?; known are title, listen,",
     "[lab]\nzzz = 1\n" + T: "[lab] unknown key 'zzz'; known are title, listen,",
-    "[lap]\n" + T: "unknown key 'lap', did you mean 'lab'?; known are lab, targets, schedules",
+    "[lap]\n" + T: "unknown key 'lap', did you mean 'lab'?; known are lab, targets, schedules, remotes",
     '[targets.linux]\ndescripton = "x"\n': "[targets.linux] unknown key 'descripton', did you mean 'description'?",
     "[lab]\nhttp_port = 70000\n" + T: "[lab] http_port: expected `int` <= 65535; correct the value",
     "[lab]\nworker_port = 0\n" + T: "[lab] worker_port: expected `int` >= 1; correct the value",
@@ -101,7 +101,7 @@ def test_fault_of_the_lab(lab: MakeLab, text: str) -> None:
 GOOD_SCHEDULE = 'cron = "0 3 * * *"\ntargets = ["linux"]\npython = "/usr/bin/python3"\n'
 SCHEDULE_FAULTS = {
     GOOD_SCHEDULE + "pyton = 1\n": "[schedules.n] unknown key 'pyton', did you mean 'python'?",
-    'cron = "0 3 * * *"\ntargets = ["linux"]\n': "[schedules.n] the key 'python' is missing; add it",
+    'cron = "0 3 * * *"\ntargets = ["linux"]\n': "[schedules.n]: give it either a python, installed on",
     GOOD_SCHEDULE + 'mode = "quick"\n': "[schedules.n] mode: invalid enum value 'quick'; correct the value",
     GOOD_SCHEDULE + "benchmarks = [1]\n": "[schedules.n] benchmarks[0]: expected `str`, got `int`; correct the value",
     GOOD_SCHEDULE.replace('"linux"', ""): "[schedules.n] targets: expected `array` of length >= 1; correct the value",

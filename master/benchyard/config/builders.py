@@ -4,7 +4,7 @@ from typing import Any
 
 from benchyard.config.locks import host_lock, machine
 from benchyard.config.names import MEASURE, PREPARE, STAGES, coordinator, stage_builder
-from benchyard.config.settings import Settings
+from benchyard.config.settings import Host, Settings
 from benchyard.queueing.engine import LabBuild
 from benchyard.queueing.order import Lane
 
@@ -22,11 +22,17 @@ def capacity(settings: Settings, target: str) -> int:
     return len(settings.isolated(target)) * (1 + settings.lab.prefetch)
 
 
+def preparing(settings: Settings, target: str) -> dict[str, Host]:
+    """The hosts that prepare a target's jobs: the regular workers, or the isolated hosts where these cannot build."""
+    isolated = settings.targets[target].build_on == "isolated"
+    return settings.isolated(target) if isolated else settings.workers(target)
+
+
 def make_lanes(settings: Settings) -> dict[str, Lane]:
     """What each builder is for, as the queue needs to know it."""
     lanes = {}
     for target in settings.targets:
-        hosts = {PREPARE: settings.workers(target), MEASURE: settings.isolated(target)}
+        hosts = {PREPARE: preparing(settings, target), MEASURE: settings.isolated(target)}
         measuring, per_host = tuple(hosts[MEASURE]), 1 + settings.lab.prefetch
         lanes[target] = Lane(target, None, tuple(coordinators(settings, target)), measuring, per_host)
         for stage in STAGES:
@@ -45,7 +51,7 @@ def make_builders(settings: Settings) -> list[Any]:
             _builder(target, coordinators(settings, target), _job_steps(settings, target), "jobs"),
             _builder(
                 stage_builder(target, PREPARE),
-                list(settings.workers(target)) or coordinators(settings, target),
+                list(preparing(settings, target)) or coordinators(settings, target),
                 _prepare_steps(settings, target),
                 PREPARE,
             ),
@@ -70,6 +76,7 @@ def _builder(name: str, workers: list[str], steps: list[Any], tag: str) -> Any:
 
 
 def _job_steps(settings: Settings, target: str) -> list[Any]:
+    from benchyard.steps.compare import Compare
     from benchyard.steps.stage import MeasureStage, Stage
     from benchyard.steps.store import StoreResult
 
@@ -77,26 +84,39 @@ def _job_steps(settings: Settings, target: str) -> list[Any]:
         Stage(stage_builder(target, PREPARE), name=PREPARE),
         MeasureStage(stage_builder(target, MEASURE), name=MEASURE),
         StoreResult(incoming=settings.incoming_dir, results_dir=settings.results_dir),
+        Compare(results_dir=settings.results_dir),
     ]
 
 
 def _prepare_steps(settings: Settings, target: str) -> list[Any]:
-    from benchyard.steps.prepare import CheckInterpreter
+    from benchyard.steps.building import build_steps
+    from benchyard.steps.prepare import CheckInterpreter, Ready
+    from benchyard.steps.smoke import smoke_steps
 
     measured = {machine(host) for host in settings.isolated(target).values()}
-    shares = tuple(name for name, host in settings.workers(target).items() if machine(host) in measured)
-    return [CheckInterpreter(shares_machine=shares)]
+    shares = tuple(name for name, host in preparing(settings, target).items() if machine(host) in measured)
+    kept = archives(settings)
+    return [CheckInterpreter(shares_machine=shares), *build_steps(kept), *smoke_steps(kept), Ready()]
+
+
+def archives(settings: Settings) -> Any:
+    """What the lab keeps of what it has built, and how much of it."""
+    from benchyard.steps.archives import Archives
+
+    return Archives(settings.archives_dir, int(settings.lab.interpreters_gb * 1e9))
 
 
 def _measure_steps(settings: Settings, target: str) -> list[Any]:
+    from benchyard.steps.fetching import Fetch
     from benchyard.steps.measure import Measure
 
     return [
+        Fetch(archives=archives(settings)),
         Measure(
             incoming=settings.incoming_dir,
             cpus={name: host.cpus for name, host in settings.isolated(target).items()},
             limit_s=settings.lab.time_limit_h * 3600,
             # On the step, not on the worker: worker-level locks raced into quarantine.
             locks=host_lock(settings),
-        )
+        ),
     ]

@@ -3,8 +3,11 @@
 import difflib
 from collections.abc import Iterable
 
+import msgspec
+
 from benchyard.config.settings import SETTINGS_FILE, Settings, SettingsError
-from benchyard.queueing.requests import CheckedJob, Invalid, JobRequest, JobSpec
+from benchyard.config.sources import base_of, resolve_source
+from benchyard.queueing.requests import CheckedJob, Invalid, JobRequest, JobSpec, Source
 from benchyard.tasks.cpus import check_cpus, format_cpu_list, parse_cpu_list
 from benchyard.tasks.errors import CpuListError, InterpreterError, SelectionError
 from benchyard.tasks.interpreter import inspect_interpreter
@@ -20,28 +23,53 @@ def check_schedules(settings: Settings) -> None:
             raise SettingsError(f"{settings.directory / SETTINGS_FILE}: [schedules.{name}] benchmarks: {exc}") from exc
 
 
-def check_job(settings: Settings, request: JobRequest) -> CheckedJob:
+def check_job(settings: Settings, request: JobRequest, source: Source | None = None) -> CheckedJob:
     """The job that a request asks for, every name resolved; Invalid names the field and the remedy.
 
-    Starts the interpreter once where a measuring host is this very machine; elsewhere the prepare stage or the run does
-    so. Blocks for as long as that takes.
+    An installed interpreter is started once where a measuring host is this very machine; elsewhere the prepare stage
+    or the run does so. One to build is made a full commit, unless its `source` is known already. Blocks for as long as
+    that takes.
     """
+    if request.is_built == (request.python is not None):
+        raise Invalid("python", "say which interpreter: the full path of one on the host, or a ref to build; not both")
+    for name in ("flags", "configure_args", "also_base", "strict"):
+        if getattr(request, name) and not request.is_built:
+            raise Invalid(name, "is for an interpreter that is built: give a ref instead of a python")
     target = _target(settings, request)
     host = _host(settings, target, request)
+    excluded = tuple(f"-{name}" for name in settings.targets[target].exclude)
     try:
-        benchmarks = select_benchmarks(request.benchmarks)
+        benchmarks = select_benchmarks((*request.benchmarks, *excluded))
     except SelectionError as exc:
         raise Invalid("benchmarks", f"{exc}") from exc
+    if request.is_built and source is None:
+        source = resolve_source(settings, target, request)
     return CheckedJob(
         target=target,
         host=host,
         spec=JobSpec(
-            python=_python(settings, target, host, request.python),
+            python=_python(settings, target, host, request.python) if request.python is not None else "",
+            source=source,
             benchmarks=benchmarks,
             selection=request.benchmarks,
             mode=request.mode,
             affinity=_affinity(settings, target, host, request.affinity),
+            strict=request.strict,
         ),
+        patch=request.patch,
+        base=_base_request(request, source) if request.also_base and source is not None else None,
+    )
+
+
+def _base_request(request: JobRequest, source: Source) -> JobRequest:
+    return msgspec.structs.replace(
+        request,
+        ref=base_of(source),
+        remote=source.remote,
+        branch=None,
+        patch=None,
+        also_base=False,
+        reason=f"to compare with: {request.reason or source.ref}"[:1000],
     )
 
 

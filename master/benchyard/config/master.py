@@ -8,8 +8,9 @@ from twisted.internet.endpoints import quoteStringArgument
 from benchyard.access.service import AccessService
 from benchyard.config.builders import make_builders, make_lanes
 from benchyard.config.checks import check_job, check_schedules
-from benchyard.config.schedulers import make_schedulers
+from benchyard.config.schedulers import make_pollers, make_schedulers
 from benchyard.config.settings import Host, Settings
+from benchyard.config.sources import commits_of
 from benchyard.config.workers import make_workers
 from benchyard.config.www import make_www
 from benchyard.hosting.service import HostFacts, LabFacts, LabService
@@ -36,11 +37,14 @@ def master_config(settings: Settings) -> dict[str, Any]:
         "workers": make_workers(settings),
         "builders": make_builders(settings),
         "schedulers": make_schedulers(settings),
+        "change_source": make_pollers(settings),
         "services": [
             JobService(
                 lanes=make_lanes(settings),
                 check=partial(check_job, settings),
                 max_attempts=lab.max_attempts,
+                expand=partial(commits_of, settings),
+                remotes={remote.url: name for name, remote in settings.remotes.items()},
             ),
             AccessService(secrets_dir=str(settings.secrets_dir)),
             LabService(facts=_lab_facts(settings)),

@@ -2,9 +2,12 @@
 
 from typing import Any
 
+from twisted.internet.endpoints import quoteStringArgument
+
 from benchyard.config.names import STAGES, stage_builder
-from benchyard.config.settings import Schedule, Settings
+from benchyard.config.settings import Measured, Poller, Remote, Schedule, Settings
 from benchyard.queueing.requests import MODES
+from benchyard.tasks.flags import FLAGS
 
 
 def make_schedulers(settings: Settings) -> list[Any]:
@@ -17,9 +20,69 @@ def make_schedulers(settings: Settings) -> list[Any]:
     stages = [stage_builder(target, stage) for target in settings.targets for stage in STAGES]
     made = [schedulers.Triggerable(name="stages", builderNames=stages)]
     made += [_force(settings, target) for target in settings.targets]
-    for name, schedule in settings.schedules.items():
-        made.append(_nightly(name, schedule))
+    made += [_nightly(name, schedule) for name, schedule in settings.schedules.items()]
+    made += [_on_commit(settings, name, poller) for name, poller in settings.pollers.items()]
+    if settings.lab.try_port:
+        made.append(_try(settings))
     return made
+
+
+def make_pollers(settings: Settings) -> list[Any]:
+    """What looks for new commits."""
+    from buildbot.plugins import changes
+
+    return [
+        changes.GitPoller(
+            repourl=_remote(settings, poller).url,
+            name=f"poll-{name}",
+            branches=list(poller.branches),
+            category=name,
+            pollInterval=poller.every_s,
+            pollAtLaunch=True,
+            workdir=str(settings.directory / "pollers" / name),
+        )
+        for name, poller in settings.pollers.items()
+    ]
+
+
+def _remote(settings: Settings, measured: Measured) -> Remote:
+    return settings.remotes[measured.remote] if measured.remote else next(iter(settings.remotes.values()))
+
+
+def _on_commit(settings: Settings, name: str, poller: Poller) -> Any:
+    """A job for each commit: without a stable timer, no two changes become one."""
+    from buildbot.plugins import schedulers, util
+
+    return schedulers.AnyBranchScheduler(
+        name=f"poll-{name}",
+        builderNames=list(poller.targets),
+        treeStableTimer=None,
+        change_filter=util.ChangeFilter(category=name),
+        properties=_properties(poller, reason=f"new on {', '.join(poller.branches)}"),
+    )
+
+
+def _try(settings: Settings) -> Any:
+    from benchyard.queueing.trying import NAME, TryScheduler
+
+    return TryScheduler(
+        name=NAME,
+        builderNames=list(settings.targets),
+        port=f"tcp:{settings.lab.try_port}:interface={quoteStringArgument(settings.lab.listen)}",
+        secrets_dir=str(settings.secrets_dir),
+    )
+
+
+def _properties(measured: Measured, **more: str) -> dict[str, str]:
+    """What is to be measured, in the words that a force form has for it."""
+    said = {
+        **more,
+        "remote": measured.remote,
+        "flags": ",".join(measured.flags),
+        "benchmarks": ",".join(measured.benchmarks),
+        "mode": measured.mode,
+    }
+    return {name: text for name, text in said.items() if text}
 
 
 def _force(settings: Settings, target: str) -> Any:
@@ -40,6 +103,25 @@ def _force(settings: Settings, target: str) -> Any:
                 name="python",
                 label="Interpreter",
                 tooltip="Full path of an installed Python on the measuring host, such as /usr/bin/python3",
+                size=60,
+            ),
+            util.StringParameter(
+                name="ref",
+                label="or build",
+                tooltip="A branch, tag or commit to build, instead of an installed interpreter",
+                size=60,
+            ),
+            util.StringParameter(
+                name="remote",
+                label="from",
+                tooltip="The remote that has it, or the owner of a fork; empty: "
+                + (next(iter(settings.remotes), "none")),
+                size=60,
+            ),
+            util.StringParameter(
+                name="flags",
+                label="with flags",
+                tooltip="How it is built, separated by commas: " + ", ".join(FLAGS),
                 size=60,
             ),
             util.StringParameter(
@@ -73,12 +155,7 @@ def _nightly(name: str, schedule: Schedule) -> Any:
         month=month,
         dayOfWeek=_named_days(weekday),
         codebases={"": {"repository": "", "branch": None}},
-        properties={
-            "python": schedule.python,
-            "benchmarks": ",".join(schedule.benchmarks),
-            "mode": schedule.mode,
-            "reason": f"schedule {name}",
-        },
+        properties=_properties(schedule, reason=f"schedule {name}", python=schedule.python, ref=schedule.ref),
     )
 
 

@@ -42,22 +42,60 @@ class Lab(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_attempts: Annotated[int, msgspec.Meta(ge=1, le=20)] = 2
     trash_days: Annotated[float, msgspec.Meta(gt=0, le=36500)] = 90.0
     prefetch: Annotated[int, msgspec.Meta(ge=0, le=20)] = 1
+    interpreters_gb: Annotated[float, msgspec.Meta(gt=0, le=1e6)] = 20.0
+    remote_urls: tuple[Text, ...] = ()
+    try_port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
 
 
 class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A `[targets.NAME]` table: an arch/OS pair to measure on."""
+    """A `[targets.NAME]` table: an arch/OS pair to measure on, and how interpreters are built for it.
+
+    `build_on` says whose compiler is used, `compiler` has its variables (CC, CFLAGS, ...), `flags` are those of every
+    build. `exclude` are benchmarks that are never measured here.
+    """
 
     description: str = ""
+    build_on: Literal["worker", "isolated"] = "worker"
+    compiler: dict[str, str] = {}
+    flags: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    suite: str = ""
 
 
-class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Remote(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A `[remotes.NAME]` table: a repository to build from.
+
+    `base` is the branch that others are compared with; `forks` is the address of an owner's fork, with `{owner}` in it.
+    """
+
+    url: Text
+    base: Text = "main"
+    forks: str = ""
+
+
+class Measured(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is measured without anybody asking: an installed interpreter, or one to build of a branch or tag."""
+
+    targets: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    remote: str = ""
+    flags: tuple[str, ...] = ()
+    benchmarks: tuple[str, ...] = ()
+    mode: Literal["default", "fast", "rigorous"] = "default"
+
+
+class Schedule(Measured, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A `[schedules.NAME]` table: a job submitted at the times of a cron line, for each of its targets."""
 
     cron: Text
-    targets: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
-    python: Text
-    benchmarks: tuple[str, ...] = ()
-    mode: Literal["default", "fast", "rigorous"] = "default"
+    python: str = ""
+    ref: str = ""
+
+
+class Poller(Measured, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A `[pollers.NAME]` table: a job for every commit that comes to a branch of a remote."""
+
+    branches: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    every_s: Annotated[float, msgspec.Meta(ge=1, le=86400 * 7)] = 300.0
 
 
 class Host(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -83,6 +121,18 @@ class Settings(msgspec.Struct, frozen=True):
     targets: dict[str, Target]
     schedules: dict[str, Schedule]
     hosts: dict[str, Host]
+    remotes: dict[str, Remote] = {}
+    pollers: dict[str, Poller] = {}
+
+    @property
+    def history(self) -> Path:
+        """The repository in which names of branches, tags and commits are looked up."""
+        return self.directory / "history.git"
+
+    @property
+    def archives_dir(self) -> Path:
+        """Where the lab keeps the interpreters that it has built, and the wheels for them."""
+        return self.directory / "archives"
 
     @property
     def results_dir(self) -> Path:
@@ -111,6 +161,8 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lab: Lab = Lab()
     targets: dict[str, Target] = {}
     schedules: dict[str, Schedule] = {}
+    remotes: dict[str, Remote] = {}
+    pollers: dict[str, Poller] = {}
 
 
 def load_settings(directory: Path) -> Settings:
@@ -125,7 +177,13 @@ def load_settings(directory: Path) -> Settings:
         _check_target(path, name, file.targets)
     hosts = _load_hosts(directory / HOSTS_DIR, file.targets)
     for name, schedule in file.schedules.items():
-        _check_schedule(path, name, schedule, file.targets)
+        _check_schedule(path, name, schedule, file)
+    for name, target in file.targets.items():
+        _check_build(path, name, target)
+    for name, remote in file.remotes.items():
+        _check_remote(path, name, remote)
+    for name, poller in file.pollers.items():
+        _check_poller(path, name, poller, file)
     lab = file.lab
     if lab.http_port == lab.worker_port:
         raise SettingsError(f"{path}: [lab] worker_port = {lab.worker_port}: is http_port as well; choose another")
@@ -133,7 +191,17 @@ def load_settings(directory: Path) -> Settings:
         lab = msgspec.structs.replace(lab, url=f"http://{_reachable(lab.listen)}:{lab.http_port}/")
     elif not re.fullmatch(r"https?://[^\s]+/", lab.url):
         raise SettingsError(f"{path}: [lab] url = {lab.url!r}: must be http(s)://.../ with a slash at its end")
-    return Settings(directory=directory, lab=lab, targets=file.targets, schedules=file.schedules, hosts=hosts)
+    if lab.try_port in (lab.http_port, lab.worker_port):
+        raise SettingsError(f"{path}: [lab] try_port = {lab.try_port}: is another port as well; choose another")
+    return Settings(
+        directory=directory,
+        lab=lab,
+        targets=file.targets,
+        schedules=file.schedules,
+        hosts=hosts,
+        remotes=file.remotes,
+        pollers=file.pollers,
+    )
 
 
 def _reachable(listen: str) -> str:
@@ -178,14 +246,72 @@ def check_cpu_list(path: Path, text: str) -> None:
         raise SettingsError(f"{path}: cpus: {exc}") from exc
 
 
-def _check_schedule(path: Path, name: str, schedule: Schedule, targets: Mapping[str, Target]) -> None:
+def _check_schedule(path: Path, name: str, schedule: Schedule, file: "_File") -> None:
     where = f"{path}: [schedules.{name}]"
     _check_name(path, f"[schedules.{name}]", name)
     if len(schedule.cron.split()) != 5 or not croniter.is_valid(schedule.cron):
         raise SettingsError(f"{where} cron = {schedule.cron!r}: not a cron line of five fields, such as '0 3 * * *'")
-    for target in schedule.targets:
-        if target not in targets:
-            raise SettingsError(f"{where} targets: no target {target!r}{_nearest(target, targets)}")
+    if bool(schedule.python) == bool(schedule.ref):
+        raise SettingsError(f"{where}: give it either a python, installed on the host, or a ref to build")
+    _check_measured(where, schedule, file, builds=bool(schedule.ref))
+
+
+def _check_poller(path: Path, name: str, poller: Poller, file: "_File") -> None:
+    where = f"{path}: [pollers.{name}]"
+    _check_name(path, f"[pollers.{name}]", name)
+    _check_measured(where, poller, file, builds=True)
+
+
+def _check_measured(where: str, measured: Measured, file: "_File", *, builds: bool) -> None:
+    from benchyard.tasks.errors import RecipeError
+    from benchyard.tasks.flags import check_flags
+
+    for target in measured.targets:
+        if target not in file.targets:
+            raise SettingsError(f"{where} targets: no target {target!r}{_nearest(target, file.targets)}")
+    if builds and not file.remotes:
+        raise SettingsError(f"{where}: there is no repository to build from; add a table such as [remotes.upstream]")
+    if measured.remote and measured.remote not in file.remotes:
+        raise SettingsError(f"{where} remote: no remote {measured.remote!r}{_nearest(measured.remote, file.remotes)}")
+    try:
+        check_flags(measured.flags)
+    except RecipeError as exc:
+        raise SettingsError(f"{where} flags: {exc}") from exc
+
+
+def _check_build(path: Path, name: str, target: Target) -> None:
+    from benchyard.tasks.errors import RecipeError
+    from benchyard.tasks.flags import check_flags
+    from benchyard.tasks.recipe import check_environ
+
+    try:
+        check_environ(target.compiler)
+        check_flags(target.flags)
+    except RecipeError as exc:
+        raise SettingsError(f"{path}: [targets.{name}] {exc.field}: {exc}") from exc
+
+
+#: Names in the history that are not remotes' own: forks and other addresses have theirs below these.
+FORKS, ADDRESSES = "forks", "urls"
+
+
+def _check_remote(path: Path, name: str, remote: Remote) -> None:
+    from benchyard.tasks.errors import RecipeError
+    from benchyard.tasks.git import check_ref, check_url
+
+    where = f"{path}: [remotes.{name}]"
+    _check_name(path, f"[remotes.{name}]", name)
+    if name in (FORKS, ADDRESSES):
+        raise SettingsError(f"{where}: {name!r} is a name that the lab needs for itself; give the remote another")
+    try:
+        check_url(remote.url)
+        check_ref(remote.base, "base")
+        if remote.forks:
+            check_url(remote.forks.replace("{owner}", "owner"))
+    except RecipeError as exc:
+        raise SettingsError(f"{where}: {exc}") from exc
+    if remote.forks and remote.forks.count("{owner}") != 1:
+        raise SettingsError(f"{where} forks = {remote.forks!r}: must have {{owner}} in it, once")
 
 
 def _check_target(path: Path, name: str, targets: Mapping[str, Target]) -> None:
@@ -239,7 +365,8 @@ def _tables(data: Mapping[str, Any], kind: type[msgspec.Struct]) -> Iterator[tup
         return
     if "lab" in data:
         yield "lab", Lab, data["lab"]
-    for head, inner in (("targets", Target), ("schedules", Schedule)):
+    kinds = (("targets", Target), ("schedules", Schedule), ("remotes", Remote), ("pollers", Poller))
+    for head, inner in kinds:
         members = data.get(head)
         if isinstance(members, Mapping):
             yield from ((f"{head}.{name}", inner, part) for name, part in members.items())

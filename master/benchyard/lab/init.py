@@ -126,9 +126,18 @@ def _write_settings(path: Path, options: LabOptions, target: str, http_port: int
     lines = [f"{key} = {json.dumps(value)}" for key, value in values.items()]
     path.write_text(
         "# This lab's settings; every key there is, is in benchyard.example.toml of the sources.\n"
-        "[lab]\n" + "\n".join(lines) + f"\n\n[targets.{target}]\n",
+        "[lab]\n" + "\n".join(lines) + f"\n\n[targets.{target}]\n" + _REMOTE,
         encoding="utf-8",
     )
+
+
+# What most labs build; nothing is fetched before somebody asks for it.
+_REMOTE = """
+[remotes.upstream]
+url = "https://github.com/python/cpython"
+base = "main"
+forks = "https://github.com/{owner}/cpython"
+"""
 
 
 def _add_host(paths: LabPaths, name: str, role: str, target: str, cpus: str, listen: str, worker_port: int) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from buildbot.process import buildstep
-from buildbot.process.results import CANCELLED, FAILURE, RETRY, SUCCESS
+from buildbot.process.results import CANCELLED, FAILURE, RETRY, SKIPPED, SUCCESS
 from buildbot.util.twisted import async_to_deferred
 from twisted.internet import defer, task
 from twisted.python import failure, log
@@ -31,6 +31,7 @@ class Service(Protocol):
     run_of: Any
     attempt_of: Any
     stage_request: Any
+    building_of: Any
     set_status: Any
     advance: Any
 
@@ -83,11 +84,14 @@ class LabStep(buildstep.BuildStep):
         """The result of a step that was interrupted: only a person's stop is an end."""
         return int(CANCELLED if self.canceled else RETRY)
 
+    async def tries(self) -> int:
+        """How often this build was begun, this time included."""
+        return len(await self.master.db.builds.getBuilds(buildrequestid=self.build.requests[0].id))
+
     async def later(self, why: str) -> int:
         """Do this build again after a pause, the longer the more often it was tried."""
         self.descriptionDone = why
-        tries = len(await self.master.db.builds.getBuilds(buildrequestid=self.build.requests[0].id))
-        pause = min(FIRST_PAUSE_S * 2 ** min(tries, 10), LONGEST_PAUSE_S)
+        pause = min(FIRST_PAUSE_S * 2 ** min(await self.tries(), 10), LONGEST_PAUSE_S)
         timer = task.deferLater(self.master.reactor, pause)
         await defer.DeferredList([timer, self.interrupted], fireOnOneCallback=True)
         if not timer.called:
@@ -123,3 +127,43 @@ class JobStep(LabStep):
     async def do_for(self, job: Job) -> int:
         """Do this step's part for the job and give Buildbot's result code."""
         raise NotImplementedError
+
+
+#: Seconds without a word after which a command is taken for hung; linking with LTO is silent for long.
+SILENCE_S = 4 * 3600.0
+
+
+class TaskStep(buildstep.ShellMixin, LabStep):
+    """A step that runs commands on its worker, most of them `benchyard task ...`; it may fail the job, in one line."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        options = {"timeout": SILENCE_S, "logEnviron": False, "hideStepIf": was_skipped, **kwargs}
+        super().__init__(**self.setupShellMixin(options, prohibitArgs=["command"]))
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The variables of the worker."""
+        found: dict[str, str] = self.worker.worker_environ
+        return found
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether nothing that commands say can be believed any more: interrupted, or the connection is gone."""
+        return bool(self.stopped or self.build.conn is None)
+
+    async def task(self, *arguments: str) -> int | None:
+        """Run `benchyard task ...` on the worker; its exit status, None once the step is cut off."""
+        command = await self.makeRemoteShellCommand(command=task_command(self.environ, *arguments))
+        await self.runCommand(command)
+        return None if self.cut_off else int(command.rc)
+
+    async def fail(self, job: Job, why: str) -> int:
+        """End the job: what it asks for cannot be had."""
+        await self.service.set_status(job.id, "failed", error=why)
+        self.descriptionDone = why
+        return int(FAILURE)
+
+
+def was_skipped(results: int, _step: Any) -> bool:
+    """Whether a step had nothing to do, and so is not shown."""
+    return results == SKIPPED

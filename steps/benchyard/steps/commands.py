@@ -16,6 +16,21 @@ class MeasuringArguments(NamedTuple):
     run: tuple[str, ...]
 
 
+def interpreter_options(job: Job, state: str) -> tuple[str, ...]:
+    """Which interpreter is measured: one of the host's own, or one that the lab has built and brought there."""
+    if job.spec.get("source") is None:
+        return ("--python", job.spec["python"])
+    prepared = job.prepared or {}
+    wheels = ("--wheels", posixpath.join(state, "wheels", prepared["wheels"])) if prepared.get("wheels") else ()
+    return ("--build", prepared["interpreter"], "--interpreters", posixpath.join(state, "interpreters"), *wheels)
+
+
+def benchmarks_of(job: Job) -> tuple[str, ...]:
+    """What is measured of a job's benchmarks: all but those that do not run."""
+    left_out = {one["name"] for one in (job.prepared or {}).get("left_out", ())}
+    return tuple(name for name in job.spec["benchmarks"] if name not in left_out)
+
+
 def measuring_arguments(
     job: Job, attempt: Attempt, *, state: str, host_cpus: str, limit_s: float
 ) -> MeasuringArguments:
@@ -31,10 +46,9 @@ def measuring_arguments(
     return MeasuringArguments(
         options=("--state", state, "--limit", f"{limit_s:.0f}", *pinning),
         run=(
-            "--python",
-            job.spec["python"],
+            *interpreter_options(job, state),
             "--benchmarks",
-            ",".join(job.spec["benchmarks"]),
+            ",".join(benchmarks_of(job)),
             *MODE_OPTIONS[job.spec["mode"]],
             *affinity,
             "--output",

@@ -1,17 +1,30 @@
-"""The prepare stage: what can be checked before a host's time is spent."""
+"""The prepare stage: what can be made and checked before a host's time is spent."""
 
 from typing import Any
 
-from buildbot.process import buildstep
-from buildbot.process.results import CANCELLED, FAILURE, SUCCESS
+from buildbot.process.results import CANCELLED, SKIPPED, SUCCESS
 
-from benchyard.steps.base import LabStep, state_option, task_command
+from benchyard.steps.base import TaskStep, state_option
 from benchyard.steps.progress import TailObserver
 from benchyard.store.rows import Job
 
 
-class CheckInterpreter(buildstep.ShellMixin, LabStep):
-    """Starts the job's interpreter once on the regular worker, where that is the measuring host's machine too.
+class PrepareStep(TaskStep):
+    """A step of the stage, for one job."""
+
+    async def do(self) -> int:
+        job, _attempt = await self.service.run_of(self.build)
+        if job.is_final or job.cancel_by is not None:
+            return int(CANCELLED)
+        return await self.do_for(job)
+
+    async def do_for(self, job: Job) -> int:
+        """Do this step's part for the job and give Buildbot's result code."""
+        raise NotImplementedError
+
+
+class CheckInterpreter(PrepareStep):
+    """Starts an installed interpreter once on the regular worker, where that is the measuring host's machine too.
 
     `shares_machine` are the regular workers for which that is so; elsewhere the run itself makes this check. It waits
     for as long as a measurement has that machine: by the lock file there, since a lock in the master, held meanwhile,
@@ -21,38 +34,33 @@ class CheckInterpreter(buildstep.ShellMixin, LabStep):
     name = "check interpreter"
 
     def __init__(self, *, shares_machine: tuple[str, ...], **kwargs: Any) -> None:
-        shell = self.setupShellMixin({"timeout": None, "logEnviron": False, **kwargs}, prohibitArgs=["command"])
-        super().__init__(**shell)
+        super().__init__(timeout=None, **kwargs)
         self.shares_machine = shares_machine
 
-    async def do(self) -> int:
-        job, _attempt = await self.service.run_of(self.build)
-        if job.is_final or job.cancel_by is not None:
-            return int(CANCELLED)
-        if self.worker.workername in self.shares_machine:
-            results = await self._check(job)
-            if results != SUCCESS:
-                return results
-        else:
+    async def do_for(self, job: Job) -> int:
+        if not job.spec.get("python"):
+            return int(SKIPPED)
+        if self.worker.workername not in self.shares_machine:
             self.descriptionDone = "the measuring host checks the interpreter itself"
-        await self.service.advance(job.id, "ready", after=("building",))
-        return int(SUCCESS)
-
-    async def _check(self, job: Job) -> int:
+            return int(SUCCESS)
         observer = TailObserver()
         self.addLogObserver("stdio", observer)
-        environ = self.worker.worker_environ
-        command = await self.makeRemoteShellCommand(
-            command=task_command(environ, "check-interpreter", job.spec["python"], *state_option(environ))
-        )
-        await self.runCommand(command)
-        if self.stopped or self.build.conn is None:
+        rc = await self.task("check-interpreter", job.spec["python"], *state_option(self.environ))
+        if rc is None:
             return self.released()
-        if command.rc == 0:
+        if rc == 0:
             return int(SUCCESS)
-        why = observer.last_error or f"the check ended with exit status {command.rc}"
-        if command.rc != 1:  # the command's word on the interpreter; anything else is the host's own trouble
+        why = observer.last_error or f"the check ended with exit status {rc}"
+        if rc != 1:  # the command's word on the interpreter; anything else is the host's own trouble
             return await self.later(f"{why}; trying again")
-        await self.service.set_status(job.id, "failed", error=why)
-        self.descriptionDone = why
-        return int(FAILURE)
+        return await self.fail(job, why)
+
+
+class Ready(PrepareStep):
+    """Says that the job may be measured, unless it was taken off the queue meanwhile."""
+
+    name = "ready"
+
+    async def do_for(self, job: Job) -> int:
+        await self.service.advance(job.id, "ready", after=("building",))
+        return int(SUCCESS)

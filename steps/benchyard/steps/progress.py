@@ -29,6 +29,11 @@ class TailObserver(LogLineObserver):
         """The same of the command's errors."""
         return _last(self._err)
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The last lines printed."""
+        return tuple(self._out)
+
     def outLineReceived(self, line: str) -> None:
         self._out.append(line)
 

@@ -38,11 +38,16 @@ class StoreResult(JobStep):
             return int(FAILURE)
         result_id = await self.service.db(_note, job, attempt, filed, time.time())
         delivered.unlink(missing_ok=True)
-        failed = attempt.failed_benchmarks
+        failed = failed_of(job, attempt)
         self.descriptionDone = f"result {result_id}: {filed['benchmarks']} benchmarks" + (
             f", {len(failed)} failed: " + ", ".join(b["name"] for b in failed) if failed else ""
         )
         return int(SUCCESS)
+
+
+def failed_of(job: Job, attempt: Attempt) -> tuple[dict[str, Any], ...]:
+    """The benchmarks of a job without values: those left out after their smoke, and those that failed in the run."""
+    return (*(job.prepared or {}).get("left_out", ()), *attempt.failed_benchmarks)
 
 
 def _note(conn: Any, job: Job, attempt: Attempt, filed: dict[str, Any], now: float) -> int:
@@ -55,7 +60,7 @@ def _note(conn: Any, job: Job, attempt: Attempt, filed: dict[str, Any], now: flo
         attempt=attempt.number,
         host=attempt.host or "",
         target=job.target,
-        failed=attempt.failed_benchmarks,
+        failed=failed_of(job, attempt),
         **filed,
     )
     jobs.set_status(conn, job.id, "success", now=now, who="lab")

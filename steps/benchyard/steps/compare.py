@@ -1,0 +1,67 @@
+"""The step that compares a job with the one it is based on, once both have their results."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from buildbot.process.results import SKIPPED, SUCCESS
+from twisted.internet import threads
+
+from benchyard.results.compare import compare
+from benchyard.results.reading import read_suite
+from benchyard.results.text import comparison_text
+from benchyard.steps.base import LabStep, was_skipped
+from benchyard.store import jobs, results
+from benchyard.store.rows import Job, Result
+
+
+class Pair(NamedTuple):
+    """A base result and a head result."""
+
+    base: Result
+    head: Result
+
+
+class Compare(LabStep):
+    """Writes a comparison into the build of the job that ends last, be it the base or what is compared with it."""
+
+    name = "compare"
+
+    def __init__(self, *, results_dir: Path, **kwargs: Any) -> None:
+        super().__init__(hideStepIf=was_skipped, **kwargs)
+        self.results_dir = results_dir
+
+    async def do(self) -> int:
+        pairs = await self.service.db(pairs_of, await self.service.job_of(self.build))
+        said = []
+        for pair in pairs:
+            text, overall = await threads.deferToThread(self._compared, pair)
+            await self.addCompleteLog(f"result {pair.head.id} with {pair.base.id}", text)
+            said.append(f"result {pair.head.id} is {overall}")
+        if said:
+            self.descriptionDone = "; ".join(said)
+        return int(SUCCESS if pairs else SKIPPED)
+
+    def _compared(self, pair: Pair) -> tuple[str, str]:
+        base, head = (read_suite((self.results_dir / str(row.path)).read_bytes()) for row in pair)
+        found = compare(base, head)
+        mean = found.geometric_mean
+        titles = {"base": f"job {pair.base.job_id}", "head": f"job {pair.head.job_id}"}
+        return comparison_text(found, **titles), mean.change if mean is not None else "not to be compared"
+
+
+def pairs_of(conn: Any, job: Job) -> list[Pair]:
+    """The comparisons that are due now that a job has its result."""
+    own = _result(conn, job.id)
+    if own is None:
+        return []
+    pairs = []
+    if job.base_job is not None and (base := _result(conn, job.base_job)) is not None:
+        pairs.append(Pair(base, own))
+    heads = [_result(conn, head.id) for head in jobs.jobs_based_on(conn, job.id)]
+    return pairs + [Pair(own, head) for head in heads if head is not None]
+
+
+def _result(conn: Any, job_id: int) -> Result | None:
+    ids = results.ids_of_jobs(conn, [job_id]).get(job_id, ())
+    found = [results.get_result(conn, id) for id in ids]
+    return next((row for row in found if row.enabled and row.path and row.status == "stored"), None)
