@@ -30,7 +30,7 @@ def jobs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Co
 
     def find(client: "Client") -> Iterable[Offer]:
         found = client.jobs.list(limit=NEWEST)
-        return [(str(job.id), f"{job.status} {job.reason or job.spec.python}") for job in found]
+        return [(str(job.id), f"{job.status} {job.reason or job.spec.interpreter}") for job in found]
 
     return _words(incomplete, "current", "last") + _from_lab(ctx, incomplete, find)
 

@@ -6,7 +6,7 @@ import click
 
 from benchyard.cli.asking import confirm, yes_option
 from benchyard.cli.options import connect, find_job, host_option, job_argument, lab_options
-from benchyard.cli.submit import Submission, interpreter_path, split_selections, submission_options
+from benchyard.cli.submission import Submission, interpreter_path, split_selections, submission_options
 
 
 @click.command("add")

@@ -1,91 +1,15 @@
 """`benchyard submit`: ask for a measurement."""
 
-import os
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import wraps
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from benchyard.cli import complete
-from benchyard.cli.options import connect, entity_name, find_result, host_option, lab_options, target_option
+from benchyard.cli.options import connect, entity_name, find_result, lab_options
+from benchyard.cli.submission import Submission, submission_options
 
 if TYPE_CHECKING:
-    from benchyard.client import Client, Job
-    from benchyard.client.jobs import Mode
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-@dataclass(frozen=True)
-class Submission:
-    """A job as the options of the command line describe it."""
-
-    python: str
-    target: str | None
-    host: str | None
-    benchmarks: list[str]
-    mode: "Mode"
-    affinity: str | None
-    reason: str | None
-
-    def send(self, client: "Client", *, run: bool) -> "Job":
-        """Make the job, and queue it if it is to run."""
-        return client.jobs.add(
-            self.python,
-            target=self.target,
-            host=self.host,
-            benchmarks=self.benchmarks,
-            mode=self.mode,
-            affinity=self.affinity,
-            reason=self.reason,
-            run=run,
-        )
-
-
-def submission_options(command: F) -> F:
-    """Give a command the options that describe a job, which it gets as one argument, `asked`, and --no-run."""
-
-    @wraps(command)
-    def with_submission(
-        *args: Any,
-        python: str,
-        target: str | None,
-        host: str | None,
-        benchmarks: tuple[str, ...],
-        fast: bool,
-        rigorous: bool,
-        affinity: str | None,
-        reason: str | None,
-        **others: Any,
-    ) -> Any:
-        if fast and rigorous:
-            raise click.UsageError("--fast and --rigorous exclude each other")
-        mode: Mode = "fast" if fast else "rigorous" if rigorous else "default"
-        python, selections = interpreter_path(python), split_selections(benchmarks)
-        for name, value in (("--affinity", affinity), ("--host", host), ("--target", target)):
-            if value is not None and not value.strip():
-                raise click.BadParameter("it is empty; leave the option out to let the lab choose", param_hint=name)
-        asked = Submission(python, target, host, selections, mode, affinity, reason)
-        return command(*args, asked=asked, **others)
-
-    options = (
-        click.option("--python", metavar="PATH", required=True, help="The interpreter, as its path on the host."),
-        target_option("Where to measure, like linux-x86_64."),
-        host_option("Measure on this host."),
-        click.option(
-            "--benchmarks", metavar="A,-B", multiple=True, help="Benchmarks and groups; -NAME leaves one out."
-        ),
-        click.option("--fast", is_flag=True, help="Fewer runs, for a first look."),
-        click.option("--rigorous", is_flag=True, help="More runs."),
-        click.option("--affinity", metavar="LIST", help="CPUs to measure on, like 2-3; the host's own by default."),
-        click.option("--reason", metavar="TEXT", help="Why, for those who see the job."),
-        click.option("--no-run", is_flag=True, help="Make the job without queueing it."),
-    )
-    for option in reversed(options):
-        with_submission = option(with_submission)
-    return cast(F, with_submission)
+    from benchyard.client import BenchmarkResult, Client
 
 
 @click.command()
@@ -99,6 +23,13 @@ def submission_options(command: F) -> F:
     shell_complete=complete.results,
     help="When the job has ended, compare its result with this one, as the base.",
 )
+@click.option(
+    "--range", "commits", metavar="A..B", help="Queue the commits after A up to B that were not measured yet."
+)
+@click.option("--every", metavar="N", type=click.IntRange(1), help="Of a range: every N-th, counted from its end.")
+@click.option("--weekly", is_flag=True, help="Of a range: the last of each week.")
+@click.option("--tags", metavar="PATTERN", help="Of a range: those with a tag like v3.14.*.")
+@click.option("--dry-run", is_flag=True, help="Of a range: only say how many, and how long.")
 @lab_options
 def submit(
     asked: Submission,
@@ -106,17 +37,32 @@ def submit(
     attached: bool,
     waited: bool,
     compare_to: str | int | None,
+    commits: str | None,
+    every: int | None,
+    weekly: bool,
+    tags: str | None,
+    dry_run: bool,
     url: str | None,
     as_json: bool,
 ) -> None:
     """Make a job that measures an interpreter with pyperformance, and queue it.
 
-    With --attach or --wait the exit status is 1 if the job does not end in success.
+    The interpreter is installed on the host (--python), or built from a commit as it is now (--ref and others). What
+    was measured already is shown instead, unless --again. With --attach or --wait the exit status is 1 if the job does
+    not end in success.
 
-    Example: benchyard submit --python /opt/python/bin/python3 --benchmarks nbody,-chaos --fast --attach
+    Example: benchyard submit --ref main --flag pgo,lto --benchmarks nbody,-chaos --fast --attach
     """
     if attached + waited + no_run > 1:
         raise click.UsageError("--attach, --wait and --no-run exclude each other")
+    if commits is None and (every or weekly or tags or dry_run):
+        raise click.UsageError("--every, --weekly, --tags and --dry-run go with --range A..B")
+    if commits is not None:
+        if attached or waited or no_run or compare_to is not None:
+            raise click.UsageError("a range is many jobs: watch them with `benchyard queue list`")
+        chosen = {"every": every or 1, "weekly": weekly, "tags": tags, "dry_run": dry_run}
+        _backfill(asked, commits, chosen, url, as_json)
+        return
     if compare_to is not None and not (attached or waited):
         raise click.UsageError("--compare-to goes with --attach or --wait: there is a result when the job has ended")
 
@@ -128,7 +74,12 @@ def submit(
         # Looked up before there is a job: one that does not exist is told at once, and `last` is not the job's own.
         base = None if compare_to is None else find_result(client, compare_to)
         job = asked.send(client, run=not no_run)
-        if attached:
+        known = job.ended and bool(job.results)
+        if known:
+            click.echo(
+                f"job {job.id} has measured just this: result {job.results[-1]}; --again measures it anew", err=True
+            )
+        elif attached:
             job = attach(client, job, err=as_json)
         elif not as_json:
             click.echo(f"job {job.id}: {describe(job)}")
@@ -136,11 +87,13 @@ def submit(
                 click.echo(f"Watch it with `benchyard job attach {job.id}`.")
         else:
             click.echo(f"job {job.id}: {describe(job)}", err=True)
-        if waited:
+        if waited and not known:
             with left_running(job):
                 job = job.wait()
             if not as_json:
                 click.echo(f"job {job.id}: {outcome(job)}")
+        if base is None and job.base_job is not None and (attached or waited) and job.results:
+            base = _result_of(client, job.base_job)
         compared = base.compare(job.results[0]) if base is not None and job.results else None
     if as_json and base is not None:
         print_json({**job.document, "comparison": None if compared is None else compared.document})
@@ -153,20 +106,28 @@ def submit(
         click.get_current_context().exit(1)
 
 
-def split_selections(texts: tuple[str, ...]) -> list[str]:
-    """Return the selections of "A,-B" texts one by one, as the lab wants them.
-
-    A text without any is refused: an unset variable of a script would otherwise mean hours of the whole suite.
-    """
-    selections = [[part.strip() for part in text.split(",") if part.strip()] for text in texts]
-    if not all(selections):
-        raise click.BadParameter("it names no benchmark; say `default` for the default ones", param_hint="--benchmarks")
-    return [selection for parts in selections for selection in parts]
+def _result_of(client: "Client", job_id: int) -> "BenchmarkResult | None":
+    """The result of the job that another is compared with, once that has ended."""
+    ended = client.jobs.get(job_id).wait()
+    if ended.results:
+        return client.results.get(ended.results[0])
+    click.echo(f"job {job_id}, to compare with, is {ended.status}: {ended.error or 'it has no result'}", err=True)
+    return None
 
 
-def interpreter_path(path: str) -> str:
-    """Return an absolute path: a bare name would mean another interpreter on each host."""
-    if os.sep not in path:
-        raise click.BadParameter(f"{path!r} is not a path; give the absolute one", param_hint="--python")
-    # Links stay: which interpreter they lead to is for the host to say, it may be another machine.
-    return os.path.abspath(path)  # noqa: PTH100
+def _backfill(asked: Submission, commits: str, chosen: dict[str, Any], url: str | None, as_json: bool) -> None:
+    from benchyard.cli.format import counted, duration
+    from benchyard.cli.output import say
+
+    first, dots, last = commits.partition("..")
+    if not (first and dots and last):
+        raise click.BadParameter(f"{commits!r} is not A..B, two branches, tags or commits", param_hint="--range")
+    job = {name: value for name, value in asked.arguments.items() if value not in (None, [], False)}
+    with connect(url) as client:
+        made = client.jobs.backfill(first, last, **chosen, **job)
+    long = f", about {duration(made.seconds)} of measuring" if made.seconds else ""
+    known = made.commits - made.missing
+    text = f"{counted(made.missing, 'commit')} of {made.commits} to measure{long}; {known} measured or queued before"
+    if made.jobs:
+        text += f"\njobs {made.jobs[0]} to {made.jobs[-1]} are queued, behind all others"
+    say(text, made.document, as_json)

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-from benchyard.client.entities import Entity
+from benchyard.client.entities import Document, Entity, ask
 from benchyard.client.errors import Unavailable
 from benchyard.client.paging import Collection, Moment, Pages, pages
 from benchyard.client.waiting import watch
@@ -17,14 +17,46 @@ FINAL = frozenset({"success", "failed", "canceled", "lost"})
 Mode = Literal["default", "fast", "rigorous"]
 
 
+class JobSource(msgspec.Struct, frozen=True, kw_only=True):
+    """What a job builds: `ref` of `remote` as it was asked for, and the commit that it meant when it was submitted.
+
+    `merge_base` is the last commit shared with the branch it is meant for, `patch` the SHA-256 of a patch on top.
+    """
+
+    remote: str = ""
+    url: str = ""
+    ref: str = ""
+    commit: str = ""
+    branch: str | None = None
+    merge_base: str | None = None
+    patch: str | None = None
+    flags: tuple[str, ...] = ()
+    configure_args: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The source in a few words: `main 3f2a1b9c4d5e + patch (pgo,lto)`."""
+        name = self.branch if self.commit.startswith(self.ref) else self.ref
+        words = [name, self.commit[:12]] if name else [self.commit[:12]]
+        words += ["+ patch"] if self.patch else []
+        words += [f"({','.join(self.flags)})"] if self.flags else []
+        return " ".join(words)
+
+
 class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """What a job measures: an interpreter's path on the host, and benchmarks as selected and as asked for."""
+    """What a job measures: an interpreter on the host or one to build, and benchmarks as selected and as asked for."""
 
     python: str = ""
+    source: JobSource | None = None
     benchmarks: tuple[str, ...] = ()
     selection: tuple[str, ...] = ()
     mode: str = "default"
     affinity: str | None = None
+
+    @property
+    def interpreter(self) -> str:
+        """The interpreter in a few words: its path, or what it is built from."""
+        return self.python if self.source is None else self.source.label
 
 
 class JobProgress(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +106,8 @@ class Job(Entity, frozen=True, kw_only=True):
     attempts: tuple[Attempt, ...] = ()
     results: tuple[int, ...] = ()
     failed_benchmarks: tuple[FailedBenchmark, ...] = ()
+    interpreter: str | None = None
+    base_job: int | None = None
     url: str | None = None
     queued: datetime | None = None
     started: datetime | None = None
@@ -191,6 +225,15 @@ class Job(Entity, frozen=True, kw_only=True):
                 heard = polling.clock()
 
 
+class Backfilled(Document, frozen=True, kw_only=True):
+    """What came of a backfill: the jobs made, of how many commits how many were missing, and how long they take."""
+
+    jobs: tuple[int, ...] = ()
+    commits: int = 0
+    missing: int = 0
+    seconds: float | None = None
+
+
 class Jobs(Collection[Job]):
     """The jobs of a lab, newest first."""
 
@@ -228,8 +271,17 @@ class Jobs(Collection[Job]):
 
     def add(
         self,
-        python: str,
+        python: str | None = None,
         *,
+        ref: str | None = None,
+        remote: str | None = None,
+        branch: str | None = None,
+        patch: str | None = None,
+        flags: Sequence[str] = (),
+        configure_args: Sequence[str] = (),
+        also_base: bool = False,
+        again: bool = False,
+        strict: bool = False,
         target: str | None = None,
         host: str | None = None,
         benchmarks: Sequence[str] = (),
@@ -238,13 +290,40 @@ class Jobs(Collection[Job]):
         reason: str | None = None,
         run: bool = True,
     ) -> Job:
-        """Make a job that measures the interpreter at a path of the host; queue it unless told not to.
+        """Make a job that measures an interpreter; queue it unless told not to.
 
-        `benchmarks` are names and groups, "-name" leaves one out, none means the suite's default;
-        `affinity` is a list of CPUs like "2-3". Raises Invalid, with the field, for what the lab refuses.
+        `python` is the path of one on the host. One to build is named by `ref` or `branch` of a `remote`, with the text
+        of a `patch` on top, built with `flags`; where just the same was measured already, that job is returned, unless
+        `again`. `also_base` measures what it is based on, too, and `base_job` of the job names that one. `benchmarks`
+        are names and groups, "-name" leaves one out, none means the suite's default; `affinity` is a list of CPUs like
+        "2-3". Raises Invalid, with the field, for what the lab refuses.
         """
         spec = {"python": python, "benchmarks": [*benchmarks], "mode": mode, "affinity": affinity}
-        return self._added({**spec, "run": run, "target": target, "host": host, "reason": reason})
+        source = {"ref": ref, "remote": remote, "branch": branch, "patch": patch}
+        lists = {"flags": [*flags] or None, "configure_args": [*configure_args] or None}
+        switches = {name: True for name, on in (("also_base", also_base), ("again", again), ("strict", strict)) if on}
+        where = {"run": run, "target": target, "host": host, "reason": reason}
+        return self._added({**spec, **source, **lists, **switches, **where})
+
+    def backfill(
+        self,
+        first: str,
+        last: str,
+        *,
+        every: int = 1,
+        weekly: bool = False,
+        tags: str | None = None,
+        dry_run: bool = False,
+        **job: object,
+    ) -> Backfilled:
+        """Queue the commits after `first` up to `last` that were not measured yet, behind all other jobs.
+
+        Of these every N-th, the last of each `weekly`, or those with a tag that matches `tags`, such as "v3.14.*".
+        `job` are arguments of `add` but for the interpreter's; `dry_run` only counts.
+        """
+        given = {name: value for name, value in job.items() if value is not None}
+        body = {"first": first, "last": last, "every": every, "weekly": weekly, "tags": tags, "dry_run": dry_run}
+        return ask(Backfilled, self._link, "POST", "/backfills", {**body, "job": given})
 
     def remove(self, job_id: int) -> None:
         """Remove a job, see Job.remove()."""
