@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+from network import Network, NotPermitted, cabled
 
 from benchyard.client import Client, Job
 
@@ -49,6 +50,14 @@ class LabHandle:
 
     def healthy(self) -> bool:
         return self.cli("lab", "status", str(self.root)).returncode == 0
+
+    def say(self, settings: str) -> None:
+        """Add settings to those that the lab was made with; they count from its next start."""
+        path = self.root / "benchyard.toml"
+        text = path.read_text()
+        if "[remotes." in settings:
+            text = text.partition("\n[remotes.")[0]
+        path.write_text(text + settings)
 
     def down(self, *options: str) -> str:
         return self.check("lab", "down", str(self.root), *options)
@@ -141,6 +150,20 @@ def make_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...,
 def lab(make_lab: Callable[..., LabHandle]) -> LabHandle:
     """One lab that all tests share which do not break it."""
     return make_lab()
+
+
+@pytest.fixture
+def network() -> Iterator[Network]:
+    """A namespace with one cable to this machine, and nothing else."""
+    cable = cabled()
+    try:
+        made = cable.__enter__()
+    except NotPermitted as exc:
+        pytest.xfail(str(exc))
+    try:
+        yield made
+    finally:
+        cable.__exit__(None, None, None)
 
 
 @pytest.fixture

@@ -1,15 +1,15 @@
 """A connection that is not closed but leads nowhere any more, as when a cable is pulled."""
 
-import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
+    from network import Network
     from tests.e2e.conftest import LabHandle
 
 pytestmark = [pytest.mark.timeout(1200), pytest.mark.slow]
@@ -20,54 +20,8 @@ JOB_S = 400.0
 NOTICED_S = 180.0
 
 
-class Network(NamedTuple):
-    """A network namespace, the cable to it, and the address of this end."""
-
-    namespace: str
-    cable: str
-    address: str
-
-    def inside(self, *argv: str) -> list[str]:
-        """The command that runs `argv` in the namespace."""
-        return ["ip", "netns", "exec", self.namespace, *argv]
-
-    def plug(self, how: str) -> None:
-        """Set the cable `up` or `down`."""
-        ip("link", "set", self.cable, how)
-
-
-@pytest.fixture
-def network() -> Iterator[Network]:
-    """A namespace with one cable to this machine, and nothing else."""
-    number = os.getpid() % 250
-    net = Network(f"benchyard{number}", f"byard{number}", f"10.203.{number}.1")
-    try:
-        ip("netns", "add", net.namespace)
-    except (OSError, subprocess.CalledProcessError) as exc:
-        # A right that this machine withholds, not something that could be installed.
-        pytest.xfail(f"network namespaces are not permitted here: {exc}")
-    try:
-        ip("link", "add", net.cable, "type", "veth", "peer", "name", "eth0", "netns", net.namespace)
-        ip("address", "add", f"{net.address}/24", "dev", net.cable)
-        net.plug("up")
-        for argv in (
-            ("address", "add", f"10.203.{number}.2/24", "dev", "eth0"),
-            ("link", "set", "eth0", "up"),
-            ("link", "set", "lo", "up"),
-        ):
-            ip("-n", net.namespace, *argv)
-        yield net
-    finally:
-        ip("netns", "delete", net.namespace)
-
-
-def ip(*arguments: str) -> None:
-    """Run `ip ARGUMENTS`."""
-    subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True, timeout=30)
-
-
 def test_a_cable_pulled_in_mid_run(
-    make_lab: "Callable[..., LabHandle]", network: Network, tmp_path: Path, python: str, wait: Callable[..., None]
+    make_lab: "Callable[..., LabHandle]", network: "Network", tmp_path: Path, python: str, wait: Callable[..., None]
 ) -> None:
     """No FIN and no RST ever comes: the host is offline within three minutes; its run goes on, is found and counts."""
     lab = make_lab("--no-isolated", "--listen", network.address)

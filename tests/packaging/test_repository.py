@@ -15,7 +15,7 @@ FORBIDDEN = {
     r"(?<![\w.$})/])/(work|root|opt/(wheels|pypi))/": "a path of somebody's machine",
     r"\.\./shared\b": "a path beside the repository",
     r"\b(pypi|pythonhosted|npmjs|yarnpkg|anaconda)\.(org|com)\b": "a package registry's host",
-    r"(extra-)?index-url\b(?<!no-emit-index-url)|--find-links\b": "where packages come from",
+    r"(extra-)?index-url\b(?<!no-emit-index-url)|--find-links[ =]\b": "where packages come from",
 }
 EXCEPTIONS = {".ci/run": r"\.\./shared\b"}
 """The one script that may know of the real result files beside the repository."""
