@@ -22,10 +22,13 @@ from benchyard.cli.taskshared import (
     interpreters_option,
     say_on,
     state_option,
+    suite_of,
+    suite_option,
     task_errors,
     wheels_option,
 )
 from benchyard.cli.tasksmoke import COMMANDS as SMOKE_COMMANDS
+from benchyard.cli.tasksuite import COMMANDS as SUITE_COMMANDS
 
 
 def _parse_metadata(context: click.Context, parameter: click.Parameter, values: Sequence[str]) -> dict[str, str]:
@@ -36,6 +39,16 @@ def _parse_metadata(context: click.Context, parameter: click.Parameter, values: 
             raise click.BadParameter(f"{value!r} is not KEY=VALUE", ctx=context, param=parameter)
         metadata[key] = text
     return metadata
+
+
+def _parse_loops(context: click.Context, parameter: click.Parameter, values: Sequence[str]) -> dict[str, int]:
+    loops = {}
+    for value in (part for text in values for part in text.split(",") if part):
+        name, _equals, text = value.partition("=")
+        if not name or not text.isascii() or not text.isdigit() or not 0 < int(text) < 2**62:
+            raise click.BadParameter(f"{value[:80]!r} is not BENCHMARK=NUMBER", ctx=context, param=parameter)
+        loops[name] = int(text)
+    return loops
 
 
 @click.group()
@@ -87,6 +100,7 @@ def check_interpreter(path: str, state: Path | None, as_json: bool) -> None:
 @click.option("--python", metavar="PATH", help="The interpreter to measure.")
 @click.option("--build", metavar="ID", help="The interpreter to measure, as `build-cpython` has named it.")
 @interpreters_option
+@suite_option
 @benchmarks_option
 @click.option("--fast", is_flag=True, help="Fewer values: a quick look, not a result.")
 @click.option("--rigorous", is_flag=True, help="More values.")
@@ -103,11 +117,15 @@ def check_interpreter(path: str, state: Path | None, as_json: bool) -> None:
 @wheels_option
 @click.option("--metadata", multiple=True, metavar="K=V", callback=_parse_metadata, help="Added to the file.")
 @click.option("--inherit-environ", multiple=True, metavar="NAMES", help="Variables the benchmarks get, too.")
+@click.option(
+    "--loops", multiple=True, metavar="NAME=N,...", callback=_parse_loops, help="Fixed loop counts of benchmarks."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON document.")
 def run_benchmarks(
     python: str | None,
     build: str | None,
     interpreters: Path | None,
+    suite_folder: Path | None,
     benchmarks: tuple[str, ...],
     fast: bool,
     rigorous: bool,
@@ -118,6 +136,7 @@ def run_benchmarks(
     wheels: Path | None,
     metadata: dict[str, str],
     inherit_environ: tuple[str, ...],
+    loops: dict[str, int],
     as_json: bool,
 ) -> None:
     """Measure an interpreter with pyperformance and write one pyperf file.
@@ -152,6 +171,8 @@ def run_benchmarks(
                 inherit_environ=[name for names in inherit_environ for name in names.split(",") if name],
                 interpreters=TreeStore(interpreters or cache_folder("interpreters")) if build else None,
                 wheels=wheels,
+                suite=suite_of(suite_folder),
+                loops=loops,
                 say=say,
             )
         except RunError as exc:
@@ -249,5 +270,5 @@ def _describe(outcome: Any) -> str:
     return f"{text} ({outcome.reason})" if outcome.reason else text
 
 
-for command in (*BUILD_COMMANDS, *KEPT_COMMANDS, *SMOKE_COMMANDS):
+for command in (*BUILD_COMMANDS, *KEPT_COMMANDS, *SMOKE_COMMANDS, *SUITE_COMMANDS):
     task.add_command(command)

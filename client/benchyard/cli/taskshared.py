@@ -5,9 +5,12 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from benchyard.tasks.suite import Suite
 
 Function = Callable[..., Any]
 
@@ -55,6 +58,13 @@ def say_on(err: bool) -> Callable[[str], None]:
     return say
 
 
+def suite_of(folder: Path | None) -> "Suite":
+    """The suite in a directory, or the installed one."""
+    from benchyard.tasks.suite import installed_suite, open_suite
+
+    return installed_suite() if folder is None else open_suite(folder)
+
+
 interpreters_option = click.option(
     "--interpreters",
     type=click.Path(file_okay=False, path_type=Path),
@@ -72,6 +82,13 @@ benchmarks_option = click.option(
     multiple=True,
     metavar="SEL,-SEL",
     help="Benchmarks, groups or tags; with - in front: not these. Default: the suite's default group.",
+)
+
+suite_option = click.option(
+    "--suite",
+    "suite_folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The suite's directory, see `benchyard task make-suite`; default: the installed pyperformance.",
 )
 
 wheels_option = click.option(

@@ -25,6 +25,18 @@ def interpreter_options(job: Job, state: str) -> tuple[str, ...]:
     return ("--build", prepared["interpreter"], "--interpreters", posixpath.join(state, "interpreters"), *wheels)
 
 
+def suite_options(job: Job, state: str) -> tuple[str, ...]:
+    """Which suite's benchmarks are run, unless it is the one that is installed on all hosts."""
+    id = job.spec.get("suite_id")
+    return ("--suite", posixpath.join(state, "suites", id)) if id else ()
+
+
+def loops_options(job: Job) -> tuple[str, ...]:
+    """The loop counts of the result that the job is to have the same as."""
+    loops = job.spec.get("loops") or {}
+    return ("--loops", ",".join(f"{name}={count}" for name, count in sorted(loops.items()))) if loops else ()
+
+
 def benchmarks_of(job: Job) -> tuple[str, ...]:
     """What is measured of a job's benchmarks: all but those that do not run."""
     left_out = {one["name"] for one in (job.prepared or {}).get("left_out", ())}
@@ -47,9 +59,11 @@ def measuring_arguments(
         options=("--state", state, "--limit", f"{limit_s:.0f}", *pinning),
         run=(
             *interpreter_options(job, state),
+            *suite_options(job, state),
             "--benchmarks",
             ",".join(benchmarks_of(job)),
             *MODE_OPTIONS[job.spec["mode"]],
+            *loops_options(job),
             *affinity,
             "--output",
             posixpath.join(folder, "result.json"),

@@ -28,7 +28,7 @@ from benchyard.tasks.processes import MARK
 from benchyard.tasks.progress import Progress, format_progress
 from benchyard.tasks.report import MODES, BenchmarkOutcome, Mode, RunReport
 from benchyard.tasks.resultfile import check_metadata, load_values, write_result
-from benchyard.tasks.suite import SUITE, load_benchmarks, select_benchmarks, suite_version
+from benchyard.tasks.suite import SUITE, Suite, installed_suite
 from benchyard.tasks.trees import TreeStore
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
@@ -50,22 +50,26 @@ def run_benchmarks(
     inherit_environ: Sequence[str] = (),
     interpreters: TreeStore | None = None,
     wheels: Path | None = None,
+    suite: Suite | None = None,
+    loops: Mapping[str, int] = {},
     say: Callable[[str], None] = lambda line: None,
 ) -> RunReport:
-    """Measure the selected benchmarks (see `select_benchmarks`) and write one pyperf file to `output`.
+    """Measure the selected benchmarks (see `Suite.select`) and write one pyperf file to `output`.
 
     `python` is the path of an interpreter, or the id of one that `build_cpython` has put into `interpreters`.
     `output` must not exist; beside it, OUTPUT.parts keeps the values and logs of single benchmarks until the file is
     written. `affinity` are the CPUs the benchmarks run on. With the folder of `wheels`, only these are installed.
     `metadata` is added to the file's own. `inherit_environ` names variables the benchmarks get besides PATH, HOME and
-    the like; the mark of a durable run is always one. `say` gets the lines to show. Raises TaskError for arguments that
-    cannot be used, and RunError, with the report, where no benchmark gave a value: then the report is written, and
-    `output` is not.
+    the like; the mark of a durable run is always one. `suite` is the installed one by default. `loops` fixes how often
+    benchmarks, by name, are done for one value, which pyperf else finds out for itself. `say` gets the lines to show.
+    Raises TaskError for arguments that cannot be used, and RunError, with the report, where no benchmark gave a value:
+    then the report is written, and `output` is not.
     """
     output, report = output.resolve(), report.resolve() if report else None
     options = pyperf_options(mode, affinity, inherit_environ)
     extra = check_metadata(metadata or {})
-    names = select_benchmarks(selections)
+    suite = suite or installed_suite()
+    names = suite.select(selections)
     if output.exists():
         raise OptionError(f"the output file {output} exists; results are never overwritten: name another")
     with use_interpreter(python, interpreters) as (path, interpreter):
@@ -73,8 +77,10 @@ def run_benchmarks(
         whole = _measure_all(
             path,
             interpreter,
+            suite,
             names,
             options,
+            loops,
             say,
             output=output,
             environments=environments,
@@ -83,7 +89,7 @@ def run_benchmarks(
             empty=RunReport(
                 interpreter=interpreter,
                 suite=SUITE,
-                suite_version=suite_version(),
+                suite_version=suite.label,
                 mode=mode,
                 affinity=affinity,
                 started=time.time(),
@@ -104,8 +110,10 @@ def run_benchmarks(
 def _measure_all(
     python: str,
     interpreter: Interpreter,
+    suite: Suite,
     names: Sequence[str],
     options: Mapping[str, str],
+    loops: Mapping[str, int],
     say: Callable[[str], None],
     *,
     output: Path,
@@ -121,14 +129,19 @@ def _measure_all(
         shutil.rmtree(parts)  # of an earlier run that was killed
     parts.mkdir()
     what = f"{interpreter.implementation} {interpreter.version} at {python}"
-    say(f"benchyard: measuring {what} with {SUITE} {suite_version()}")
-    environment = ensure_environment(python, interpreter, names, environments=environments, wheels=wheels, say=say)
+    say(f"benchyard: measuring {what} with {SUITE} {suite.label}")
+    environment = ensure_environment(
+        python, interpreter, suite, names, environments=environments, wheels=wheels, say=say
+    )
     outcomes: list[BenchmarkOutcome] = []
     measured: list[Any] = []
-    for index, benchmark in enumerate(load_benchmarks(names), 1):
+    for index, benchmark in enumerate(suite.load(names), 1):
         say(format_progress(Progress(index, len(names), benchmark.name)))
         known = {values.get_name() for values in measured}
-        outcome, values = measure_benchmark(benchmark, interpreter, environment, options, parts, known)
+        fixed = {"--loops": str(loops[benchmark.name])} if benchmark.name in loops else {}
+        outcome, values = measure_benchmark(
+            benchmark, interpreter, suite, environment, {**options, **fixed}, parts, known
+        )
         append_line(parts / "outcomes.jsonl", msgspec.json.encode(outcome).decode())
         for line in tail(parts / f"{benchmark.name}.log", 200).splitlines():
             say(line)
@@ -181,6 +194,7 @@ def _release(interpreter: Interpreter) -> str:
 def measure_benchmark(
     benchmark: Any,
     interpreter: Interpreter,
+    suite: Suite,
     environment: Environment,
     options: Mapping[str, str],
     parts: Path,
@@ -204,7 +218,7 @@ def measure_benchmark(
         except ValueError as exc:
             error = str(exc)
     for value in measured:
-        value.update_metadata({"performance_version": suite_version(), "tags": benchmark.tags})
+        value.update_metadata({"performance_version": suite.label, "tags": benchmark.tags})
     outcome = BenchmarkOutcome(
         name=name,
         status="success" if error is None else "failed",

@@ -3,6 +3,7 @@
 TaskError
 ├── InterpreterError      name another interpreter
 ├── SelectionError        name other benchmarks
+├── SuiteError            mend the suite's settings: it cannot be had, or its manifest is wrong
 ├── CpuListError          name other CPUs
 ├── OptionError           mend another option (metadata, environment variable, output file, time limit)
 ├── EnvironmentMakeError  mend the host: the benchmark environment could not be made
@@ -29,6 +30,10 @@ class InterpreterError(TaskError):
 
 class SelectionError(TaskError):
     """A benchmark selection names something the suite does not have, or leaves nothing."""
+
+
+class SuiteError(TaskError):
+    """A suite of benchmarks cannot be had, or its manifest cannot be read."""
 
 
 class CpuListError(TaskError):
