@@ -69,7 +69,7 @@ def explain(exc: OSError | ValueError) -> tuple[Status, str]:
     # ENODEV and EBUSY: the files of a CPU that is offline.
     if exc.errno in (errno.ENOENT, errno.ENODEV, errno.EBUSY):
         return Status.ABSENT, detail
-    # EIO is what Linux before 6.12 says of an interrupt that must stay where it is.
+    # EIO is what older Linux says of an interrupt that must stay where it is.
     if exc.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO):
         return Status.NOT_PERMITTED, detail
     return Status.FAILED, detail

@@ -206,8 +206,7 @@ def _no_siblings(context: Context) -> str | None:
 
 KNOBS: tuple[Knob, ...] = (
     # Boost goes up and down with heat and with what other cores do. The first that is there: intel_pstate has a file
-    # of its own; Linux 6.11 and newer have one for each policy (amd-pstate, acpi-cpufreq, cppc); before, there is one
-    # for all. Where both are, the one for all stays as it is: it would overwrite those of the policies, and putting
+    # of its own; newer Linux has one for each policy (amd-pstate, acpi-cpufreq, cppc); older Linux has one for all. Where both are, the one for all stays as it is: it would overwrite those of the policies, and putting
     # it back would, too.
     Knob(
         "boost",
