@@ -2,28 +2,37 @@
 
 import re
 from pathlib import Path
+from typing import Any
+
+from benchyard.tasks.host.tuning import RestoreReport, TuningReport, tune
 
 CPU = "sys/devices/system/cpu"
 BOOT_ID = "proc/sys/kernel/random/boot_id"
+ASLR = "proc/sys/kernel/randomize_va_space"
+RATE = "proc/sys/kernel/perf_event_max_sample_rate"
+THP = "sys/kernel/mm/transparent_hugepage/enabled"
+WATCHDOG = "proc/sys/kernel/nmi_watchdog"
+IRQ = "proc/irq/{}/smp_affinity_list"
+IRQ_DEFAULT = "proc/irq/default_smp_affinity"
 GOVERNOR = f"{CPU}/cpufreq/policy{{}}/scaling_governor"
 
 KERNEL = {
     BOOT_ID: "0f6b5a2e-2f0a-4b43-8e6e-0d2f3e5c9a11",
-    "proc/sys/kernel/randomize_va_space": "1",
-    "proc/sys/kernel/perf_event_max_sample_rate": "63000",
-    "proc/sys/kernel/nmi_watchdog": "1",
-    "sys/kernel/mm/transparent_hugepage/enabled": "[always] madvise never",
-    "proc/irq/default_smp_affinity": "f",
-    "proc/irq/2/smp_affinity_list": "0-3",
-    "proc/irq/10/smp_affinity_list": "3",
-    "proc/irq/11/smp_affinity_list": "0-1",
+    ASLR: "1",
+    RATE: "63000",
+    WATCHDOG: "1",
+    THP: "[always] madvise never",
+    IRQ_DEFAULT: "f",
+    IRQ.format(2): "0-3",
+    IRQ.format(10): "3",
+    IRQ.format(11): "0-1",
     f"{CPU}/online": "0-3",
 }
 """Four CPUs, and what every Linux has."""
 
 
 def _policies(governor: str, lowest: str, highest: str, boost: str | None = None) -> dict[str, str]:
-    files = {}
+    files: dict[str, str] = {}
     for policy in range(4):
         folder = f"{CPU}/cpufreq/policy{policy}"
         files |= {
@@ -37,7 +46,7 @@ def _policies(governor: str, lowest: str, highest: str, boost: str | None = None
 
 
 def _threads(*cores: str) -> dict[str, str]:
-    files = {}
+    files: dict[str, str] = {}
     for core in cores:
         for cpu in core.split(","):
             files[f"{CPU}/cpu{cpu}/topology/thread_siblings_list"] = core
@@ -77,3 +86,19 @@ def snapshot(root: Path) -> dict[str, str]:
             chosen = re.search(r"\[(\w+)\]", text)
             found[path.relative_to(root).as_posix()] = chosen[1] if chosen else text
     return found
+
+
+def read(root: Path, name: str) -> str:
+    """What one file holds."""
+    return (root / name).read_text().strip()
+
+
+def statuses(report: TuningReport | RestoreReport) -> dict[str, str]:
+    """The outcome of every knob."""
+    return {knob.knob: str(knob.status) for knob in report.knobs}
+
+
+def tune_tree(state: Path, root: Path, **options: Any) -> TuningReport:
+    """Tune a tree for measuring on its last CPU."""
+    cpus: dict[str, Any] = {"measuring": (3,), "housekeeping": (0, 1, 2)}
+    return tune(state, root=root, **cpus | options)

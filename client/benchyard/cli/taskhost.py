@@ -45,7 +45,7 @@ def host_tune(
 
     Needs root; what is not permitted stays as it is. The status is 1 if a knob failed.
 
-    Example: sudo benchyard task host-tune --cpus 3
+    Example: benchyard task host-tune --cpus 3
     """
     from benchyard.tasks.cpus import check_cpus, online_cpus, parse_cpu_list, split_cpus
     from benchyard.tasks.host.tuning import tune
@@ -79,7 +79,7 @@ def host_restore(state: Path | None, root: Path, as_json: bool) -> None:
 
     The status is 1 if something could not be put back; then it can be tried again.
 
-    Example: sudo benchyard task host-restore
+    Example: benchyard task host-restore
     """
     from benchyard.tasks.host.tuning import restore
 

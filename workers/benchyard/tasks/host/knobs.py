@@ -195,7 +195,10 @@ def _is_sibling(context: Context, name: str) -> bool:
 
 
 def _offline(context: Context, _name: str, _found: str) -> str:
-    if not set(context.others) - set(siblings(context)):
+    switches = {f"{_CPU}/cpu{cpu}/online": cpu for cpu in siblings(context)}
+    # CPU 0 mostly has no switch, and stays.
+    going = {cpu for name, cpu in switches.items() if (context.root / name).exists()}
+    if not set(context.others) - going:
         raise ValueError("taking it offline would leave no CPU for everything else")
     return "0"
 
@@ -206,8 +209,9 @@ def _no_siblings(context: Context) -> str | None:
 
 KNOBS: tuple[Knob, ...] = (
     # Boost goes up and down with heat and with what other cores do. The first that is there: intel_pstate has a file
-    # of its own; newer Linux has one for each policy (amd-pstate, acpi-cpufreq, cppc); older Linux has one for all. Where both are, the one for all stays as it is: it would overwrite those of the policies, and putting
-    # it back would, too.
+    # of its own; newer Linux has one for each policy (amd-pstate, acpi-cpufreq, cppc); older Linux has one for all.
+    # Where both are, the one for all stays as it is: it would overwrite those of the policies, and putting it back
+    # would, too.
     Knob(
         "boost",
         (

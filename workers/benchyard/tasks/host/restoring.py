@@ -86,15 +86,14 @@ def restore_held(state_dir: Path, root: Path) -> RestoreReport:
 def _put_back(root: Path, file: _File) -> None:
     entry, outcome = file.entry, file.outcome
     parse = site_of(entry).parse
-    present = None
     try:
-        text = read_text(root, entry.name)
         try:
-            present = parse(text)
-        except ValueError as exc:  # what somebody else has written, if we have not
+            present = parse(read_text(root, entry.name))
+        except ValueError as exc:  # not what a kernel shows: somebody else's, unless we were killed while writing it
             if not file.ours:
                 outcome.end(Status.CHANGED, f"{exc}; left as it is")
                 return
+            present = None
         outcome.before = outcome.before or present
         outcome.after = present
         if present == entry.found:

@@ -4,6 +4,7 @@ Names are relative to the root, without a slash in front: "proc/sys/kernel/rando
 out of the root, nothing is waited for (a pipe in place of a file), and nothing is created.
 """
 
+import errno
 import os
 import re
 import stat
@@ -28,7 +29,7 @@ def read_text(root: Path, name: str) -> str:
     fd = os.open(_real(root, name), os.O_RDONLY | _FLAGS)
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise ValueError("is not a regular file")
+            raise OSError(errno.EISDIR, "is not a regular file")
         with open(fd, "rb", closefd=False) as file:
             data = file.read(LIMIT + 1)
     finally:
@@ -57,7 +58,7 @@ def _real(root: Path, name: str) -> str:
     base = os.path.realpath(root)
     path = os.path.realpath(os.path.join(base, name))  # noqa: PTH118 - Path would resolve ".." as text
     if os.path.commonpath([base, path]) != base:
-        raise ValueError(f"leads out of {root}")
+        raise OSError(errno.ELOOP, f"leads out of {root}")
     return path
 
 

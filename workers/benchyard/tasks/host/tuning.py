@@ -83,34 +83,37 @@ class _Tuning:
 
     def set(self, knob: Knob) -> None:
         """Write every file of a knob that is not as wanted, and read it back."""
-        changing = [file for file in self.files if file.knob is knob and self._wants(file)]
+        files = [file for file in self.files if file.knob is knob]
+        changing = [(file, wanted) for file in files if (wanted := self._wanted(file)) is not None]
         if not changing:
             return
+        for file, wanted in changing:
+            file.set = wanted
         self.write(writing=knob.name)
-        for file in changing:
-            self._write(file)
+        for file, wanted in changing:
+            self._write(file, wanted)
 
-    def _wants(self, file: _File) -> bool:
+    def _wanted(self, file: _File) -> str | None:
+        """Return what a file is to hold, None if it is to stay as it is."""
         outcome = file.outcome
         if outcome.before is None:
-            return False
+            return None
         try:
             wanted = file.site.wanted(self.context, outcome.name, outcome.before)
         except ValueError as exc:
             outcome.end_by(exc)
-            return False
+            return None
         if wanted == outcome.before:
             outcome.end(Status.ALREADY)
-            return False
-        file.set = wanted
-        return True
+            return None
+        return wanted
 
-    def _write(self, file: _File) -> None:
-        outcome, wanted, root = file.outcome, file.set, self.context.root
+    def _write(self, file: _File, wanted: str) -> None:
+        outcome, root = file.outcome, self.context.root
         refusal = None
         try:
-            write_text(root, outcome.name, wanted or "")
-        except (OSError, ValueError) as exc:
+            write_text(root, outcome.name, wanted)
+        except OSError as exc:
             refusal = exc
         try:
             outcome.after = file.site.parse(read_text(root, outcome.name))
