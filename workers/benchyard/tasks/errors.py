@@ -14,6 +14,7 @@ TaskError
 ├── RunError              read the report: no benchmark gave a value
 ├── RunNameError          name the run otherwise
 ├── HostBusyError         come again later: the host is measuring
+├── TuningError           restore the host: its knobs were tuned before, or what they held cannot be kept
 └── SupervisorError       mend the host: the supervisor of a run does not start or does not end
 """
 
@@ -82,6 +83,10 @@ class RunNameError(TaskError):
 
 class HostBusyError(TaskError):
     """The lock of the host was not free within the time given."""
+
+
+class TuningError(TaskError):
+    """The knobs of the host cannot be tuned or put back: an earlier tuning is in the way, or its journal is."""
 
 
 class SupervisorError(TaskError):
