@@ -23,6 +23,8 @@ An own process that may run elsewhere widens the bounds by what it used, not mor
 
 What this cannot know: own children whose parent ignores SIGCHLD (the kernel forgets their time, they are
 taken for foreign), and short-lived foreign processes that used less than own processes did on other CPUs.
+A kernel without CONFIG_IRQ_TIME_ACCOUNTING counts time in interrupts for the process that was interrupted, too:
+then `foreign` may be too small by `irq`, never too large, and a large `irq` is a disturbance of its own.
 `Use` values of consecutive pairs of snapshots are added before the bounds are applied: the clock tick of
 /proc/stat (10 ms; the kernel itself samples at 1 to 10 ms) is rounded once, not once per sample.
 """

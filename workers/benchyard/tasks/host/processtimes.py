@@ -8,12 +8,13 @@ import os
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 from benchyard.tasks.cpus import parse_cpu_list
 from benchyard.tasks.errors import CpuListError
-from benchyard.tasks.host.readings import CpuTimes, cpu_times, read_text
+from benchyard.tasks.host.readings import CpuTimes, cpu_times
 
 # A process that ends while all are read leaves a snapshot in which its time may be missing; more often than this in a
 # row happens on a host that builds, and there nothing is exact.
@@ -92,6 +93,7 @@ def read_processes(root: Path) -> dict[int, ProcessTimes]:
     return found
 
 
+@lru_cache(maxsize=4096)  # most processes sleep, and the line of one that sleeps stays the same
 def parse_stat(data: bytes, ticks_per_second: int) -> ProcessTimes | None:
     """Read the line of /proc/PID/stat; None if it is none."""
     opens, closes = data.find(b"("), data.rfind(b")")  # the name between them may hold blanks and parentheses
@@ -127,7 +129,10 @@ def with_descendants(pids: Collection[int], processes: Mapping[int, ProcessTimes
 
 
 def _bound(pid: int, root: Path) -> Bound:
-    text = read_text(root / f"proc/{pid}/status") or ""
+    try:
+        text = _read(f"{root}/proc/{pid}/status").decode("ascii", "replace")
+    except OSError:
+        text = ""
     allowed, switches = _ALLOWED.search(text), _SWITCHES.search(text)
     try:
         cpus = frozenset(parse_cpu_list(allowed[1])) if allowed else None
