@@ -14,6 +14,7 @@ import click
 from benchyard.cli.fitting import Column
 from benchyard.cli.output import print_fields, print_json, print_table
 from benchyard.cli.taskbuild import COMMANDS as BUILD_COMMANDS
+from benchyard.cli.taskcheck import COMMANDS as CHECK_COMMANDS
 from benchyard.cli.taskhost import COMMANDS as HOST_COMMANDS
 from benchyard.cli.taskkept import COMMANDS as KEPT_COMMANDS
 from benchyard.cli.taskshared import (
@@ -271,5 +272,5 @@ def _describe(outcome: Any) -> str:
     return f"{text} ({outcome.reason})" if outcome.reason else text
 
 
-for command in (*BUILD_COMMANDS, *HOST_COMMANDS, *KEPT_COMMANDS, *SMOKE_COMMANDS, *SUITE_COMMANDS):
+for command in (*BUILD_COMMANDS, *CHECK_COMMANDS, *HOST_COMMANDS, *KEPT_COMMANDS, *SMOKE_COMMANDS, *SUITE_COMMANDS):
     task.add_command(command)
