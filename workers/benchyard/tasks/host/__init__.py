@@ -1,0 +1,1 @@
+"""What a measuring host is asked, told and watched for."""
