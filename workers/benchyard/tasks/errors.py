@@ -13,6 +13,7 @@ TaskError
 ├── RunError              read the report: no benchmark gave a value
 ├── RunNameError          name the run otherwise
 ├── HostBusyError         come again later: the host is measuring
+├── ShieldError           mend the host: its CPUs are still kept for a run that is over
 └── SupervisorError       mend the host: the supervisor of a run does not start or does not end
 """
 
@@ -77,6 +78,10 @@ class RunNameError(TaskError):
 
 class HostBusyError(TaskError):
     """The lock of the host was not free within the time given."""
+
+
+class ShieldError(TaskError):
+    """The measuring CPUs could not be given back to the rest of the host."""
 
 
 class SupervisorError(TaskError):
