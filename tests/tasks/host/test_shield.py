@@ -172,9 +172,8 @@ def test_the_second_shield_leaves_the_first_in_peace(raiser: Any, spawn: Any, tm
         lower(second)
         lower_leftovers(Path("/"), other)
         assert processes_of(first) == [worker.pid]
-        if first.kind == "cpuset":
-            assert first.group is not None
-            assert f"is in {Path(first.group).name}, of another run's shield; CPU" in second.detail
+        assert first.group is not None
+        assert f" is kept by {Path(first.group).name}" in second.detail
     finally:
         lower(first)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from benchyard.tasks.cpus import format_cpu_list
 from benchyard.tasks.host import cgroups
 from benchyard.tasks.host.pinned import is_kernel_thread
-from benchyard.tasks.host.plan import PREFIX, Made, NotHereError, Plan, cpus_of, other_cpus
+from benchyard.tasks.host.plan import Made, NotHereError, Plan, check_free, cpus_of, other_cpus
 from benchyard.tasks.host.undo import Group
 
 _PASSES = 10
@@ -19,6 +19,7 @@ def make_cpusets(plan: Plan) -> Made:
     """Make the groups and move all others; raises NotHereError or OSError where that cannot be."""
     top = plan.hierarchy
     measure, rest = plan.group("-measure"), plan.group("-rest")
+    check_free(plan)
     flaws = _neighbours(top, plan.measuring)
     balanced = cgroups.read_value(top / _BALANCE) == "1"
     plan.write_note(Group(str(measure), str(plan.home)), Group(str(rest), str(top)), balanced=balanced)
@@ -49,14 +50,10 @@ def cpusets_problem(measure: Path, measuring: tuple[int, ...]) -> str | None:
 
 
 def _neighbours(top: Path, measuring: tuple[int, ...]) -> list[str]:
-    """Return which other groups have measuring CPUs, too; another shield that has is left in peace."""
-    shared = []
-    for path in sorted(entry for entry in top.iterdir() if entry.is_dir()):
-        both = set(measuring) & set(cpus_of(path / "cpuset.cpus"))
-        if both and path.name.startswith(PREFIX):
-            raise NotHereError(f"CPU {format_cpu_list(both)} is in {path.name}, of another run's shield")
-        if both and cgroups.members(path):
-            shared.append(path.name)
+    """Return which other groups, such as those of containers, have members that may use measuring CPUs, too."""
+    groups = sorted(entry for entry in top.iterdir() if entry.is_dir())
+    shared = [path.name for path in groups if set(measuring) & set(cpus_of(path / "cpuset.cpus"))]
+    shared = [name for name in shared if cgroups.members(top / name)]
     return [f"these groups share CPUs with it: {', '.join(shared)}"] if shared else []
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchyard.tasks.cpus import format_cpu_list
 from benchyard.tasks.host import cgroups
-from benchyard.tasks.host.plan import Made, NotHereError, Plan, other_cpus
+from benchyard.tasks.host.plan import Made, NotHereError, Plan, check_free, other_cpus
 from benchyard.tasks.host.undo import Group
 
 # An isolated partition has no balancing of load. That is what one measuring CPU wants; but of several, all threads
@@ -17,6 +17,7 @@ _LEVELS = ("isolated", "root")
 
 def make_partition(plan: Plan) -> Made:
     """Make the group; raises NotHereError or OSError where there can be no valid partition."""
+    check_free(plan)
     control = plan.hierarchy / "cgroup.subtree_control"
     group = plan.group()
     enabled = cgroups.CONTROLLER not in cgroups.read_value(control).split()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchyard.tasks.cpus import online_cpus, parse_cpu_list
+from benchyard.tasks.cpus import format_cpu_list, online_cpus, parse_cpu_list
 from benchyard.tasks.errors import CpuListError
 from benchyard.tasks.host.cgroups import read_value
 from benchyard.tasks.host.pinned import pinned_threads
@@ -47,6 +47,18 @@ class Plan(msgspec.Struct, frozen=True):
         pinned = pinned_threads(online_cpus())
         here = str(self.hierarchy)
         write_note(self.note, Note(self.name, boot_id(self.root), here, groups, balanced, enabled, pinned))
+
+
+def check_free(plan: Plan) -> None:
+    """Raise NotHereError if another shield, or another partition (v2), has one of the measuring CPUs.
+
+    It would break: a partition becomes invalid as soon as a group beside it is given one of its CPUs.
+    """
+    for group in sorted(entry for entry in plan.hierarchy.iterdir() if entry.is_dir()):
+        both = {*plan.measuring, *plan.idle} & set(cpus_of(group / "cpuset.cpus"))
+        kept = group.name.startswith(PREFIX) or read_value(group / "cpuset.cpus.partition") not in ("", "member")
+        if both and kept:
+            raise NotHereError(f"CPU {format_cpu_list(both)} is kept by {group.name}")
 
 
 def cpus_of(path: Path) -> tuple[int, ...]:
