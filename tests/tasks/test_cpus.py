@@ -12,7 +12,6 @@ from benchyard.tasks.cpus import (
     format_cpu_list,
     online_cpus,
     parse_cpu_list,
-    split_cpus,
 )
 from benchyard.tasks.errors import CpuListError
 
@@ -62,25 +61,6 @@ def test_reading_undoes_writing(cpus: set[int]) -> None:
 def test_ranges_are_written_short() -> None:
     """Neighbours are written as a range."""
     assert format_cpu_list([5, 2, 1, 0, 7, 8]) == "0-2,5,7-8"
-
-
-@pytest.mark.parametrize(
-    ("count", "measuring", "housekeeping"), [(1, (0,), (0,)), (2, (1,), (0,)), (7, (6,), tuple(range(6)))]
-)
-def test_the_last_cpu_measures(count: int, measuring: tuple[int, ...], housekeeping: tuple[int, ...]) -> None:
-    """The last CPU measures and the others keep house; a single one does both."""
-    assert split_cpus(range(count)) == (measuring, housekeeping)
-
-
-def test_of_many_cpus_two_measure() -> None:
-    """With 8 CPUs, the last two measure."""
-    assert split_cpus(range(8)) == ((6, 7), (0, 1, 2, 3, 4, 5))
-
-
-def test_splitting_nothing_is_refused() -> None:
-    """No CPU cannot be split."""
-    with pytest.raises(CpuListError):
-        split_cpus([])
 
 
 def test_available_cpus_are_those_of_this_process() -> None:

@@ -10,7 +10,7 @@ import click
 
 from benchyard.cli.fitting import Column
 from benchyard.cli.output import Cell, print_json, print_table
-from benchyard.cli.taskshared import say_on, state_option, task_errors
+from benchyard.cli.taskshared import say_on, split_of, state_option, task_errors
 
 if TYPE_CHECKING:
     from benchyard.tasks.host.guard import GuardReport
@@ -43,11 +43,10 @@ def host_check(
     """
     import os
 
-    from benchyard.tasks.cpus import check_cpus, online_cpus, parse_cpu_list, split_cpus
     from benchyard.tasks.host.guard import look, wait_until_fit
 
     with task_errors():
-        measuring = check_cpus(parse_cpu_list(cpus)) if cpus is not None else split_cpus(online_cpus())[0]
+        measuring = split_of(cpus).measuring
     report = wait_until_fit(
         lambda: look(measuring, state_dir=state, own_pids=[os.getpid()]),
         policy="warn" if policy == "warn" else "strict",

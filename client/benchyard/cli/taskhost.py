@@ -11,7 +11,7 @@ import click
 
 from benchyard.cli.fitting import Column
 from benchyard.cli.output import Cell, print_json, print_table
-from benchyard.cli.taskshared import cache_folder, state_option, task_errors
+from benchyard.cli.taskshared import cache_folder, split_of, state_option, task_errors
 
 _COLUMNS = [
     Column("KNOB"),
@@ -47,18 +47,17 @@ def host_tune(
 
     Example: benchyard task host-tune --cpus 3
     """
-    from benchyard.tasks.cpus import check_cpus, online_cpus, parse_cpu_list, split_cpus
     from benchyard.tasks.host.tuning import tune
 
     with task_errors():
-        online = online_cpus(root / "sys/devices/system/cpu/online")
-        if cpus is None:
-            measuring, housekeeping = split_cpus(online)
-        else:
-            measuring = check_cpus(parse_cpu_list(cpus), online)
-            housekeeping = tuple(cpu for cpu in online if cpu not in measuring)
+        split = split_of(cpus, root)
         report = tune(
-            state or cache_folder("host"), measuring=measuring, housekeeping=housekeeping, root=root, smt=smt, skip=skip
+            state or cache_folder("host"),
+            measuring=split.measuring,
+            housekeeping=split.housekeeping,
+            root=root,
+            smt=smt,
+            skip=skip,
         )
     if as_json:
         print_json(report)

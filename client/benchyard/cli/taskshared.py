@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from benchyard.tasks.host.topology import Split
     from benchyard.tasks.suite import Suite
 
 Function = Callable[..., Any]
@@ -56,6 +57,15 @@ def say_on(err: bool) -> Callable[[str], None]:
         (sys.stderr if err else sys.stdout).flush()
 
     return say
+
+
+def split_of(cpus: str | None, root: Path = Path("/")) -> "Split":
+    """Who measures and who keeps house on this host: the CPUs of a list measure, or those that are chosen."""
+    from benchyard.tasks.cpus import online_cpus, parse_cpu_list
+    from benchyard.tasks.host.topology import choose_cpus, read_topology
+
+    available = online_cpus(root / "sys/devices/system/cpu/online")
+    return choose_cpus(read_topology(root), available=available, asked=None if cpus is None else parse_cpu_list(cpus))
 
 
 def suite_of(folder: Path | None) -> "Suite":

@@ -100,11 +100,13 @@ def init(
 
 
 def _measuring(cpus: str | None) -> str:
-    from benchyard.tasks.cpus import available_cpus, check_cpus, format_cpu_list, parse_cpu_list, split_cpus
+    from benchyard.tasks.cpus import available_cpus, format_cpu_list, parse_cpu_list
     from benchyard.tasks.errors import CpuListError
+    from benchyard.tasks.host.topology import choose_cpus, read_topology
 
     try:
-        return format_cpu_list(check_cpus(parse_cpu_list(cpus)) if cpus else split_cpus(available_cpus())[0])
+        asked = parse_cpu_list(cpus) if cpus else None
+        return format_cpu_list(choose_cpus(read_topology(), available=available_cpus(), asked=asked).measuring)
     except CpuListError as exc:
         raise click.UsageError(f"--cpus: {exc}") from exc
 

@@ -23,7 +23,8 @@ from benchyard.lab.paths import LabPaths
 from benchyard.lab.ports import check_address, choose_port
 from benchyard.store import users
 from benchyard.store.migrate import migrate
-from benchyard.tasks.cpus import available_cpus, format_cpu_list, split_cpus
+from benchyard.tasks.cpus import available_cpus, format_cpu_list
+from benchyard.tasks.host.topology import choose_cpus, read_topology
 
 ADMIN = "admin"
 PASSWORD_FILE = f"{ADMIN}-password"
@@ -86,17 +87,17 @@ def _make(paths: LabPaths, root: Path, options: LabOptions) -> NewLab:
     for folder in (HOSTS_DIR, "results", "incoming", "run"):
         (paths.root / folder).mkdir()
     (paths.root / SECRETS_DIR).mkdir(mode=0o700)
-    measuring, housekeeping = _cpus(options)
+    split = choose_cpus(read_topology(), available=available_cpus(), asked=options.cpus)
     _settings(paths.root)
     host = _host_name()
     isolated = host if options.isolated else None
     _add_host(paths, f"{host}_worker", "worker", target, "", options.listen, worker_port)
     if isolated:
-        _add_host(paths, isolated, "isolated", target, format_cpu_list(measuring), options.listen, worker_port)
+        _add_host(paths, isolated, "isolated", target, format_cpu_list(split.measuring), options.listen, worker_port)
     _make_master(paths)
     settings = _settings(paths.root)
     token = _make_admin(paths, settings)
-    return NewLab(root, settings.lab.url, token, target, isolated, measuring, housekeeping)
+    return NewLab(root, settings.lab.url, token, target, isolated, split.measuring, split.housekeeping)
 
 
 def _settings(root: Path) -> Settings:
@@ -104,14 +105,6 @@ def _settings(root: Path) -> Settings:
         return load_settings(root)
     except SettingsError as exc:
         raise LabError(str(exc).replace(f"{root}{os.sep}", "")) from exc
-
-
-def _cpus(options: LabOptions) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    available = available_cpus()
-    if options.cpus is None:
-        return split_cpus(available)
-    rest = tuple(cpu for cpu in available if cpu not in options.cpus)
-    return options.cpus, rest or available
 
 
 def _write_settings(path: Path, options: LabOptions, target: str, http_port: int, worker_port: int) -> None:

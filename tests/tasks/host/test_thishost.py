@@ -16,10 +16,11 @@ from hosttree import (
     statuses,
 )
 
-from benchyard.tasks.cpus import format_cpu_list, online_cpus, split_cpus
+from benchyard.tasks.cpus import format_cpu_list, online_cpus
 from benchyard.tasks.host import journal, tuning
 from benchyard.tasks.host.knobreport import Status
 from benchyard.tasks.host.knobs import Knob, Site
+from benchyard.tasks.host.topology import choose_cpus, read_topology
 from benchyard.tasks.host.tuning import restore, tune
 from benchyard.tasks.hostlock import wait_lock
 
@@ -53,7 +54,8 @@ def test_the_knobs_of_this_host(state: Path) -> None:
     """The real ones are set as reported, and afterwards hold exactly what they held."""
     if os.geteuid() != 0 or not os.access(f"/{ASLR}", os.W_OK) or not os.access(f"/{THP}", os.W_OK):
         pytest.xfail("this host's knobs cannot be set by us")
-    measuring, housekeeping = split_cpus(online_cpus())
+    split = choose_cpus(read_topology(), available=online_cpus())
+    measuring, housekeeping = split.measuring, split.housekeeping
     with _knobs_of_this_host() as original:
         for name, value in ((ASLR, "1"), (THP, "always"), (RATE, "5000")):
             (Path("/") / name).write_text(value)

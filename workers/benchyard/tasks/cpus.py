@@ -1,4 +1,4 @@
-"""Lists of CPUs as Linux and pyperf write them ("0-2,5"), and which CPUs of a host measure."""
+"""Lists of CPUs as Linux and pyperf write them ("0-2,5"), and those a host has."""
 
 import os
 import re
@@ -9,8 +9,6 @@ from benchyard.tasks.errors import CpuListError
 
 # Linux itself can be built for at most 8192 CPUs; beyond that a number is a typing error.
 MAX_CPUS = 8192
-# From this many CPUs on, one of them more can be spared for measuring.
-MANY_CPUS = 8
 
 _RANGE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", re.ASCII)
 
@@ -74,18 +72,3 @@ def check_cpus(cpus: Iterable[int], online: tuple[int, ...] | None = None) -> tu
     if missing:
         raise CpuListError(f"no CPU {format_cpu_list(missing)} on this host; it has {format_cpu_list(online)}")
     return wanted
-
-
-def split_cpus(available: Iterable[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return (measuring, housekeeping) CPUs: the last CPU measures, the last two of 8 or more.
-
-    CPU 0 takes most interrupts, so it is the last one to be chosen for measuring. With one CPU both are that
-    one.
-    """
-    cpus = tuple(sorted(set(available)))
-    if not cpus:
-        raise CpuListError("there is no CPU to split")
-    if len(cpus) == 1:
-        return cpus, cpus
-    measuring = 2 if len(cpus) >= MANY_CPUS else 1
-    return cpus[-measuring:], cpus[:-measuring]

@@ -15,6 +15,7 @@ TaskError
 ├── RunNameError          name the run otherwise
 ├── HostBusyError         come again later: the host is measuring
 ├── TuningError           restore the host: its knobs were tuned before, or what they held cannot be kept
+├── ShieldError           mend the host: its CPUs are still kept for a run that is over
 └── SupervisorError       mend the host: the supervisor of a run does not start or does not end
 """
 
@@ -87,6 +88,10 @@ class HostBusyError(TaskError):
 
 class TuningError(TaskError):
     """The knobs of the host cannot be tuned or put back: an earlier tuning is in the way, or its journal is."""
+
+
+class ShieldError(TaskError):
+    """The measuring CPUs could not be given back to the rest of the host."""
 
 
 class SupervisorError(TaskError):

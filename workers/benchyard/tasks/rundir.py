@@ -142,9 +142,9 @@ def all_runs(state: Path | str) -> list[RunDir]:
     ]
 
 
-def boot_id() -> str | None:
+def boot_id(root: Path = Path("/")) -> str | None:
     """Return what tells one start of this host from the next, None where the kernel does not say."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
-    except OSError:
+        return (root / "proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except (OSError, ValueError):
         return None

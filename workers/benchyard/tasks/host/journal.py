@@ -15,7 +15,6 @@ import msgspec
 from benchyard.tasks.errors import HostBusyError, TuningError
 from benchyard.tasks.files import sync_directory, write_atomically
 from benchyard.tasks.host.knobs import KNOBS, Site
-from benchyard.tasks.host.rootfiles import read_text
 from benchyard.tasks.hostlock import wait_lock
 
 _LOCK_LIMIT_S = 60.0
@@ -102,14 +101,6 @@ def site_of(entry: Entry) -> Site:
         if knob.name == entry.knob and (site := knob.site_of(entry.name)) is not None:
             return site
     raise ValueError(f"{entry.name[:80]!r} is no file of a knob {entry.knob[:40]!r}")
-
-
-def boot_id(root: Path) -> str | None:
-    """Return what tells one start of the host below the root from the next, None where it does not say."""
-    try:
-        return read_text(root, "proc/sys/kernel/random/boot_id")
-    except (OSError, ValueError):
-        return None
 
 
 @contextmanager

@@ -7,7 +7,6 @@ import msgspec
 
 from benchyard.tasks.host.journal import (
     Entry,
-    boot_id,
     has_journal,
     hold_tuning,
     read_journal,
@@ -17,6 +16,7 @@ from benchyard.tasks.host.journal import (
 from benchyard.tasks.host.knobreport import KnobReport, Outcome, Status, report_knob
 from benchyard.tasks.host.knobs import KNOBS
 from benchyard.tasks.host.rootfiles import read_text, write_text
+from benchyard.tasks.rundir import boot_id
 
 _KEEPING = (Status.FAILED, Status.NOT_PERMITTED)
 

@@ -15,7 +15,6 @@ from benchyard.tasks.errors import OptionError, TuningError
 from benchyard.tasks.host.journal import (
     Entry,
     Journal,
-    boot_id,
     hold_tuning,
     remove_journal,
     write_journal,
@@ -24,6 +23,7 @@ from benchyard.tasks.host.knobreport import GOOD, KnobReport, Outcome, Status, r
 from benchyard.tasks.host.knobs import KNOBS, Context, Knob, Site
 from benchyard.tasks.host.restoring import RestoreReport, restore, restore_held
 from benchyard.tasks.host.rootfiles import read_text, write_text
+from benchyard.tasks.rundir import boot_id
 
 __all__ = ["RestoreReport", "TuningReport", "restore", "tune"]
 
