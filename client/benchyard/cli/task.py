@@ -7,7 +7,7 @@ import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -31,6 +31,9 @@ from benchyard.cli.taskshared import (
 )
 from benchyard.cli.tasksmoke import COMMANDS as SMOKE_COMMANDS
 from benchyard.cli.tasksuite import COMMANDS as SUITE_COMMANDS
+
+if TYPE_CHECKING:
+    from benchyard.tasks.host.guard import Policy
 
 
 def _parse_metadata(context: click.Context, parameter: click.Parameter, values: Sequence[str]) -> dict[str, str]:
@@ -122,6 +125,20 @@ def check_interpreter(path: str, state: Path | None, as_json: bool) -> None:
 @click.option(
     "--loops", multiple=True, metavar="NAME=N,...", callback=_parse_loops, help="Fixed loop counts of benchmarks."
 )
+@click.option(
+    "--guard",
+    type=click.Choice(("strict", "warn", "off")),
+    default="off",
+    show_default=True,
+    help="Wait until the host is fit; `strict` refuses one that is not.",
+)
+@click.option("--guard-wait", type=float, default=60.0, show_default=True, metavar="SECONDS", help="At most so long.")
+@click.option(
+    "--setup",
+    envvar="BENCHYARD_SETUP",
+    type=click.Path(dir_okay=False, path_type=Path),
+    hidden=True,  # `benchyard task attach --measuring` says so by the variable
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON document.")
 def run_benchmarks(
     python: str | None,
@@ -139,6 +156,9 @@ def run_benchmarks(
     metadata: dict[str, str],
     inherit_environ: tuple[str, ...],
     loops: dict[str, int],
+    guard: "Policy",
+    guard_wait: float,
+    setup: Path | None,
     as_json: bool,
 ) -> None:
     """Measure an interpreter with pyperformance and write one pyperf file.
@@ -148,6 +168,7 @@ def run_benchmarks(
     Example: benchyard task run-benchmarks --python /usr/bin/python3 --benchmarks nbody --fast --output nbody.json
     """
     from benchyard.tasks.benchmarks import run_benchmarks as run
+    from benchyard.tasks.care import read_care
     from benchyard.tasks.cpus import parse_cpu_list
     from benchyard.tasks.errors import RunError
     from benchyard.tasks.trees import TreeStore, is_id
@@ -175,6 +196,7 @@ def run_benchmarks(
                 wheels=wheels,
                 suite=suite_of(suite_folder),
                 loops=loops,
+                care=read_care(setup, guard, guard_wait),
                 say=say,
             )
         except RunError as exc:
@@ -194,6 +216,13 @@ def run_benchmarks(
 @state_option(required=True)
 @click.option("--limit", type=float, metavar="SECONDS", help="End the command after this time.")
 @click.option("--cpus", metavar="LIST", help="The CPUs the command runs on, like 2-3,5.")
+@click.option(
+    "--measuring",
+    metavar="LIST",
+    help="Make the host ready to measure on these CPUs, or on those that `auto` finds; the command runs on the others.",
+)
+@click.option("--no-tune", is_flag=True, help="With --measuring: leave the host's knobs as they are.")
+@click.option("--no-shield", is_flag=True, help="With --measuring: do not keep others off these CPUs.")
 @click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.pass_context
 def attach(
@@ -202,6 +231,9 @@ def attach(
     state: Path,
     limit: float | None,
     cpus: str | None,
+    measuring: str | None,
+    no_tune: bool,
+    no_shield: bool,
     argv: tuple[str, ...],
 ) -> None:
     """Start RUN with the command ARGV, or attach to it, and show its output to its end.
@@ -212,15 +244,23 @@ def attach(
     Example: benchyard task attach 7.1 --state ~/worker/state --limit 3600 -- make test
     """
     from benchyard.tasks.cpus import parse_cpu_list
+    from benchyard.tasks.rundir import HostOrder
     from benchyard.tasks.runner import attach as attach_run
 
+    if cpus is not None and measuring is not None:
+        raise click.UsageError("--cpus and --measuring exclude each other")
     with task_errors():
+        host = None
+        if measuring is not None:
+            asked = None if measuring == "auto" else parse_cpu_list(measuring)
+            host = HostOrder(cpus=asked, tune=not no_tune, shield=not no_shield)
         outcome = attach_run(
             run,
             argv,
             state=state,
             limit_s=limit,
             cpus=None if cpus is None else parse_cpu_list(cpus),
+            host=host,
             out=sys.stdout.buffer,
         )
     click.echo(f"benchyard: run {run} is {_describe(outcome)}", err=True)

@@ -112,13 +112,21 @@ class Poller(Measured, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Host(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A `hosts.d/NAME.toml` file: what Buildbot must know of a host; its state is a row in the datastore."""
+    """A `hosts.d/NAME.toml` file: what Buildbot must know of a host; its state is a row in the datastore.
+
+    `cpus` measure. For the time of a run, `tune` sets the host's knobs, `shield` keeps others off these CPUs, and the
+    `guard` waits at most `guard_wait_s` for the host to be quiet; `strict` refuses to measure on one that is not.
+    """
 
     role: Literal["worker", "isolated"]
     target: Text
     address: Text = "localhost"
     cpus: str = ""
     name: str = ""
+    tune: bool = True
+    shield: bool = True
+    guard: Literal["strict", "warn", "off"] = "warn"
+    guard_wait_s: Annotated[float, msgspec.Meta(ge=0, le=86400)] = 60.0
 
     @property
     def is_local(self) -> bool:

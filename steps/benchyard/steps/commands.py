@@ -9,6 +9,16 @@ from benchyard.store.rows import Attempt, Job
 MODE_OPTIONS = {"default": (), "fast": ("--fast",), "rigorous": ("--rigorous",)}
 
 
+class HostCare(NamedTuple):
+    """How a host is looked after when it measures: its CPUs ("" for any), what is set on it, and what the guard does."""
+
+    cpus: str = ""
+    tune: bool = True
+    shield: bool = True
+    guard: str = "warn"
+    guard_wait_s: float = 60.0
+
+
 class MeasuringArguments(NamedTuple):
     """Arguments after `task attach RUN` and after `task run-benchmarks`."""
 
@@ -44,19 +54,18 @@ def benchmarks_of(job: Job) -> tuple[str, ...]:
 
 
 def measuring_arguments(
-    job: Job, attempt: Attempt, *, state: str, host_cpus: str, limit_s: float
+    job: Job, attempt: Attempt, *, state: str, care: HostCare, limit_s: float
 ) -> MeasuringArguments:
     """How a job's attempt is run on a host that keeps its state in `state`.
 
-    The job's own affinity goes before the host's measuring CPUs. The mark BENCHYARD_RUN is handed down, so that a
-    process that outlives its supervisor is still known as this run's.
+    The job's own affinity goes before the host's measuring CPUs; without either, the host finds some. The mark
+    BENCHYARD_RUN is handed down, so that a process that outlives its supervisor is still known as this run's.
     """
     folder = posixpath.join(state, "runs", attempt.run)
-    cpus = job.spec.get("affinity") or host_cpus
-    pinning = ("--cpus", cpus) if cpus else ()
-    affinity = ("--affinity", cpus) if cpus else ()
+    measuring = job.spec.get("affinity") or care.cpus or "auto"
+    left = (*(() if care.tune else ("--no-tune",)), *(() if care.shield else ("--no-shield",)))
     return MeasuringArguments(
-        options=("--state", state, "--limit", f"{limit_s:.0f}", *pinning),
+        options=("--state", state, "--limit", f"{limit_s:.0f}", "--measuring", measuring, *left),
         run=(
             *interpreter_options(job, state),
             *suite_options(job, state),
@@ -64,7 +73,10 @@ def measuring_arguments(
             ",".join(benchmarks_of(job)),
             *MODE_OPTIONS[job.spec["mode"]],
             *loops_options(job),
-            *affinity,
+            "--guard",
+            care.guard,
+            "--guard-wait",
+            f"{care.guard_wait_s:g}",
             "--output",
             posixpath.join(folder, "result.json"),
             "--report",

@@ -12,6 +12,7 @@ TaskError
 ├── BuildError            read the log: the source does not build
 ├── ArchiveError          make the archive again: it is damaged, or there is no room for it
 ├── RunError              read the report: no benchmark gave a value
+│   └── UnfitError        come again when the host is quiet, or mend it
 ├── RunNameError          name the run otherwise
 ├── HostBusyError         come again later: the host is measuring
 ├── TuningError           restore the host: its knobs were tuned before, or what they held cannot be kept
@@ -76,6 +77,10 @@ class RunError(TaskError):
     def __init__(self, message: str, report: Any = None) -> None:
         super().__init__(message)
         self.report = report
+
+
+class UnfitError(RunError):
+    """The host is not fit to measure, by the report's guard; nothing was measured."""
 
 
 class RunNameError(TaskError):

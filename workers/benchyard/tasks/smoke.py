@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchyard.tasks.benchmarks import measure_benchmark, pyperf_options
+from benchyard.tasks.benchmarkscript import measure_benchmark, pyperf_options
 from benchyard.tasks.environment import ensure_environment
 from benchyard.tasks.errors import InterpreterError
 from benchyard.tasks.interpreter import Interpreter, inspect_interpreter
