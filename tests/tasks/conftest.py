@@ -42,8 +42,10 @@ class Host:
         self.state = state
         self.clients: list[subprocess.Popen[bytes]] = []
 
-    def argv(self, run: str, *command: str, limit: float | None = None, cpus: str | None = None) -> list[str]:
-        options = [] if limit is None else ["--limit", str(limit)]
+    def argv(
+        self, run: str, *command: str, limit: float | None = None, cpus: str | None = None, more: tuple[str, ...] = ()
+    ) -> list[str]:
+        options = [*more, *([] if limit is None else ["--limit", str(limit)])]
         options += [] if cpus is None else ["--cpus", cpus]
         program = [sys.executable, "-m", "benchyard.cli", "task", "attach"]
         return [*program, run, "--state", str(self.state), *options, "--", *command]

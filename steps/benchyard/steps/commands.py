@@ -10,7 +10,7 @@ MODE_OPTIONS = {"default": (), "fast": ("--fast",), "rigorous": ("--rigorous",)}
 
 
 class HostCare(NamedTuple):
-    """How a host is looked after when it measures: its CPUs ("" for any), what is set on it, and what the guard does."""
+    """How a host is looked after when it measures: its CPUs ("" for any), what is set on it, what the guard does."""
 
     cpus: str = ""
     tune: bool = True
