@@ -14,7 +14,7 @@ from typing import Any
 import pyperf
 import pytest
 
-from benchyard.tasks.cpus import available_cpus, format_cpu_list
+from benchyard.tasks.cpus import format_cpu_list, online_cpus
 from benchyard.tasks.host.journal import has_journal
 from benchyard.tasks.host.setup import Setup, mend_host, read_setup
 from benchyard.tasks.host.undo import note_paths
@@ -30,7 +30,7 @@ def knobs() -> Iterator[dict[str, str]]:
     """What this host's knobs hold; it must be the same afterwards."""
     if os.geteuid() != 0:
         pytest.xfail("this host's knobs cannot be set by us")
-    if len(available_cpus()) < 2:
+    if len(online_cpus()) < 2:
         pytest.xfail("there is one CPU for all")
     found = {name: (Path("/") / name).read_text() for name in KNOBS}
     yield found
@@ -85,11 +85,11 @@ def test_ready_and_back(host: Any, knobs: dict[str, str]) -> None:
 
 def test_left_alone(host: Any, knobs: dict[str, str]) -> None:
     """What is not to be tuned or shielded is not, and the setup says so."""
-    options = ("--measuring", str(available_cpus()[-1]), "--no-tune", "--no-shield")
+    options = ("--measuring", str(online_cpus()[-1]), "--no-tune", "--no-shield")
     assert host.run("1.1", "true", more=options)[0] == 0
     setup = setup_of(host, "1.1")
     assert (setup.tuning, setup.shield.kind, setup.shield.detail) == (None, "affinity", "it was not asked for")
-    assert setup.shield.measuring == available_cpus()[-1:]
+    assert setup.shield.measuring == online_cpus()[-1:]
 
 
 @pytest.mark.parametrize("by", ["next run", "start of the worker"])
@@ -165,7 +165,7 @@ def test_a_busy_host_is_refused(
     host: Any, environments: Path, knobs: dict[str, str], busy: Callable[[int], Any]
 ) -> None:
     """With a strict guard, nothing is measured beside another's loop on the measuring CPU, which is named."""
-    cpu = available_cpus()[-1]
+    cpu = online_cpus()[-1]
     loop = busy(cpu)
     alone = ("--measuring", str(cpu), "--no-shield", "--no-tune")
     report = measure(host, "1.1", environments, "--guard", "strict", "--guard-wait", "1", measuring=alone)
@@ -181,7 +181,7 @@ def test_what_was_disturbed_is_measured_again(
     host: Any, environments: Path, knobs: dict[str, str], busy: Callable[[int], Any]
 ) -> None:
     """Beside a loop each benchmark is tried twice; what remains disturbed is in the file, with grade C."""
-    cpu = available_cpus()[-1]
+    cpu = online_cpus()[-1]
     loop = busy(cpu)
     alone = ("--measuring", str(cpu), "--no-shield", "--no-tune")
     report = measure(host, "1.1", environments, "--guard", "warn", "--guard-wait", "0", measuring=alone)
@@ -197,7 +197,7 @@ def test_the_shield_keeps_a_loop_off(
     host: Any, environments: Path, knobs: dict[str, str], busy: Callable[[int], Any]
 ) -> None:
     """A loop on the measuring CPU is moved off for the time of the run, and the strict guard lets it begin."""
-    loop = busy(available_cpus()[-1])
+    loop = busy(online_cpus()[-1])
     report = measure(
         host, "1.1", environments, "--guard", "strict", "--guard-wait", "30", measuring=("--measuring", "auto")
     )
