@@ -61,6 +61,13 @@ def test_cpus(make_job: MakeJob, make_attempt: MakeAttempt, asked: str | None, o
     assert value_of("--measuring", options) == used
 
 
+def test_limits(make_job: MakeJob, make_attempt: MakeAttempt) -> None:
+    """A benchmark that has run before is given so much time, in whole seconds; others have the run's."""
+    limits = {"nbody": 300.0, "other": 7.0}
+    _options, run = measuring_arguments(make_job(), make_attempt(), state="/s", care=CARE, limit_s=1.0, limits=limits)
+    assert value_of("--limits", run) == "nbody=300"
+
+
 def test_care(make_job: MakeJob, make_attempt: MakeAttempt) -> None:
     """A host's file says what is done to it and what its guard does."""
     options, run = arguments(make_job(), make_attempt(), HostCare(tune=False, shield=False, guard="strict"))

@@ -1,6 +1,7 @@
 """Command lines of runs, made of a job's row; pure."""
 
 import posixpath
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from benchyard.store.rows import Attempt, Job
@@ -47,6 +48,12 @@ def loops_options(job: Job) -> tuple[str, ...]:
     return ("--loops", ",".join(f"{name}={count}" for name, count in sorted(loops.items()))) if loops else ()
 
 
+def limits_options(job: Job, limits: Mapping[str, float]) -> tuple[str, ...]:
+    """After how long each of the job's benchmarks is taken for hung, where that is known."""
+    known = {name: limits[name] for name in benchmarks_of(job) if name in limits}
+    return ("--limits", ",".join(f"{name}={seconds:.0f}" for name, seconds in sorted(known.items()))) if known else ()
+
+
 def benchmarks_of(job: Job) -> tuple[str, ...]:
     """What is measured of a job's benchmarks: all but those that do not run."""
     left_out = {one["name"] for one in (job.prepared or {}).get("left_out", ())}
@@ -54,12 +61,19 @@ def benchmarks_of(job: Job) -> tuple[str, ...]:
 
 
 def measuring_arguments(
-    job: Job, attempt: Attempt, *, state: str, care: HostCare, limit_s: float
+    job: Job,
+    attempt: Attempt,
+    *,
+    state: str,
+    care: HostCare,
+    limit_s: float,
+    limits: Mapping[str, float] = {},
 ) -> MeasuringArguments:
     """How a job's attempt is run on a host that keeps its state in `state`.
 
-    The job's own affinity goes before the host's measuring CPUs; without either, the host finds some. The mark
-    BENCHYARD_RUN is handed down, so that a process that outlives its supervisor is still known as this run's.
+    `limits` are seconds by benchmark. The job's own affinity goes before the host's measuring CPUs; without either,
+    the host finds some. The mark BENCHYARD_RUN is handed down, so that a process that outlives its supervisor is still
+    known as this run's.
     """
     folder = posixpath.join(state, "runs", attempt.run)
     measuring = job.spec.get("affinity") or care.cpus or "auto"
@@ -73,6 +87,7 @@ def measuring_arguments(
             ",".join(benchmarks_of(job)),
             *MODE_OPTIONS[job.spec["mode"]],
             *loops_options(job),
+            *limits_options(job, limits),
             "--guard",
             care.guard,
             "--guard-wait",
