@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from benchyard.tasks.cpus import available_cpus
+from benchyard.tasks.cpus import available_cpus, format_cpu_list, online_cpus
 from benchyard.tasks.host.shield import Shield, lower_leftovers, raise_shield
 from benchyard.tasks.processes import kill_all
 
@@ -73,12 +73,22 @@ class Raiser:
 
 
 @pytest.fixture
-def raiser(state_dir: Path) -> Raiser:
-    """A function that raises a real shield for some seconds."""
-    cpus = available_cpus()
+def all_cpus(wait_for: Callable[..., bool]) -> tuple[int, ...]:
+    """All CPUs of this host, at least two, which this process may run on.
+
+    Other tests on this machine may have a shield up, which keeps us off some: theirs takes seconds.
+    """
+    cpus = online_cpus()
     if len(cpus) < 2:
         pytest.xfail("a shield needs two CPUs")
-    return Raiser(state_dir, cpus[-1:], cpus[:1])
+    wait_for(lambda: available_cpus() == cpus, f"the right to run on CPU {format_cpu_list(cpus)}")
+    return cpus
+
+
+@pytest.fixture
+def raiser(state_dir: Path, all_cpus: tuple[int, ...]) -> Raiser:
+    """A function that raises a real shield for some seconds."""
+    return Raiser(state_dir, all_cpus[-1:], all_cpus[:1])
 
 
 @pytest.fixture

@@ -56,7 +56,9 @@ class Kernel:
             (path / "cpuset.cpus.partition").write_text("member\n")
 
     def remove_group(self, path: Path) -> None:
-        """Remove a group, unless something is in it."""
+        """Remove a group, unless something is in it; the CPUs of a partition would go back some time later."""
+        level = path / "cpuset.cpus.partition"
+        assert not level.exists() or level.read_text() == "member\n"
         if (path / "cgroup.procs").read_text() or any(entry.is_dir() for entry in path.iterdir()):
             raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), str(path))
         shutil.rmtree(path)
