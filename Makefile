@@ -12,7 +12,7 @@ unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up test test-slow bench-api bench-queue lint types lock dist clean
+.PHONY: help demo up test test-slow bench-api bench-build bench-queue lint types lock dist clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -45,6 +45,9 @@ test-slow: $(BIN)/.installed-dev ## Run the tests that take minutes
 
 bench-queue: $(BIN)/.installed-dev ## Measure the queue with 10 to 10,000 jobs, beside stock Buildbot
 	PYTHONPATH=tests/support $(BIN)/python tests/bench/bench_queue.py
+
+bench-build: $(BIN)/.installed-dev ## Measure what building costs the host that measures
+	PYTHONPATH=tests/support $(BIN)/python tests/bench/bench_build.py
 
 bench-api: $(BIN)/.installed-dev ## Measure the latency of the REST interface with few and many rows
 	$(BIN)/python tests/bench/bench_api.py

@@ -98,6 +98,31 @@ def test_fault_of_the_lab(lab: MakeLab, text: str) -> None:
     assert refusal(folder).startswith(f"{folder}/benchyard.toml: {LAB_FAULTS[text]}")
 
 
+SUITE_FAULTS = {
+    '[suites.s]\nversion = "1"\nrepository = "https://x.example/y"\nref = "main"\n': "[suites.s]: give it a version,",
+    '[suites.s]\nrepository = "https://x.example/y"\n': "[suites.s]: a repository and a ref of it go together",
+    '[suites.s]\nrepository = "ext::x"\nref = "main"\n': "[suites.s] repository: 'ext::x' is no address",
+    '[suites.s]\nrepository = "https://x.example/y"\nref = "-x"\n': "[suites.s] ref: '-x' is no name of a branch",
+    '[suites.s]\nmanifests = ["MANIFEST"]\n': "[suites.s] manifests: 'MANIFEST' is not the full path",
+    '[suites."a b"]\n': "[suites.a b]: 'a b' is no name",
+    "[suites.s]\nversoin = 1\n": "[suites.s] unknown key 'versoin', did you mean 'version'?",
+}
+
+
+@pytest.mark.parametrize("text", SUITE_FAULTS)
+def test_fault_of_a_suite(lab: MakeLab, text: str) -> None:
+    """A fault in a suite names the suite, and what to do."""
+    folder = lab(T + text)
+    assert refusal(folder).startswith(f"{folder}/benchyard.toml: {SUITE_FAULTS[text]}")
+
+
+def test_suite_that_there_is_not(lab: MakeLab) -> None:
+    """A target, schedule or poller may name suites of the settings only."""
+    assert "[targets.linux] suite: no suite 'news'" in refusal(lab(T + 'suite = "news"\n[suites.new]\n'))
+    folder = lab(T + "[schedules.n]\n" + GOOD_SCHEDULE + 'suite = "news"\n[suites.new]\n')
+    assert "[schedules.n] suite: no suite 'news', did you mean 'new'?" in refusal(folder)
+
+
 GOOD_SCHEDULE = 'cron = "0 3 * * *"\ntargets = ["linux"]\npython = "/usr/bin/python3"\n'
 SCHEDULE_FAULTS = {
     GOOD_SCHEDULE + "pyton = 1\n": "[schedules.n] unknown key 'pyton', did you mean 'python'?",

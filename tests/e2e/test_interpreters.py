@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from miniature import PROGRAM, Miniature
+from spinning import write_manifest
 
 from benchyard.client import Invalid, Job
 from benchyard.tasks.git import git
@@ -71,6 +72,7 @@ def yard(make_lab: "Callable[..., LabHandle]", tmp_path_factory: pytest.TempPath
         port = probe.getsockname()[1]
     lab.say(
         f'\n[remotes.upstream]\nurl = "{upstream.url}"\nforks = "{folder.as_uri()}/{{owner}}"\n'
+        f'\n[suites.own]\nmanifests = ["{write_manifest(folder / "manifest")}"]\n'
         '\n[pollers.watched]\nbranches = ["watched"]\nevery_s = 1.0\nbenchmarks = ["nbody"]\nmode = "fast"\n'
         f"targets = {json.dumps([target_of(lab)])}\n"
     )
@@ -368,6 +370,33 @@ def test_what_does_not_run_is_left_out(yard: Yard) -> None:
     strict = yard.lab.cli("submit", *asked, "--benchmarks", "nbody", "--fast", "--again", "--strict", "--wait")
     assert strict.returncode == 1
     assert "smoke: 1 of 2 do not run: async_tree_eager" in strict.stdout
+
+
+def test_a_suite_with_fixed_loops(yard: Yard) -> None:
+    """A benchmark of the lab's own manifest is measured, and again with the loop counts of the first result."""
+    import pyperf
+
+    commit = yard.upstream.comment("a suite")
+    asked = ("--ref", commit, "--suite", "own", "--benchmarks", "spin,-nbody")
+    first = yard.submit(*asked)
+    assert (first.status, first.spec.suite) == ("success", "own"), (first.error, yard.lab.log_tail())
+    again = yard.submit(*asked, "--same-loops", str(first.results[0]))
+    assert (again.status, again.spec.same_loops) == ("success", first.results[0])
+    assert again.id > first.id, "with fixed loops it is another measurement"
+    with yard.lab.client() as client:
+        files = [client.results.get(job.results[0]).read() for job in (first, again)]
+        with pytest.raises(Invalid, match="there is no result 999"):
+            client.jobs.add(ref=commit, benchmarks=["nbody"], same_loops=999)
+        with pytest.raises(Invalid, match="none of the chosen benchmarks"):
+            client.jobs.add(ref=commit, benchmarks=["nbody"], same_loops=first.results[0])
+        with pytest.raises(Invalid, match="no suite 'other'; benchyard.toml has own"):
+            client.jobs.add(ref=commit, suite="other")
+        with pytest.raises(Invalid, match="unknown benchmark 'spin'"):
+            client.jobs.add(ref=commit, benchmarks=["spin"])
+    spins = [pyperf.BenchmarkSuite.loads(data.decode()).get_benchmark("spin") for data in files]
+    assert spins[0].get_metadata()["loops"] == spins[1].get_metadata()["loops"]
+    assert spins[1].get_metadata()["performance_version"] == again.spec.suite_version
+    assert [run for run in spins[1].get_runs() if not run.values] == [], "nothing was calibrated"
 
 
 def version() -> str:

@@ -22,6 +22,16 @@ def test_registered_host_is_in_the_settings(lab_dir: Path) -> None:
     assert load_settings(lab_dir).hosts == {"bench": expected}
 
 
+def test_what_else_a_file_says_stays(lab_dir: Path) -> None:
+    """Written anew with other CPUs, a host's file still says how the host is looked after."""
+    register(lab_dir, "bench", cpus="2")
+    path = lab_dir / "hosts.d" / "bench.toml"
+    path.write_text(path.read_text() + 'guard = "strict"\nguard_wait_s = 5.0\ntune = false\n')
+    registration.write_host(lab_dir, "bench", role="isolated", target="linux", address="localhost", cpus="3")
+    host = load_settings(lab_dir).hosts["bench"]
+    assert (host.cpus, host.guard, host.guard_wait_s, host.tune, host.shield) == ("3", "strict", 5.0, False, True)
+
+
 def test_secret_is_for_the_lab_only(lab_dir: Path) -> None:
     """The secret is in a file of mode 0600 whatever the umask, long, and another one for each host."""
     before = os.umask(0)

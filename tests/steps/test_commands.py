@@ -6,15 +6,17 @@ import pytest
 
 from benchyard.cli.task import task
 from benchyard.steps.base import PYTHON_VARIABLE, STATE_VARIABLE, state_option, task_command
-from benchyard.steps.commands import MODE_OPTIONS, measuring_arguments
+from benchyard.steps.commands import MODE_OPTIONS, HostCare, measuring_arguments
 from benchyard.store.rows import Attempt, Job
 
 MakeJob = Callable[..., Job]
 MakeAttempt = Callable[..., Attempt]
 
+CARE = HostCare()
 
-def arguments(job: Job, attempt: Attempt, host_cpus: str = "") -> tuple[tuple[str, ...], tuple[str, ...]]:
-    return measuring_arguments(job, attempt, state="/var/lab state", host_cpus=host_cpus, limit_s=28800.0)
+
+def arguments(job: Job, attempt: Attempt, care: HostCare = CARE) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    return measuring_arguments(job, attempt, state="/var/lab state", care=care, limit_s=28800.0)
 
 
 def value_of(option: str, words: tuple[str, ...]) -> str | None:
@@ -24,10 +26,11 @@ def value_of(option: str, words: tuple[str, ...]) -> str | None:
 def test_run_of_a_job(make_job: MakeJob, make_attempt: MakeAttempt) -> None:
     """The whole command line, each word an argument of its own; a path with a space stays one."""
     options, run = arguments(make_job(), make_attempt())
-    assert options == ("--state", "/var/lab state", "--limit", "28800")
+    assert options == ("--state", "/var/lab state", "--limit", "28800", "--measuring", "auto")
     assert run == (
         *("--python", "/opt/p y/bin/python3"),
         *("--benchmarks", "nbody,2to3"),
+        *("--guard", "warn", "--guard-wait", "60"),
         *("--output", "/var/lab state/runs/7.2/result.json"),
         *("--report", "/var/lab state/runs/7.2/report.json"),
         *("--environments", "/var/lab state/environments"),
@@ -50,12 +53,19 @@ def test_modes_are_those_of_requests() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "of_host", "used"), [(None, "", None), (None, "2-3", "2-3"), ("1", "2-3", "1"), ("1", "", "1")]
+    ("asked", "of_host", "used"), [(None, "", "auto"), (None, "2-3", "2-3"), ("1", "2-3", "1"), ("1", "", "1")]
 )
-def test_cpus(make_job: MakeJob, make_attempt: MakeAttempt, asked: str | None, of_host: str, used: str | None) -> None:
-    """The job's own CPUs go before the host's; the runner and the benchmarks get the same, or none."""
-    options, run = arguments(make_job(affinity=asked), make_attempt(), of_host)
-    assert (value_of("--cpus", options), value_of("--affinity", run)) == (used, used)
+def test_cpus(make_job: MakeJob, make_attempt: MakeAttempt, asked: str | None, of_host: str, used: str) -> None:
+    """The job's own CPUs go before the host's; without either, the host finds some."""
+    options, _run = arguments(make_job(affinity=asked), make_attempt(), HostCare(of_host))
+    assert value_of("--measuring", options) == used
+
+
+def test_care(make_job: MakeJob, make_attempt: MakeAttempt) -> None:
+    """A host's file says what is done to it and what its guard does."""
+    options, run = arguments(make_job(), make_attempt(), HostCare(tune=False, shield=False, guard="strict"))
+    assert options[-2:] == ("--no-tune", "--no-shield")
+    assert value_of("--guard", run) == "strict"
 
 
 def test_options_are_those_of_the_command(make_job: MakeJob, make_attempt: MakeAttempt) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from benchyard.tasks.errors import SelectionError
 from benchyard.tasks.progress import Progress, format_progress, parse_progress
-from benchyard.tasks.suite import select_benchmarks, suite_version
+from benchyard.tasks.suite import installed_suite
 
 
 def test_no_selection_is_the_default_group_of_pyperformance() -> None:
@@ -15,7 +15,7 @@ def test_no_selection_is_the_default_group_of_pyperformance() -> None:
     command = [sys.executable, "-m", "pyperformance", "list"]
     printed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
     listed = {line.removeprefix("- ") for line in printed.splitlines() if line.startswith("- ")}
-    chosen = select_benchmarks([])
+    chosen = installed_suite().select([])
     # pyperformance leaves out what its own Python, not the measured one, is too old for.
     assert listed <= set(chosen)
     assert len(chosen) - len(listed) < 10
@@ -24,30 +24,30 @@ def test_no_selection_is_the_default_group_of_pyperformance() -> None:
 
 def test_names_groups_and_excludes_go_together() -> None:
     """A group without one of its members, and another benchmark, can be selected, also with commas."""
-    math = select_benchmarks(["math"])
+    math = installed_suite().select(["math"])
     assert "nbody" in math
     expected = tuple(sorted({*math, "json_loads"} - {"nbody"}))
-    assert select_benchmarks(["math", "-nbody", "json_loads"]) == expected
-    assert select_benchmarks(["math,-nbody, json_loads"]) == expected
+    assert installed_suite().select(["math", "-nbody", "json_loads"]) == expected
+    assert installed_suite().select(["math,-nbody, json_loads"]) == expected
 
 
 def test_excludes_alone_are_taken_from_the_default_group() -> None:
     """With nothing but excludes, the rest of the default group is selected."""
-    assert set(select_benchmarks([])) - set(select_benchmarks(["-nbody"])) == {"nbody"}
+    assert set(installed_suite().select([])) - set(installed_suite().select(["-nbody"])) == {"nbody"}
 
 
 @pytest.mark.parametrize("name", ["nbdoy", "-nbdoy"])
 def test_an_unknown_name_is_refused_with_the_nearest_right_one(name: str) -> None:
     """A misspelt name, also one to leave out, is an error that names the right one."""
     with pytest.raises(SelectionError, match=r"^unknown benchmark 'nbdoy'; did you mean 'nbody'\?$"):
-        select_benchmarks([name])
+        installed_suite().select([name])
 
 
 @pytest.mark.parametrize("name", ["../../etc", "a\nb", "x" * 5000, "$(id)"])
 def test_hostile_names_give_one_short_line(name: str) -> None:
     """A hostile name is refused in one line of bounded length."""
     with pytest.raises(SelectionError) as caught:
-        select_benchmarks([name])
+        installed_suite().select([name])
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 200
 
@@ -55,14 +55,14 @@ def test_hostile_names_give_one_short_line(name: str) -> None:
 def test_an_empty_outcome_is_refused() -> None:
     """A selection that leaves nothing is an error."""
     with pytest.raises(SelectionError, match="leaves no benchmark"):
-        select_benchmarks(["nbody", "-nbody"])
+        installed_suite().select(["nbody", "-nbody"])
 
 
 def test_the_suite_has_a_version() -> None:
     """The version is that of the installed pyperformance."""
     import importlib.metadata
 
-    assert suite_version() == importlib.metadata.version("pyperformance")
+    assert installed_suite().label == importlib.metadata.version("pyperformance")
 
 
 def test_progress_survives_being_printed() -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from benchyard.tasks.suite import installed_suite
 from benchyard.web.views import time_text
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ def test_job(lab: "Lab") -> None:
             "affinity": None,
             "source": None,
             "suite": "",
+            "suite_version": installed_suite().label,
+            "same_loops": None,
             "strict": False,
         },
         "interpreter": None,

@@ -256,6 +256,8 @@ def _show(job: "Job", as_json: bool) -> None:
             ("benchmarks", ", ".join(job.spec.benchmarks)),
             ("asked for", ", ".join(job.spec.selection) or "the default benchmarks"),
             ("mode", job.spec.mode),
+            ("suite", f"{job.spec.suite} {job.spec.suite_version}".strip() or None),
+            ("loops of", f"result {job.spec.same_loops}" if job.spec.same_loops is not None else None),
             ("CPUs", job.spec.affinity),
             ("owner", job.owner),
             ("origin", job.origin),

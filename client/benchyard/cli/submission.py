@@ -40,7 +40,7 @@ def submission_options(command: F) -> F:
         if fast and rigorous:
             raise click.UsageError("--fast and --rigorous exclude each other")
         asked = {name: others.pop(name) for name in _NAMES}
-        for name in ("affinity", "host", "target", "ref", "remote", "branch"):
+        for name in ("affinity", "host", "target", "ref", "remote", "branch", "suite"):
             if asked[name] is not None and not asked[name].strip():
                 raise click.BadParameter(
                     "it is empty; leave the option out to let the lab choose", param_hint=f"--{name}"
@@ -69,7 +69,7 @@ def submission_options(command: F) -> F:
 
 _NAMES = (
     *("python", "ref", "remote", "branch", "patch", "flags", "configure_args", "also_base", "again", "strict"),
-    *("target", "host", "benchmarks", "affinity", "reason"),
+    *("target", "host", "suite", "benchmarks", "same_loops", "affinity", "reason"),
 )
 
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
@@ -90,6 +90,10 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     target_option("Where to measure, like linux-x86_64."),
     host_option("Measure on this host."),
     click.option("--benchmarks", metavar="A,-B", multiple=True, help="Benchmarks and groups; -NAME leaves one out."),
+    click.option("--suite", metavar="NAME", help="Measure the benchmarks of this suite of the lab's settings."),
+    click.option(
+        "--same-loops", type=int, metavar="RESULT", help="Take loop counts from this result instead of calibrating."
+    ),
     click.option("--fast", is_flag=True, help="Fewer runs, for a first look."),
     click.option("--rigorous", is_flag=True, help="More runs."),
     click.option("--affinity", metavar="LIST", help="CPUs to measure on, like 2-3; the host's own by default."),

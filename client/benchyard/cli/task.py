@@ -7,13 +7,15 @@ import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from benchyard.cli.fitting import Column
 from benchyard.cli.output import print_fields, print_json, print_table
 from benchyard.cli.taskbuild import COMMANDS as BUILD_COMMANDS
+from benchyard.cli.taskcheck import COMMANDS as CHECK_COMMANDS
+from benchyard.cli.taskhost import COMMANDS as HOST_COMMANDS
 from benchyard.cli.taskkept import COMMANDS as KEPT_COMMANDS
 from benchyard.cli.taskshared import (
     benchmarks_option,
@@ -22,10 +24,16 @@ from benchyard.cli.taskshared import (
     interpreters_option,
     say_on,
     state_option,
+    suite_of,
+    suite_option,
     task_errors,
     wheels_option,
 )
 from benchyard.cli.tasksmoke import COMMANDS as SMOKE_COMMANDS
+from benchyard.cli.tasksuite import COMMANDS as SUITE_COMMANDS
+
+if TYPE_CHECKING:
+    from benchyard.tasks.host.guard import Policy
 
 
 def _parse_metadata(context: click.Context, parameter: click.Parameter, values: Sequence[str]) -> dict[str, str]:
@@ -36,6 +44,16 @@ def _parse_metadata(context: click.Context, parameter: click.Parameter, values: 
             raise click.BadParameter(f"{value!r} is not KEY=VALUE", ctx=context, param=parameter)
         metadata[key] = text
     return metadata
+
+
+def _parse_loops(context: click.Context, parameter: click.Parameter, values: Sequence[str]) -> dict[str, int]:
+    loops = {}
+    for value in (part for text in values for part in text.split(",") if part):
+        name, _equals, text = value.partition("=")
+        if not name or not text.isascii() or not text.isdigit() or not 0 < int(text) < 2**62:
+            raise click.BadParameter(f"{value[:80]!r} is not BENCHMARK=NUMBER", ctx=context, param=parameter)
+        loops[name] = int(text)
+    return loops
 
 
 @click.group()
@@ -87,6 +105,7 @@ def check_interpreter(path: str, state: Path | None, as_json: bool) -> None:
 @click.option("--python", metavar="PATH", help="The interpreter to measure.")
 @click.option("--build", metavar="ID", help="The interpreter to measure, as `build-cpython` has named it.")
 @interpreters_option
+@suite_option
 @benchmarks_option
 @click.option("--fast", is_flag=True, help="Fewer values: a quick look, not a result.")
 @click.option("--rigorous", is_flag=True, help="More values.")
@@ -103,11 +122,29 @@ def check_interpreter(path: str, state: Path | None, as_json: bool) -> None:
 @wheels_option
 @click.option("--metadata", multiple=True, metavar="K=V", callback=_parse_metadata, help="Added to the file.")
 @click.option("--inherit-environ", multiple=True, metavar="NAMES", help="Variables the benchmarks get, too.")
+@click.option(
+    "--loops", multiple=True, metavar="NAME=N,...", callback=_parse_loops, help="Fixed loop counts of benchmarks."
+)
+@click.option(
+    "--guard",
+    type=click.Choice(("strict", "warn", "off")),
+    default="off",
+    show_default=True,
+    help="Wait until the host is fit; `strict` refuses one that is not.",
+)
+@click.option("--guard-wait", type=float, default=60.0, show_default=True, metavar="SECONDS", help="At most so long.")
+@click.option(
+    "--setup",
+    envvar="BENCHYARD_SETUP",
+    type=click.Path(dir_okay=False, path_type=Path),
+    hidden=True,  # `benchyard task attach --measuring` says so by the variable
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON document.")
 def run_benchmarks(
     python: str | None,
     build: str | None,
     interpreters: Path | None,
+    suite_folder: Path | None,
     benchmarks: tuple[str, ...],
     fast: bool,
     rigorous: bool,
@@ -118,6 +155,10 @@ def run_benchmarks(
     wheels: Path | None,
     metadata: dict[str, str],
     inherit_environ: tuple[str, ...],
+    loops: dict[str, int],
+    guard: "Policy",
+    guard_wait: float,
+    setup: Path | None,
     as_json: bool,
 ) -> None:
     """Measure an interpreter with pyperformance and write one pyperf file.
@@ -127,6 +168,7 @@ def run_benchmarks(
     Example: benchyard task run-benchmarks --python /usr/bin/python3 --benchmarks nbody --fast --output nbody.json
     """
     from benchyard.tasks.benchmarks import run_benchmarks as run
+    from benchyard.tasks.care import read_care
     from benchyard.tasks.cpus import parse_cpu_list
     from benchyard.tasks.errors import RunError
     from benchyard.tasks.trees import TreeStore, is_id
@@ -152,6 +194,9 @@ def run_benchmarks(
                 inherit_environ=[name for names in inherit_environ for name in names.split(",") if name],
                 interpreters=TreeStore(interpreters or cache_folder("interpreters")) if build else None,
                 wheels=wheels,
+                suite=suite_of(suite_folder),
+                loops=loops,
+                care=read_care(setup, guard, guard_wait),
                 say=say,
             )
         except RunError as exc:
@@ -171,6 +216,13 @@ def run_benchmarks(
 @state_option(required=True)
 @click.option("--limit", type=float, metavar="SECONDS", help="End the command after this time.")
 @click.option("--cpus", metavar="LIST", help="The CPUs the command runs on, like 2-3,5.")
+@click.option(
+    "--measuring",
+    metavar="LIST",
+    help="Make the host ready to measure on these CPUs, or on those that `auto` finds; the command runs on the others.",
+)
+@click.option("--no-tune", is_flag=True, help="With --measuring: leave the host's knobs as they are.")
+@click.option("--no-shield", is_flag=True, help="With --measuring: do not keep others off these CPUs.")
 @click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.pass_context
 def attach(
@@ -179,6 +231,9 @@ def attach(
     state: Path,
     limit: float | None,
     cpus: str | None,
+    measuring: str | None,
+    no_tune: bool,
+    no_shield: bool,
     argv: tuple[str, ...],
 ) -> None:
     """Start RUN with the command ARGV, or attach to it, and show its output to its end.
@@ -189,15 +244,23 @@ def attach(
     Example: benchyard task attach 7.1 --state ~/worker/state --limit 3600 -- make test
     """
     from benchyard.tasks.cpus import parse_cpu_list
+    from benchyard.tasks.rundir import HostOrder
     from benchyard.tasks.runner import attach as attach_run
 
+    if cpus is not None and measuring is not None:
+        raise click.UsageError("--cpus and --measuring exclude each other")
     with task_errors():
+        host = None
+        if measuring is not None:
+            asked = None if measuring == "auto" else parse_cpu_list(measuring)
+            host = HostOrder(cpus=asked, tune=not no_tune, shield=not no_shield)
         outcome = attach_run(
             run,
             argv,
             state=state,
             limit_s=limit,
             cpus=None if cpus is None else parse_cpu_list(cpus),
+            host=host,
             out=sys.stdout.buffer,
         )
     click.echo(f"benchyard: run {run} is {_describe(outcome)}", err=True)
@@ -249,5 +312,5 @@ def _describe(outcome: Any) -> str:
     return f"{text} ({outcome.reason})" if outcome.reason else text
 
 
-for command in (*BUILD_COMMANDS, *KEPT_COMMANDS, *SMOKE_COMMANDS):
+for command in (*BUILD_COMMANDS, *CHECK_COMMANDS, *HOST_COMMANDS, *KEPT_COMMANDS, *SMOKE_COMMANDS, *SUITE_COMMANDS):
     task.add_command(command)

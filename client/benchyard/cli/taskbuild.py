@@ -133,7 +133,13 @@ def build_step(state: Path, ccache: Path | None, remove: Path | None, argv: tupl
     from benchyard.tasks.hostlock import acquire_host
     from benchyard.tasks.recipe import build_environ
 
+    said = False
+
     def pause() -> bool:
+        nonlocal said
+        if not said:
+            said = True
+            click.echo("benchyard: this host is measuring; nothing is prepared on it meanwhile")
         time.sleep(0.1)
         return True
 

@@ -11,7 +11,7 @@ import click
 from benchyard.cli.taskshared import state_option, task_errors
 
 #: Folders of a host's state that keep directories by the hash of what is in them.
-KINDS = ("interpreters", "wheels")
+KINDS = ("interpreters", "suites", "wheels")
 
 
 def _kept(_context: click.Context, parameter: click.Parameter, value: object) -> object:
@@ -27,7 +27,7 @@ def _kept(_context: click.Context, parameter: click.Parameter, value: object) ->
 @click.argument("names", metavar="KIND/ID...", nargs=-1, required=True, callback=_kept)
 @state_option(required=True)
 def missing(names: tuple[str, ...], state: Path) -> None:
-    """Print those of the interpreters/ID and wheels/ID that are not on this host.
+    """Print those of the interpreters/ID, suites/ID and wheels/ID that are not on this host.
 
     Example: benchyard task missing interpreters/ID wheels/ID --state ~/worker/state
     """
@@ -53,11 +53,13 @@ def keep(name: str, state: Path, archive: Path, sha256: str, limit: int | None) 
     """
     from benchyard.tasks.hostlock import hold_host
     from benchyard.tasks.interpreters import check_interpreter_tree
+    from benchyard.tasks.suite import check_suite_tree
     from benchyard.tasks.trees import TreeStore
     from benchyard.tasks.wheels import check_wheelhouse_tree
 
     kind, _, id = name.partition("/")
-    check = {"interpreters": check_interpreter_tree, "wheels": check_wheelhouse_tree}[kind]
+    checks = {"interpreters": check_interpreter_tree, "suites": check_suite_tree, "wheels": check_wheelhouse_tree}
+    check = checks[kind]
     try:
         with task_errors(), hold_host(state, shared=True, timeout_s=math.inf):
             TreeStore(state / kind, limit=limit).add(id, archive, sha256=sha256, check=lambda tree: check(tree, id))

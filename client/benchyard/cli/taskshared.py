@@ -5,9 +5,13 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from benchyard.tasks.host.topology import Split
+    from benchyard.tasks.suite import Suite
 
 Function = Callable[..., Any]
 
@@ -55,6 +59,22 @@ def say_on(err: bool) -> Callable[[str], None]:
     return say
 
 
+def split_of(cpus: str | None, root: Path = Path("/")) -> "Split":
+    """Who measures and who keeps house on this host: the CPUs of a list measure, or those that are chosen."""
+    from benchyard.tasks.cpus import online_cpus, parse_cpu_list
+    from benchyard.tasks.host.topology import choose_cpus, read_topology
+
+    available = online_cpus(root / "sys/devices/system/cpu/online")
+    return choose_cpus(read_topology(root), available=available, asked=None if cpus is None else parse_cpu_list(cpus))
+
+
+def suite_of(folder: Path | None) -> "Suite":
+    """The suite in a directory, or the installed one."""
+    from benchyard.tasks.suite import installed_suite, open_suite
+
+    return installed_suite() if folder is None else open_suite(folder)
+
+
 interpreters_option = click.option(
     "--interpreters",
     type=click.Path(file_okay=False, path_type=Path),
@@ -72,6 +92,13 @@ benchmarks_option = click.option(
     multiple=True,
     metavar="SEL,-SEL",
     help="Benchmarks, groups or tags; with - in front: not these. Default: the suite's default group.",
+)
+
+suite_option = click.option(
+    "--suite",
+    "suite_folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The suite's directory, see `benchyard task make-suite`; default: the installed pyperformance.",
 )
 
 wheels_option = click.option(

@@ -16,6 +16,8 @@ from benchyard.cli.taskshared import (
     interpreters_option,
     say_on,
     state_option,
+    suite_of,
+    suite_option,
     task_errors,
     wheels_option,
 )
@@ -25,6 +27,7 @@ from benchyard.cli.taskshared import (
 @click.option("--python", metavar="PATH", help="The interpreter that the wheels are for.")
 @click.option("--build", metavar="ID", help="The same, as `build-cpython` has named it.")
 @interpreters_option
+@suite_option
 @benchmarks_option
 @click.option(
     "--wheelhouses",
@@ -40,6 +43,7 @@ def make_wheels(
     python: str | None,
     build: str | None,
     interpreters: Path | None,
+    suite_folder: Path | None,
     benchmarks: tuple[str, ...],
     wheelhouses: Path | None,
     state: Path | None,
@@ -67,8 +71,9 @@ def make_wheels(
     say = say_on(err=True)
     lock = hold_host(state, shared=True, timeout_s=math.inf, say=say) if state else nullcontext()
     with task_errors(), lock, use_interpreter(build or python or "", store) as (path, interpreter):
-        folder = (wheelhouses or cache_folder("wheelhouses")) / wheelhouse_name(interpreter)
-        found = make(path, benchmarks, output=folder, say=say)
+        suite = suite_of(suite_folder)
+        folder = (wheelhouses or cache_folder("wheelhouses")) / wheelhouse_name(interpreter, suite)
+        found = make(path, benchmarks, output=folder, suite=suite, say=say)
         packed = None
         if archive is not None:
             names = {RECORD, *found.files}
@@ -88,6 +93,7 @@ def make_wheels(
 @click.option("--python", metavar="PATH", help="The interpreter to try.")
 @click.option("--build", metavar="ID", help="The same, as `build-cpython` has named it.")
 @interpreters_option
+@suite_option
 @benchmarks_option
 @environments_option
 @wheels_option
@@ -99,6 +105,7 @@ def smoke(
     python: str | None,
     build: str | None,
     interpreters: Path | None,
+    suite_folder: Path | None,
     benchmarks: tuple[str, ...],
     environments: Path | None,
     wheels: Path | None,
@@ -135,6 +142,7 @@ def smoke(
             wheels=wheels,
             interpreters=TreeStore(interpreters or cache_folder("interpreters")),
             commit=commit,
+            suite=suite_of(suite_folder),
             say=say,
         )
     if report is not None:

@@ -160,6 +160,7 @@ def up(directory: Path, detach: bool, as_json: bool) -> None:
         text = f"worker {name} runs (process {pid}) and {how}; its log is {own_log}"
         say(text, {"name": name, "pid": pid, "log": str(own_log), "connected": bool(connected)}, as_json)
         return
+    _mend(directory / settings["state_dir"])
     _keep_off(settings.get("measuring_cpus", ""))
     try:
         daemon.supervise([twistd_program(settings["name"], directory, log)], lock=lock, say=click.echo)
@@ -181,6 +182,14 @@ def _connected(log: Path, offset: int) -> bool | None:
                     return connected
         time.sleep(0.1)
     return None
+
+
+def _mend(state: Path) -> None:
+    """Put the host back as it was where a killed run has left it set up."""
+    from benchyard.tasks.host.setup import mend_host
+
+    for problem in mend_host(state):
+        click.echo(f"benchyard: {problem}", err=True)
 
 
 def _keep_off(measuring: str) -> None:
@@ -212,6 +221,7 @@ def down(directory: Path, as_json: bool) -> None:
         raise click.ClickException(f"the worker in {directory} has not stopped within 60 s")
     state = directory / settings["state_dir"]
     runs = active_runs(state)
+    _mend(state)
     if as_json:
         print_json({"name": settings["name"], "was_running": ran, "runs": list(runs)})
         return

@@ -44,7 +44,10 @@ class JobSource(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """What a job measures: an interpreter on the host or one to build, and benchmarks as selected and as asked for."""
+    """What a job measures: an interpreter on the host or one to build, and benchmarks as selected and as asked for.
+
+    `suite` names the benchmarks' own version among the lab's, `same_loops` the result that loop counts are taken from.
+    """
 
     python: str = ""
     source: JobSource | None = None
@@ -52,6 +55,9 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     selection: tuple[str, ...] = ()
     mode: str = "default"
     affinity: str | None = None
+    suite: str = ""
+    suite_version: str = ""
+    same_loops: int | None = None
 
     @property
     def interpreter(self) -> str:
@@ -287,6 +293,8 @@ class Jobs(Collection[Job]):
         benchmarks: Sequence[str] = (),
         mode: Mode = "default",
         affinity: str | None = None,
+        suite: str | None = None,
+        same_loops: int | None = None,
         reason: str | None = None,
         run: bool = True,
     ) -> Job:
@@ -296,13 +304,14 @@ class Jobs(Collection[Job]):
         of a `patch` on top, built with `flags`; where just the same was measured already, that job is returned, unless
         `again`. `also_base` measures what it is based on, too, and `base_job` of the job names that one. `benchmarks`
         are names and groups, "-name" leaves one out, none means the suite's default; `affinity` is a list of CPUs like
-        "2-3". Raises Invalid, with the field, for what the lab refuses.
+        "2-3". `suite` is one of the lab's own; `same_loops` is the id of a result whose loop counts are taken. Raises
+        Invalid, with the field, for what the lab refuses.
         """
         spec = {"python": python, "benchmarks": [*benchmarks], "mode": mode, "affinity": affinity}
         source = {"ref": ref, "remote": remote, "branch": branch, "patch": patch}
         lists = {"flags": [*flags] or None, "configure_args": [*configure_args] or None}
         switches = {name: True for name, on in (("also_base", also_base), ("again", again), ("strict", strict)) if on}
-        where = {"run": run, "target": target, "host": host, "reason": reason}
+        where = {"run": run, "target": target, "host": host, "reason": reason, "suite": suite, "same_loops": same_loops}
         return self._added({**spec, **source, **lists, **switches, **where})
 
     def backfill(

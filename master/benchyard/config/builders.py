@@ -107,6 +107,7 @@ def archives(settings: Settings) -> Any:
 
 
 def _measure_steps(settings: Settings, target: str) -> list[Any]:
+    from benchyard.steps.commands import HostCare
     from benchyard.steps.fetching import Fetch
     from benchyard.steps.measure import Measure
 
@@ -114,7 +115,10 @@ def _measure_steps(settings: Settings, target: str) -> list[Any]:
         Fetch(archives=archives(settings)),
         Measure(
             incoming=settings.incoming_dir,
-            cpus={name: host.cpus for name, host in settings.isolated(target).items()},
+            hosts={
+                name: HostCare(host.cpus, host.tune, host.shield, host.guard, host.guard_wait_s)
+                for name, host in settings.isolated(target).items()
+            },
             limit_s=settings.lab.time_limit_h * 3600,
             # On the step, not on the worker: worker-level locks raced into quarantine.
             locks=host_lock(settings),

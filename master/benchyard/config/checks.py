@@ -2,33 +2,44 @@
 
 import difflib
 from collections.abc import Iterable
+from contextlib import suppress
 
 import msgspec
 
 from benchyard.config.settings import SETTINGS_FILE, Settings, SettingsError
 from benchyard.config.sources import base_of, resolve_source
+from benchyard.config.suites import find_suite
 from benchyard.queueing.requests import CheckedJob, Invalid, JobRequest, JobSpec, Source
+from benchyard.results.errors import ResultError
+from benchyard.results.reading import read_loops
 from benchyard.tasks.cpus import check_cpus, format_cpu_list, parse_cpu_list
-from benchyard.tasks.errors import CpuListError, InterpreterError, SelectionError
+from benchyard.tasks.errors import CpuListError, InterpreterError, SelectionError, TaskError
 from benchyard.tasks.interpreter import inspect_interpreter
-from benchyard.tasks.suite import select_benchmarks
+from benchyard.tasks.suite import Suite, installed_suite
 
 
 def check_schedules(settings: Settings) -> None:
-    """Refuse schedules whose benchmarks there are not: their jobs would fail each night."""
+    """Refuse schedules whose benchmarks there are not: their jobs would fail each night.
+
+    Those of a suite of the settings' are looked at with each job: it may have to be fetched first.
+    """
     for name, schedule in settings.schedules.items():
+        if schedule.suite or any(settings.targets[target].suite for target in schedule.targets):
+            continue
         try:
-            select_benchmarks(schedule.benchmarks)
+            installed_suite().select(schedule.benchmarks)
         except SelectionError as exc:
             raise SettingsError(f"{settings.directory / SETTINGS_FILE}: [schedules.{name}] benchmarks: {exc}") from exc
 
 
-def check_job(settings: Settings, request: JobRequest, source: Source | None = None) -> CheckedJob:
+def check_job(
+    settings: Settings, request: JobRequest, source: Source | None = None, reference: str | None = None
+) -> CheckedJob:
     """The job that a request asks for, every name resolved; Invalid names the field and the remedy.
 
     An installed interpreter is started once where a measuring host is this very machine; elsewhere the prepare stage
-    or the run does so. One to build is made a full commit, unless its `source` is known already. Blocks for as long as
-    that takes.
+    or the run does so. One to build is made a full commit, unless its `source` is known already. `reference` is the
+    result file whose loop counts are taken. Blocks for as long as that takes.
     """
     if request.is_built == (request.python is not None):
         raise Invalid("python", "say which interpreter: the full path of one on the host, or a ref to build; not both")
@@ -37,11 +48,9 @@ def check_job(settings: Settings, request: JobRequest, source: Source | None = N
             raise Invalid(name, "is for an interpreter that is built: give a ref instead of a python")
     target = _target(settings, request)
     host = _host(settings, target, request)
-    excluded = tuple(f"-{name}" for name in settings.targets[target].exclude)
-    try:
-        benchmarks = select_benchmarks((*request.benchmarks, *excluded))
-    except SelectionError as exc:
-        raise Invalid("benchmarks", f"{exc}") from exc
+    suite_name = request.suite or settings.targets[target].suite
+    suite = _suite(settings, suite_name)
+    benchmarks = _benchmarks(settings, target, suite, request)
     if request.is_built and source is None:
         source = resolve_source(settings, target, request)
     return CheckedJob(
@@ -54,11 +63,46 @@ def check_job(settings: Settings, request: JobRequest, source: Source | None = N
             selection=request.benchmarks,
             mode=request.mode,
             affinity=_affinity(settings, target, host, request.affinity),
+            suite=suite_name,
+            suite_id=suite.id or "",
+            suite_version=suite.label,
+            loops=_loops(settings, reference, benchmarks) if reference is not None else {},
+            same_loops=request.same_loops,
             strict=request.strict,
         ),
         patch=request.patch,
         base=_base_request(request, source) if request.also_base and source is not None else None,
     )
+
+
+def _suite(settings: Settings, name: str) -> Suite:
+    try:
+        return find_suite(settings, name)
+    except TaskError as exc:
+        raise Invalid("suite", f"{exc}") from exc
+
+
+def _benchmarks(settings: Settings, target: str, suite: Suite, request: JobRequest) -> tuple[str, ...]:
+    """The chosen benchmarks without those that are never measured on this target, as far as the suite has these."""
+    try:
+        never: set[str] = set()
+        for name in settings.targets[target].exclude:
+            with suppress(SelectionError):
+                never.update(suite.select([name]))
+        return suite.select([*request.benchmarks, *(f"-{name}" for name in sorted(never))])
+    except SelectionError as exc:
+        raise Invalid("benchmarks", f"{exc}") from exc
+
+
+def _loops(settings: Settings, reference: str, benchmarks: tuple[str, ...]) -> dict[str, int]:
+    try:
+        known = read_loops((settings.results_dir / reference).read_bytes())
+    except (OSError, ResultError) as exc:
+        raise Invalid("same_loops", f"the result's file cannot be read: {exc}") from exc
+    found = {name: known[name] for name in benchmarks if name in known}
+    if not found:
+        raise Invalid("same_loops", "the result has none of the chosen benchmarks; name another, or other benchmarks")
+    return found
 
 
 def _base_request(request: JobRequest, source: Source) -> JobRequest:

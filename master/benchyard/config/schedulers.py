@@ -79,6 +79,7 @@ def _properties(measured: Measured, **more: str) -> dict[str, str]:
         **more,
         "remote": measured.remote,
         "flags": ",".join(measured.flags),
+        "suite": measured.suite,
         "benchmarks": ",".join(measured.benchmarks),
         "mode": measured.mode,
     }
@@ -123,6 +124,9 @@ def _force(settings: Settings, target: str) -> Any:
                 label="with flags",
                 tooltip="How it is built, separated by commas: " + ", ".join(FLAGS),
                 size=60,
+            ),
+            util.ChoiceStringParameter(
+                name="suite", label="Suite (empty: the target's)", choices=["", *settings.suites], default=""
             ),
             util.StringParameter(
                 name="benchmarks",

@@ -51,7 +51,7 @@ class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A `[targets.NAME]` table: an arch/OS pair to measure on, and how interpreters are built for it.
 
     `build_on` says whose compiler is used, `compiler` has its variables (CC, CFLAGS, ...), `flags` are those of every
-    build. `exclude` are benchmarks that are never measured here.
+    build. `exclude` are benchmarks that are never measured here, `suite` is measured where none is named.
     """
 
     description: str = ""
@@ -60,6 +60,18 @@ class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     flags: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     suite: str = ""
+
+
+class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A `[suites.NAME]` table: pyperformance's benchmarks at a `version`, or at a `ref` of a `repository`.
+
+    With neither, they are those of the installed pyperformance. `manifests` are files with more benchmarks.
+    """
+
+    version: str = ""
+    repository: str = ""
+    ref: str = ""
+    manifests: tuple[Text, ...] = ()
 
 
 class Remote(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,6 +91,7 @@ class Measured(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     targets: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
     remote: str = ""
     flags: tuple[str, ...] = ()
+    suite: str = ""
     benchmarks: tuple[str, ...] = ()
     mode: Literal["default", "fast", "rigorous"] = "default"
 
@@ -99,13 +112,21 @@ class Poller(Measured, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Host(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A `hosts.d/NAME.toml` file: what Buildbot must know of a host; its state is a row in the datastore."""
+    """A `hosts.d/NAME.toml` file: what Buildbot must know of a host; its state is a row in the datastore.
+
+    `cpus` measure. For the time of a run, `tune` sets the host's knobs, `shield` keeps others off these CPUs, and the
+    `guard` waits at most `guard_wait_s` for the host to be quiet; `strict` refuses to measure on one that is not.
+    """
 
     role: Literal["worker", "isolated"]
     target: Text
     address: Text = "localhost"
     cpus: str = ""
     name: str = ""
+    tune: bool = True
+    shield: bool = True
+    guard: Literal["strict", "warn", "off"] = "warn"
+    guard_wait_s: Annotated[float, msgspec.Meta(ge=0, le=86400)] = 60.0
 
     @property
     def is_local(self) -> bool:
@@ -123,6 +144,12 @@ class Settings(msgspec.Struct, frozen=True):
     hosts: dict[str, Host]
     remotes: dict[str, Remote] = {}
     pollers: dict[str, Poller] = {}
+    suites: dict[str, Suite] = {}
+
+    @property
+    def suites_dir(self) -> Path:
+        """Where the lab keeps the suites of benchmarks that the settings name."""
+        return self.directory / "suites"
 
     @property
     def history(self) -> Path:
@@ -163,6 +190,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     schedules: dict[str, Schedule] = {}
     remotes: dict[str, Remote] = {}
     pollers: dict[str, Poller] = {}
+    suites: dict[str, Suite] = {}
 
 
 def load_settings(directory: Path) -> Settings:
@@ -180,6 +208,9 @@ def load_settings(directory: Path) -> Settings:
         _check_schedule(path, name, schedule, file)
     for name, target in file.targets.items():
         _check_build(path, name, target)
+        _check_suite_name(f"{path}: [targets.{name}]", target.suite, file)
+    for name, suite in file.suites.items():
+        _check_suite(path, name, suite)
     for name, remote in file.remotes.items():
         _check_remote(path, name, remote)
     for name, poller in file.pollers.items():
@@ -201,6 +232,7 @@ def load_settings(directory: Path) -> Settings:
         hosts=hosts,
         remotes=file.remotes,
         pollers=file.pollers,
+        suites=file.suites,
     )
 
 
@@ -273,6 +305,7 @@ def _check_measured(where: str, measured: Measured, file: "_File", *, builds: bo
         raise SettingsError(f"{where}: there is no repository to build from; add a table such as [remotes.upstream]")
     if measured.remote and measured.remote not in file.remotes:
         raise SettingsError(f"{where} remote: no remote {measured.remote!r}{_nearest(measured.remote, file.remotes)}")
+    _check_suite_name(where, measured.suite, file)
     try:
         check_flags(measured.flags)
     except RecipeError as exc:
@@ -289,6 +322,32 @@ def _check_build(path: Path, name: str, target: Target) -> None:
         check_flags(target.flags)
     except RecipeError as exc:
         raise SettingsError(f"{path}: [targets.{name}] {exc.field}: {exc}") from exc
+
+
+def _check_suite_name(where: str, suite: str, file: "_File") -> None:
+    if suite and suite not in file.suites:
+        raise SettingsError(f"{where} suite: no suite {suite!r}{_nearest(suite, file.suites)}; add [suites.{suite}]")
+
+
+def _check_suite(path: Path, name: str, suite: Suite) -> None:
+    from benchyard.tasks.errors import RecipeError
+    from benchyard.tasks.git import check_ref, check_url
+
+    where = f"{path}: [suites.{name}]"
+    _check_name(path, f"[suites.{name}]", name)
+    if suite.version and suite.repository:
+        raise SettingsError(f"{where}: give it a version, or a repository and a ref; not both")
+    if bool(suite.repository) != bool(suite.ref):
+        raise SettingsError(f"{where}: a repository and a ref of it go together")
+    try:
+        if suite.repository:
+            check_url(suite.repository, "repository")
+            check_ref(suite.ref)
+    except RecipeError as exc:
+        raise SettingsError(f"{where} {exc.field}: {exc}") from exc
+    for manifest in suite.manifests:
+        if not manifest.startswith("/"):
+            raise SettingsError(f"{where} manifests: {manifest!r} is not the full path of a manifest")
 
 
 #: Names in the history that are not remotes' own: forks and other addresses have theirs below these.
@@ -365,7 +424,9 @@ def _tables(data: Mapping[str, Any], kind: type[msgspec.Struct]) -> Iterator[tup
         return
     if "lab" in data:
         yield "lab", Lab, data["lab"]
-    kinds = (("targets", Target), ("schedules", Schedule), ("remotes", Remote), ("pollers", Poller))
+    kinds = (
+        ("targets", Target), ("schedules", Schedule), ("remotes", Remote), ("pollers", Poller), ("suites", Suite)
+    )  # fmt: skip
     for head, inner in kinds:
         members = data.get(head)
         if isinstance(members, Mapping):

@@ -19,6 +19,7 @@ from benchyard.lab.paths import LabPaths
 from benchyard.lab.ports import is_free
 from benchyard.tasks import runner
 from benchyard.tasks.cpus import available_cpus, format_cpu_list, parse_cpu_list
+from benchyard.tasks.host.setup import mend_host
 
 Say = Callable[[str], None]
 
@@ -51,6 +52,7 @@ def prepare(root: Path, say: Say) -> tuple[LabPaths, Settings]:
 def run(root: Path, say: Say) -> None:
     """Keep the lab running until it is told to stop; then stop its programs, and its runs unless they are kept."""
     paths, settings = prepare(root, say)
+    _mend(paths, say)
     keep_off_measuring_cpus(settings, say)
     programs = [twistd_program("master", paths.master, paths.program_log("master"))]
     programs += [
@@ -127,6 +129,13 @@ def stop_runs(paths: LabPaths, say: Say) -> None:
     for name in runner.active_runs(paths.state):
         say(f"run {name}: stopping; its job goes on with a new attempt when the lab is up again")
         runner.stop(name, state=paths.state, outcome="interrupted")
+    _mend(paths, say)
+
+
+def _mend(paths: LabPaths, say: Say) -> None:
+    """Put this host back as it was where a killed run has left it set up."""
+    for problem in mend_host(paths.state):
+        say(problem)
 
 
 def keep_off_measuring_cpus(settings: Settings, say: Say) -> None:

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import secrets
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,10 +60,18 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def write_host(lab_dir: Path, name: str, *, role: str, target: str, address: str, cpus: str = "") -> None:
-    """Write a host's file, in place of the one before if there is one."""
-    fields = {"role": role, "target": target, "address": address, "cpus": cpus}
-    text = "".join(f"{key} = {json.dumps(value)}\n" for key, value in fields.items() if value)
-    _write_whole(lab_dir / HOSTS_DIR / f"{name}.toml", text, 0o644)
+    """Write a host's file; of the one before stays what is not given here, such as how the host is looked after."""
+    path = lab_dir / HOSTS_DIR / f"{name}.toml"
+    given = {"role": role, "target": target, "address": address, "cpus": cpus}
+    fields = {**_known(path), **given}
+    _write_whole(path, "".join(f"{key} = {json.dumps(value)}\n" for key, value in fields.items() if value != ""), 0o644)
+
+
+def _known(path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
 
 
 def forget_host(lab_dir: Path, name: str) -> None:

@@ -12,7 +12,7 @@ from benchyard.store.rows import FINAL_JOB_STATUSES, Job
 from benchyard.store.tables import jobs
 
 #: Properties of a forced or scheduled request that say what to measure.
-FIELDS = ("python", "ref", "remote", "branch", "flags", "benchmarks", "mode", "host", "affinity", "reason")
+FIELDS = ("python", "ref", "remote", "branch", "flags", "suite", "benchmarks", "mode", "host", "affinity", "reason")
 
 #: Of these, the lists that a form has as one text.
 _LISTS = ("benchmarks", "flags")

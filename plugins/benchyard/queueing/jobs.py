@@ -14,16 +14,16 @@ from twisted.python import log
 from benchyard.queueing import admission, cancellation, creation, endings, engine
 from benchyard.queueing.backfill import BackfillRequest
 from benchyard.queueing.order import Lane
-from benchyard.queueing.requests import CheckedJob, JobRequest, Source
+from benchyard.queueing.requests import CheckedJob, Invalid, JobRequest, Source
 from benchyard.queueing.runs import Run, push_key, push_of_key, run_of_key, stage_key
-from benchyard.store import attempts, jobs, queues
+from benchyard.store import attempts, jobs, queues, results
 from benchyard.store.errors import Conflict, NotFound, StoreError
 from benchyard.store.migrate import migrate
 from benchyard.store.rows import Attempt, Job
 
 T = TypeVar("T")
 Expand = Callable[[BackfillRequest], tuple[Source, ...]]
-Check = Callable[[JobRequest, Source | None], CheckedJob]
+Check = Callable[[JobRequest, Source | None, str | None], CheckedJob]
 
 #: Requests that are checked at once: each may start an interpreter and wait for it.
 CHECKS_AT_ONCE = 2
@@ -112,7 +112,8 @@ class JobService(BuildbotService):
     @async_to_deferred
     async def checked(self, request: JobRequest, source: Source | None = None) -> CheckedJob:
         """The request with every name resolved; Invalid if it cannot work. What is built may be known already."""
-        return await self._checks.run(threads.deferToThread, self.check, request, source)
+        reference = await self.db(_file_of, request.same_loops) if request.same_loops is not None else None
+        return await self._checks.run(threads.deferToThread, self.check, request, source, reference)
 
     @async_to_deferred
     async def submit(self, request: JobRequest, *, owner: str, origin: str) -> Submitted:
@@ -270,6 +271,16 @@ def _in_transaction(
             return function(conn, *args, **kwargs), None
     except StoreError as exc:
         return None, exc
+
+
+def _file_of(conn: Any, result_id: int) -> str:
+    try:
+        path = results.get_result(conn, result_id).path
+    except NotFound:
+        path = None
+    if path is None:
+        raise Invalid("same_loops", f"there is no result {result_id} with a file")
+    return path
 
 
 def _advance(conn: Any, job_id: int, status: str, after: Sequence[str], *, now: float) -> Job:

@@ -37,7 +37,8 @@ class JobRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     The interpreter is one that is installed on the host (`python`), or one to build: from `ref` or the tip of `branch`
     of a `remote`, with a `patch` on top. Where just the same was measured already, that job is given instead of a new
     one, unless `again`. With `also_base`, what it is based on is measured too, and compared with. A benchmark that
-    fails its smoke is left out, or with `strict` the end of the job.
+    fails its smoke is left out, or with `strict` the end of the job. `suite` is one of the settings'; `same_loops` is
+    the result whose loop counts are taken, so that nothing is calibrated anew.
     """
 
     python: Path | None = None
@@ -90,7 +91,11 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """What a job will do, every name resolved: the `spec` of its row. It has a `python`, or a `source` to build one."""
+    """What a job will do, every name resolved: the `spec` of its row. It has a `python`, or a `source` to build one.
+
+    `suite_id` is empty where the benchmarks are those of the pyperformance that is installed on all hosts; `loops` are
+    loop counts by benchmark, those of the result `same_loops`.
+    """
 
     python: str = ""
     source: Source | None = None
@@ -99,6 +104,8 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     mode: Mode = "default"
     affinity: str | None = None
     suite: str = ""
+    suite_id: str = ""
+    suite_version: str = ""
     loops: dict[str, int] = {}
     same_loops: int | None = None
     strict: bool = False
@@ -112,7 +119,8 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
         """What jobs of a target have in common that measure just the same; None where the host has the interpreter."""
         if self.source is None:
             return None
-        parts = [target, self.source.recipe, sorted(self.benchmarks), self.mode, self.affinity, self.suite, self.loops]
+        suite = [self.suite_id, self.suite_version]
+        parts = [target, self.source.recipe, sorted(self.benchmarks), self.mode, self.affinity, suite, self.loops]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

@@ -70,6 +70,17 @@ def read_suite(data: bytes) -> Suite:
     return Suite(metadata=metadata, benchmarks=benchmarks, valueless=tuple(valueless))
 
 
+def read_loops(data: bytes) -> dict[str, int]:
+    """Return by benchmark how often a pyperf file's was done for one value, where that was the same in all runs."""
+    _check_format(data)
+    found = {}
+    for benchmark in _load(data):
+        loops = benchmark.get_metadata().get("loops")
+        if isinstance(loops, int) and loops > 0:
+            found[_checked_name(benchmark.get_name())] = loops
+    return found
+
+
 def _check_format(data: bytes) -> dict[str, Any]:
     """Find, with its place, what is not JSON (NaN and Infinity are not) or not of a type pyperf expects."""
     try:

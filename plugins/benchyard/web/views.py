@@ -91,6 +91,8 @@ class SpecView(msgspec.Struct, frozen=True):
     affinity: str | None = None
     source: SourceView | None = None
     suite: str = ""
+    suite_version: str = ""
+    same_loops: int | None = None
     strict: bool = False
 
 

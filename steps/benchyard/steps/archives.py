@@ -1,4 +1,4 @@
-"""Interpreters and wheels as the lab keeps them, and their way between the master and its workers."""
+"""Interpreters, suites and wheels as the lab keeps them, and their way between the master and its workers."""
 
 import hashlib
 import posixpath
@@ -31,6 +31,10 @@ class Archives(NamedTuple):
     def wheels(self, id: str) -> Path:
         """The archive of a set of wheels."""
         return self.root / "wheels" / f"{id}.tar.gz"
+
+    def suite(self, id: str) -> Path:
+        """The archive of a suite of benchmarks."""
+        return self.root / "suites" / f"{id}.tar.gz"
 
     def has(self, built: BuiltInterpreter | None) -> bool:
         """Whether the archive of an interpreter is here, whole."""

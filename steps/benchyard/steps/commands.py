@@ -9,6 +9,16 @@ from benchyard.store.rows import Attempt, Job
 MODE_OPTIONS = {"default": (), "fast": ("--fast",), "rigorous": ("--rigorous",)}
 
 
+class HostCare(NamedTuple):
+    """How a host is looked after when it measures: its CPUs ("" for any), what is set on it, and what the guard does."""
+
+    cpus: str = ""
+    tune: bool = True
+    shield: bool = True
+    guard: str = "warn"
+    guard_wait_s: float = 60.0
+
+
 class MeasuringArguments(NamedTuple):
     """Arguments after `task attach RUN` and after `task run-benchmarks`."""
 
@@ -25,6 +35,18 @@ def interpreter_options(job: Job, state: str) -> tuple[str, ...]:
     return ("--build", prepared["interpreter"], "--interpreters", posixpath.join(state, "interpreters"), *wheels)
 
 
+def suite_options(job: Job, state: str) -> tuple[str, ...]:
+    """Which suite's benchmarks are run, unless it is the one that is installed on all hosts."""
+    id = job.spec.get("suite_id")
+    return ("--suite", posixpath.join(state, "suites", id)) if id else ()
+
+
+def loops_options(job: Job) -> tuple[str, ...]:
+    """The loop counts of the result that the job is to have the same as."""
+    loops = job.spec.get("loops") or {}
+    return ("--loops", ",".join(f"{name}={count}" for name, count in sorted(loops.items()))) if loops else ()
+
+
 def benchmarks_of(job: Job) -> tuple[str, ...]:
     """What is measured of a job's benchmarks: all but those that do not run."""
     left_out = {one["name"] for one in (job.prepared or {}).get("left_out", ())}
@@ -32,25 +54,29 @@ def benchmarks_of(job: Job) -> tuple[str, ...]:
 
 
 def measuring_arguments(
-    job: Job, attempt: Attempt, *, state: str, host_cpus: str, limit_s: float
+    job: Job, attempt: Attempt, *, state: str, care: HostCare, limit_s: float
 ) -> MeasuringArguments:
     """How a job's attempt is run on a host that keeps its state in `state`.
 
-    The job's own affinity goes before the host's measuring CPUs. The mark BENCHYARD_RUN is handed down, so that a
-    process that outlives its supervisor is still known as this run's.
+    The job's own affinity goes before the host's measuring CPUs; without either, the host finds some. The mark
+    BENCHYARD_RUN is handed down, so that a process that outlives its supervisor is still known as this run's.
     """
     folder = posixpath.join(state, "runs", attempt.run)
-    cpus = job.spec.get("affinity") or host_cpus
-    pinning = ("--cpus", cpus) if cpus else ()
-    affinity = ("--affinity", cpus) if cpus else ()
+    measuring = job.spec.get("affinity") or care.cpus or "auto"
+    left = (*(() if care.tune else ("--no-tune",)), *(() if care.shield else ("--no-shield",)))
     return MeasuringArguments(
-        options=("--state", state, "--limit", f"{limit_s:.0f}", *pinning),
+        options=("--state", state, "--limit", f"{limit_s:.0f}", "--measuring", measuring, *left),
         run=(
             *interpreter_options(job, state),
+            *suite_options(job, state),
             "--benchmarks",
             ",".join(benchmarks_of(job)),
             *MODE_OPTIONS[job.spec["mode"]],
-            *affinity,
+            *loops_options(job),
+            "--guard",
+            care.guard,
+            "--guard-wait",
+            f"{care.guard_wait_s:g}",
             "--output",
             posixpath.join(folder, "result.json"),
             "--report",

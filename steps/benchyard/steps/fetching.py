@@ -15,7 +15,7 @@ from benchyard.tasks.archive import digest
 
 
 class Need(NamedTuple):
-    """Something that a host must have: `interpreters` or `wheels`, and its id."""
+    """Something that a host must have: `interpreters`, `suites` or `wheels`, and its id."""
 
     kind: str
     id: str
@@ -27,7 +27,11 @@ class Need(NamedTuple):
 def needs_of(job: Job) -> tuple[Need, ...]:
     """What a host must have to measure a job."""
     prepared = job.prepared or {}
-    found = {"interpreters": prepared.get("interpreter"), "wheels": prepared.get("wheels")}
+    found = {
+        "interpreters": prepared.get("interpreter"),
+        "suites": job.spec.get("suite_id"),
+        "wheels": prepared.get("wheels"),
+    }
     return tuple(Need(kind, id) for kind, id in found.items() if id)
 
 
@@ -82,8 +86,8 @@ class Fetch(TaskStep):
         return int(SUCCESS) if rc == 0 else await self.fail(job, observer.last_error or f"{need} cannot be unpacked")
 
     async def _archive(self, need: Need) -> tuple[Any, str | None]:
-        if need.kind == "wheels":
-            path = self.archives.wheels(need.id)
+        if need.kind != "interpreters":
+            path = self.archives.wheels(need.id) if need.kind == "wheels" else self.archives.suite(need.id)
             found = (await threads.deferToThread(digest, path)).sha256 if path.is_file() else None
             return path, found
         built = await self.service.db(interpreters.find_interpreter, need.id)

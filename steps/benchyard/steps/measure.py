@@ -12,7 +12,7 @@ from twisted.internet import threads
 from twisted.python import log
 
 from benchyard.steps.base import STATE_VARIABLE, LabStep, state_option, task_command
-from benchyard.steps.commands import measuring_arguments
+from benchyard.steps.commands import HostCare, measuring_arguments
 from benchyard.steps.fetch import fetch_file
 from benchyard.steps.filing import deliver
 from benchyard.steps.outcomes import LOST, Ending, ending_of, ending_of_attempt, failure_text
@@ -32,15 +32,15 @@ class Measure(buildstep.ShellMixin, LabStep):
     """Attaches to the durable run of this job's attempt, which starts it if nobody has.
 
     Losing the master, the worker daemon or the connection ends this step only: the run goes on, and the retried build
-    attaches to it. `cpus` are the measuring CPUs by host name; `incoming` is where the results are delivered.
+    attaches to it. `hosts` says by name how each is looked after; `incoming` is where the results are delivered.
     """
 
     name = "measure"
 
-    def __init__(self, *, incoming: Path, cpus: dict[str, str], limit_s: float, **kwargs: Any) -> None:
+    def __init__(self, *, incoming: Path, hosts: dict[str, HostCare], limit_s: float, **kwargs: Any) -> None:
         shell = self.setupShellMixin({"timeout": None, "logEnviron": False, **kwargs}, prohibitArgs=["command"])
         super().__init__(**shell)
-        self.incoming, self.cpus, self.limit_s = incoming, cpus, limit_s
+        self.incoming, self.hosts, self.limit_s = incoming, hosts, limit_s
 
     async def do(self) -> int:
         job, attempt = await self.service.run_of(self.build)
@@ -73,7 +73,7 @@ class Measure(buildstep.ShellMixin, LabStep):
         self.addLogObserver("stdio", self._observer)
         limit_s = await self.service.db(time_limit, job, self.limit_s)
         arguments = measuring_arguments(
-            job, attempt, state=environ[STATE_VARIABLE], host_cpus=self.cpus.get(host, ""), limit_s=limit_s
+            job, attempt, state=environ[STATE_VARIABLE], care=self.hosts.get(host, HostCare()), limit_s=limit_s
         )
         command = await self.makeRemoteShellCommand(
             command=[

@@ -48,6 +48,10 @@ def failure_text(ending: Ending, report: Mapping[str, Any] | None, last_line: st
     """One line that says why a run failed: its benchmarks' errors if it got so far, else the end of its log."""
     if ending.status != "failed" or ending.cause != _ENDINGS[73].cause:
         return ending.cause or ending.status
+    guard = (report or {}).get("guard") or {}
+    if guard and not guard.get("passed"):
+        reasons = "; ".join(finding["message"] for finding in guard["findings"] if finding["severity"] == "refuse")
+        return f"the host is not fit to measure, waited {guard['waited_s']:.0f} s: {reasons}"
     failed = [b for b in (report or {}).get("benchmarks", []) if b.get("status") != "success"]
     if failed:
         shown = "; ".join(f"{b['name']}: {b.get('error')}" for b in failed[:3])

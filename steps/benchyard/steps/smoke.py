@@ -8,13 +8,14 @@ from buildbot.process.results import SKIPPED, SUCCESS
 
 from benchyard.steps.archives import Archives, take_archive
 from benchyard.steps.base import STATE_VARIABLE, state_option
+from benchyard.steps.commands import suite_options
 from benchyard.steps.fetch import fetch_file
-from benchyard.steps.fetching import Fetch, Need
+from benchyard.steps.fetching import Fetch, needs_of
 from benchyard.steps.prepare import PrepareStep
 from benchyard.steps.progress import TailObserver
 from benchyard.store import interpreters, jobs
 from benchyard.store.rows import Job
-from benchyard.tasks.suite import suite_version
+from benchyard.tasks.suite import installed_suite
 
 #: The property with the benchmarks that were not tried yet with the job's interpreter, and the one with their wheels.
 UNTRIED, WHEELS = "to try", "wheelhouse"
@@ -44,13 +45,14 @@ class PlanSmoke(PrepareStep):
 
 
 class FetchForSmoke(Fetch):
-    """Brings the interpreter to the worker that tries it, which need not be the one that built it."""
+    """Brings interpreter and suite to the worker that tries them, which need not be the one that built it."""
 
     async def do(self) -> int:
         if not self.getProperty(UNTRIED):
             return int(SKIPPED)
         job, _attempt = await self.service.run_of(self.build)
-        return await self.bring(job, (Need("interpreters", job.prepared["interpreter"]),))
+        here = [need for need in needs_of(job) if need.kind != "wheels"]
+        return await self.bring(job, tuple(here))
 
 
 class MakeWheels(PrepareStep):
@@ -153,7 +155,8 @@ def smoke_steps(archives: Archives) -> list[Any]:
 def known_smoke(conn: Any, job: Job) -> dict[str, Any]:
     """What is known of the benchmarks of a job's interpreter: by name None or why it does not run, and their wheels."""
     built = interpreters.find_interpreter(conn, (job.prepared or {}).get("interpreter", ""))
-    smoke = built.smoke.get(suite_version()) if built is not None else None
+    suite = job.spec.get("suite_version") or installed_suite().label
+    smoke = built.smoke.get(suite) if built is not None else None
     return smoke or {"wheels": None, "benchmarks": {}}
 
 
@@ -170,4 +173,5 @@ def _note(conn: Any, job: Job, wheels: str, report: dict[str, Any]) -> None:
 def _of_build(environ: dict[str, str], job: Job) -> tuple[str, ...]:
     interpreter = job.prepared["interpreter"]  # type: ignore[index]
     folder = posixpath.join(environ[STATE_VARIABLE], "interpreters")
-    return ("--build", interpreter, "--interpreters", folder, *state_option(environ))
+    suite = suite_options(job, environ[STATE_VARIABLE])
+    return ("--build", interpreter, "--interpreters", folder, *suite, *state_option(environ))

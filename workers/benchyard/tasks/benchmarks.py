@@ -1,16 +1,12 @@
 """Measuring an interpreter with the suite, one benchmark at a time.
 
-This is what `pyperformance run` does, with three differences: nothing is installed that is there already,
-each benchmark's values are on disk before the next one starts, and a benchmark that fails is an outcome with
-its log.
+This is what `pyperformance run` does, with some differences: nothing is installed that is there already, each
+benchmark's values are on disk before the next one starts, a benchmark that fails is an outcome with its log, and one
+that was disturbed is measured once more.
 """
 
 import importlib.metadata
-import os
-import re
 import shutil
-import signal
-import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,23 +14,19 @@ from typing import Any
 
 import msgspec
 
-from benchyard.tasks.cpus import check_cpus, format_cpu_list
-from benchyard.tasks.environment import Environment, clean_environ, ensure_environment
-from benchyard.tasks.errors import InterpreterError, OptionError, RunError
+from benchyard.tasks.benchmarkscript import measure_benchmark, pyperf_options, release
+from benchyard.tasks.care import Care, describe, one_line
+from benchyard.tasks.environment import Environment, ensure_environment
+from benchyard.tasks.errors import InterpreterError, OptionError, RunError, UnfitError
 from benchyard.tasks.files import append_line, tail, write_atomically
-from benchyard.tasks.interpreter import Interpreter, version_numbers
+from benchyard.tasks.host.conditions import disturbances
+from benchyard.tasks.interpreter import Interpreter
 from benchyard.tasks.interpreters import use_interpreter
-from benchyard.tasks.processes import MARK
 from benchyard.tasks.progress import Progress, format_progress
-from benchyard.tasks.report import MODES, BenchmarkOutcome, Mode, RunReport
-from benchyard.tasks.resultfile import check_metadata, load_values, write_result
-from benchyard.tasks.suite import SUITE, load_benchmarks, select_benchmarks, suite_version
+from benchyard.tasks.report import BenchmarkOutcome, Mode, RunReport
+from benchyard.tasks.resultfile import check_metadata, write_result
+from benchyard.tasks.suite import SUITE, Suite, installed_suite
 from benchyard.tasks.trees import TreeStore
-
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
-# How pyperf's parent process tells that its worker, where the benchmark itself runs, was killed.
-_WORKER_SIGNAL = re.compile(r"failed with exit code -([0-9]+)")
-_TIMEOUT_STATUS = 124
 
 
 def run_benchmarks(
@@ -50,211 +42,188 @@ def run_benchmarks(
     inherit_environ: Sequence[str] = (),
     interpreters: TreeStore | None = None,
     wheels: Path | None = None,
+    suite: Suite | None = None,
+    loops: Mapping[str, int] = {},
+    limits: Mapping[str, float] = {},
+    care: Care | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> RunReport:
-    """Measure the selected benchmarks (see `select_benchmarks`) and write one pyperf file to `output`.
+    """Measure the selected benchmarks (see `Suite.select`) and write one pyperf file to `output`.
 
     `python` is the path of an interpreter, or the id of one that `build_cpython` has put into `interpreters`.
     `output` must not exist; beside it, OUTPUT.parts keeps the values and logs of single benchmarks until the file is
     written. `affinity` are the CPUs the benchmarks run on. With the folder of `wheels`, only these are installed.
     `metadata` is added to the file's own. `inherit_environ` names variables the benchmarks get besides PATH, HOME and
-    the like; the mark of a durable run is always one. `say` gets the lines to show. Raises TaskError for arguments that
-    cannot be used, and RunError, with the report, where no benchmark gave a value: then the report is written, and
-    `output` is not.
+    the like; the mark of a durable run is always one. `suite` is the installed one by default. `loops` fixes how often
+    benchmarks, by name, are done for one value, which pyperf else finds out for itself; after `limits` seconds they are
+    taken for hung. `care` looks after the host. `say` gets the lines to show. Raises TaskError for arguments that
+    cannot be used, and, with the report, RunError where no benchmark gave a value and UnfitError where the host is not
+    fit: then the report is written, and `output` is not.
     """
     output, report = output.resolve(), report.resolve() if report else None
     options = pyperf_options(mode, affinity, inherit_environ)
     extra = check_metadata(metadata or {})
-    names = select_benchmarks(selections)
+    suite = suite or installed_suite()
+    names = suite.select(selections)
     if output.exists():
         raise OptionError(f"the output file {output} exists; results are never overwritten: name another")
     with use_interpreter(python, interpreters) as (path, interpreter):
         _check_supported(path, interpreter)
-        whole = _measure_all(
-            path,
-            interpreter,
-            names,
-            options,
-            say,
-            output=output,
-            environments=environments,
-            wheels=wheels,
-            metadata=extra,
-            empty=RunReport(
-                interpreter=interpreter,
-                suite=SUITE,
-                suite_version=suite_version(),
-                mode=mode,
-                affinity=affinity,
-                started=time.time(),
-                finished=0.0,
-                environment_s=0.0,
-                benchmarks=(),
-            ),
+        empty = RunReport(
+            interpreter=interpreter,
+            suite=SUITE,
+            suite_version=suite.label,
+            mode=mode,
+            affinity=affinity,
+            started=time.time(),
+            finished=0.0,
+            environment_s=0.0,
+            benchmarks=(),
         )
+        run = _Run(suite, options, loops, limits, care or Care(), say, output=output, environments=environments)
+        try:
+            whole = run.measure_all(path, interpreter, names, empty, wheels=wheels, metadata=extra)
+        finally:
+            run.care.close()
     if report is not None:
         report.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(report, msgspec.json.format(msgspec.json.encode(whole), indent=1))
+    if whole.guard is not None and not whole.guard.passed:
+        reasons = "; ".join(finding.message for finding in whole.guard.findings if finding.severity == "refuse")
+        raise UnfitError(f"the host is not fit to measure, waited {whole.guard.waited_s:.0f} s: {reasons}", whole)
     if len(whole.failed) == len(whole.benchmarks):
         first = whole.benchmarks[0]
         raise RunError(f"none of {len(names)} benchmarks gave a value; {first.name}: {first.error}", whole)
     return whole
 
 
-def _measure_all(
-    python: str,
-    interpreter: Interpreter,
-    names: Sequence[str],
-    options: Mapping[str, str],
-    say: Callable[[str], None],
-    *,
-    output: Path,
-    environments: Path,
-    wheels: Path | None,
-    metadata: Mapping[str, str],
-    empty: RunReport,
-) -> RunReport:
-    """Measure one benchmark after the other and write the file; the report that was begun comes back whole."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    parts = output.with_name(output.name + ".parts")
-    if parts.exists():
-        shutil.rmtree(parts)  # of an earlier run that was killed
-    parts.mkdir()
-    what = f"{interpreter.implementation} {interpreter.version} at {python}"
-    say(f"benchyard: measuring {what} with {SUITE} {suite_version()}")
-    environment = ensure_environment(python, interpreter, names, environments=environments, wheels=wheels, say=say)
-    outcomes: list[BenchmarkOutcome] = []
-    measured: list[Any] = []
-    for index, benchmark in enumerate(load_benchmarks(names), 1):
-        say(format_progress(Progress(index, len(names), benchmark.name)))
-        known = {values.get_name() for values in measured}
-        outcome, values = measure_benchmark(benchmark, interpreter, environment, options, parts, known)
-        append_line(parts / "outcomes.jsonl", msgspec.json.encode(outcome).decode())
-        for line in tail(parts / f"{benchmark.name}.log", 200).splitlines():
-            say(line)
+class _Run:
+    """One run of benchmarks: how each is measured, and what has come of it so far."""
+
+    def __init__(
+        self,
+        suite: Suite,
+        options: Mapping[str, str],
+        loops: Mapping[str, int],
+        limits: Mapping[str, float],
+        care: Care,
+        say: Callable[[str], None],
+        *,
+        output: Path,
+        environments: Path,
+    ) -> None:
+        self.suite, self.options, self.loops, self.limits = suite, options, loops, limits
+        self.care, self.say = care, say
+        self.output, self.environments = output, environments
+        self.parts = output.with_name(output.name + ".parts")
+        self.outcomes: list[BenchmarkOutcome] = []
+        self.measured: list[Any] = []
+
+    def measure_all(
+        self,
+        python: str,
+        interpreter: Interpreter,
+        names: Sequence[str],
+        empty: RunReport,
+        *,
+        wheels: Path | None,
+        metadata: Mapping[str, str],
+    ) -> RunReport:
+        """Measure one benchmark after the other and write the file; the report that was begun comes back whole."""
+        self.output.parent.mkdir(parents=True, exist_ok=True)
+        if self.parts.exists():
+            shutil.rmtree(self.parts)  # of an earlier run that was killed
+        self.parts.mkdir()
+        what = f"{interpreter.implementation} {interpreter.version} at {python}"
+        self.say(f"benchyard: measuring {what} with {SUITE} {self.suite.label}")
+        environment = ensure_environment(
+            python, interpreter, self.suite, names, environments=self.environments, wheels=wheels, say=self.say
+        )
+        fit = self.care.begin(self.environments, empty.affinity, self.say)
+        begun = msgspec.structs.replace(
+            empty,
+            environment_s=environment.seconds,
+            environment=environment.path,
+            pip_calls=environment.pip_calls,
+            setup=self.care.setup,
+            guard=self.care.guard,
+        )
+        if not fit:
+            shutil.rmtree(self.parts)
+            return msgspec.structs.replace(begun, finished=time.time())
+        self.options = {**self.options, **self.care.options(environment.python, self.parts)}
+        for index, benchmark in enumerate(self.suite.load(names), 1):
+            self.say(format_progress(Progress(index, len(names), benchmark.name)))
+            self._measure(benchmark, interpreter, environment)
+        grade, fingerprint = self.care.end(interpreter, self.suite, self.outcomes)
+        if self.measured:
+            commit = {"commit_id": interpreter.commit, "commit_branch": interpreter.branch}
+            said = {**metadata, **{key: value for key, value in commit.items() if value}}
+            write_result(self.measured, {**said, **describe(self.care, grade, fingerprint)}, self.output)
+        self.say(f"benchyard: grade {grade.letter}" + (f": {'; '.join(grade.reasons)}" if grade.reasons else ""))
+        shutil.rmtree(self.parts)
+        return msgspec.structs.replace(
+            begun,
+            finished=time.time(),
+            benchmarks=tuple(self.outcomes),
+            grade=grade,
+            fingerprint=fingerprint,
+        )
+
+    def _measure(self, benchmark: Any, interpreter: Interpreter, environment: Environment) -> None:
+        """Measure one benchmark, and once more if it was disturbed; the better of the two counts."""
+        outcome, values = self._try(benchmark, interpreter, environment)
+        if outcome.disturbed and outcome.error is None:
+            self.say(f"benchyard: {benchmark.name} was disturbed, it is measured again: {'; '.join(outcome.disturbed)}")
+            again, others = self._try(benchmark, interpreter, environment)
+            if again.error is None and _badness(again) <= _badness(outcome):
+                outcome, values = again, others
+            outcome = msgspec.structs.replace(outcome, tries=2)
+        append_line(self.parts / "outcomes.jsonl", msgspec.json.encode(outcome).decode())
+        for line in tail(self.parts / f"{benchmark.name}.log", 200).splitlines():
+            self.say(line)
         if outcome.error is not None:
-            say(f"benchyard: {benchmark.name} failed: {outcome.error}")
-        outcomes.append(outcome)
-        measured += values
-    if measured:
-        commit = {"commit_id": interpreter.commit, "commit_branch": interpreter.branch}
-        write_result(measured, {**metadata, **{key: value for key, value in commit.items() if value}}, output)
-    shutil.rmtree(parts)
-    return msgspec.structs.replace(
-        empty,
-        finished=time.time(),
-        environment_s=environment.seconds,
-        benchmarks=tuple(outcomes),
-        environment=environment.path,
-        pip_calls=environment.pip_calls,
-    )
+            self.say(f"benchyard: {benchmark.name} failed: {outcome.error}")
+        for value in values if outcome.disturbed else ():
+            value.update_metadata({"benchyard_disturbed": one_line("; ".join(outcome.disturbed))})
+        self.outcomes.append(outcome)
+        self.measured += values
+
+    def _try(
+        self, benchmark: Any, interpreter: Interpreter, environment: Environment
+    ) -> tuple[BenchmarkOutcome, list[Any]]:
+        known = {values.get_name() for values in self.measured}
+        fixed = {"--loops": str(self.loops[benchmark.name])} if benchmark.name in self.loops else {}
+        moment = self.care.mark()
+        outcome, values = measure_benchmark(
+            benchmark,
+            interpreter,
+            self.suite,
+            environment,
+            {**self.options, **fixed},
+            self.parts,
+            known,
+            limit_s=self.limits.get(benchmark.name),
+        )
+        conditions = self.care.since(moment)
+        if conditions is not None:
+            found = disturbances(conditions)
+            outcome = msgspec.structs.replace(outcome, conditions=conditions, disturbed=found)
+        return outcome, values
 
 
-def pyperf_options(mode: str, affinity: Sequence[int] | None, inherit_environ: Sequence[str]) -> dict[str, str]:
-    """Return pyperf's options, those with the value "" being flags; raises OptionError or CpuListError."""
-    if mode not in MODES:
-        raise OptionError(f"unknown mode {mode!r}; one of {', '.join(MODES)}")
-    for name in inherit_environ:
-        if not _VARIABLE.fullmatch(name):
-            raise OptionError(f"bad name of an environment variable {name[:80]!r}")
-    options = {} if mode == "default" else {f"--{mode}": ""}
-    if affinity is not None:
-        options["--affinity"] = format_cpu_list(check_cpus(affinity))
-    # Without the mark, a benchmark process whose supervisor was killed could not be found.
-    inherited = dict.fromkeys([*inherit_environ, "PYPERFORMANCE_RUNID", *([MARK] if MARK in os.environ else [])])
-    options["--inherit-environ"] = ",".join(inherited)
-    return options
+def _badness(outcome: BenchmarkOutcome) -> tuple[int, float]:
+    """How badly a benchmark was disturbed: by how many things, and how much of its time was others'."""
+    conditions = outcome.conditions
+    taken = 0.0
+    if conditions is not None and conditions.seconds > 0:
+        taken = (conditions.foreign_cpu_s + conditions.steal_s + conditions.irq_s) / conditions.seconds
+    return len(outcome.disturbed), taken
 
 
 def _check_supported(python: str, interpreter: Interpreter) -> None:
     from packaging.specifiers import SpecifierSet
 
     needed = importlib.metadata.metadata("pyperf")["Requires-Python"] or ""
-    if not SpecifierSet(needed).contains(_release(interpreter), prereleases=True):
+    if not SpecifierSet(needed).contains(release(interpreter), prereleases=True):
         raise InterpreterError(f"interpreter {python!r} is Python {interpreter.version}; the suite needs {needed}")
-
-
-def _release(interpreter: Interpreter) -> str:
-    return ".".join(str(number) for number in version_numbers(interpreter))
-
-
-def measure_benchmark(
-    benchmark: Any,
-    interpreter: Interpreter,
-    environment: Environment,
-    options: Mapping[str, str],
-    parts: Path,
-    known: set[str],
-) -> tuple[BenchmarkOutcome, list[Any]]:
-    """Run one benchmark; returns its outcome and its values (one script may measure several things)."""
-    began = time.monotonic()
-    name = str(benchmark.name)
-    log, values = parts / f"{name}.log", parts / f"{name}.json"
-    measured: list[Any] = []
-    if name in environment.failed:
-        error: str | None = "its requirements could not be installed"
-        log.write_text(environment.failed[name] + "\n", "utf-8")
-    elif not benchmark.python.contains(_release(interpreter), prereleases=True):
-        error = f"it needs Python {benchmark.python}, this is {interpreter.version}"
-    else:
-        error = _run_script(benchmark, interpreter, environment.python, options, values, log)
-    if error is None:
-        try:
-            measured = load_values(values, known)
-        except ValueError as exc:
-            error = str(exc)
-    for value in measured:
-        value.update_metadata({"performance_version": suite_version(), "tags": benchmark.tags})
-    outcome = BenchmarkOutcome(
-        name=name,
-        status="success" if error is None else "failed",
-        seconds=time.monotonic() - began,
-        error=error,
-        log_tail="" if error is None else tail(log),
-    )
-    return outcome, measured
-
-
-def _run_script(
-    benchmark: Any, interpreter: Interpreter, python: str, options: Mapping[str, str], values: Path, log: Path
-) -> str | None:
-    """Run a benchmark's script with pyperf's options as pyperformance does; returns what went wrong."""
-    flags = [f"{option}={value}" if value else option for option, value in options.items()]
-    argv = [python, "-u", benchmark.runscript, *benchmark.extra_opts, *flags, "--output", str(values)]
-    environ = {**clean_environ(os.environ), "PYPERFORMANCE_RUNID": _run_id(benchmark, interpreter)}
-    # To a file, not through a pipe: this process would wake up for each line, maybe on the CPU that measures.
-    with log.open("wb") as file:
-        try:
-            process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=environ)
-        except OSError as exc:
-            return f"cannot run {argv[0]!r}: {exc.strerror}"
-        try:
-            status = process.wait()
-        except BaseException:
-            _interrupt(process)
-            raise
-    if status == 0:
-        return None
-    worker = _WORKER_SIGNAL.search(tail(log)) if status > 0 else None
-    if status < 0 or worker:
-        return f"killed by signal {-status if status < 0 else int(worker[1])}"  # type: ignore[index]
-    return "timed out" if status == _TIMEOUT_STATUS else f"its script ended with exit status {status}"
-
-
-def _interrupt(process: "subprocess.Popen[bytes]") -> None:
-    """End a benchmark as Ctrl-C does: pyperf then ends its worker, which a SIGTERM would leave behind."""
-    process.send_signal(signal.SIGINT)
-    try:
-        process.wait(timeout=5)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def _run_id(benchmark: Any, interpreter: Interpreter) -> str:
-    """Return pyperformance's name of a run, which some benchmarks' scripts read."""
-    from pyperformance.run import get_compatibility_id
-
-    major, minor, _ = version_numbers(interpreter)
-    python = f"{interpreter.implementation}{major}.{minor}-{interpreter.id[:12]}"
-    return f"{python}-compat-{get_compatibility_id(benchmark)}-bm-{benchmark.name}-{int(time.time())}"

@@ -58,8 +58,8 @@ def online_cpus(path: Path = Path("/sys/devices/system/cpu/online")) -> tuple[in
         return available_cpus()
 
 
-def check_cpus(cpus: Iterable[int]) -> tuple[int, ...]:
-    """Return CPUs ascending; raises CpuListError if there is none, or if this host lacks one.
+def check_cpus(cpus: Iterable[int], online: tuple[int, ...] | None = None) -> tuple[int, ...]:
+    """Return CPUs ascending; raises CpuListError if there is none, or if this host (the CPUs `online`) lacks one.
 
     The kernel silently drops CPUs it does not have from an affinity, and the run would then measure
     elsewhere.
@@ -67,7 +67,7 @@ def check_cpus(cpus: Iterable[int]) -> tuple[int, ...]:
     wanted = tuple(sorted(set(cpus)))
     if not wanted:
         raise CpuListError("the CPU list is empty; name at least one CPU")
-    online = online_cpus()
+    online = online_cpus() if online is None else online
     missing = [cpu for cpu in wanted if cpu not in online]
     if missing:
         raise CpuListError(f"no CPU {format_cpu_list(missing)} on this host; it has {format_cpu_list(online)}")

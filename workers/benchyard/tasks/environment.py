@@ -23,7 +23,7 @@ from benchyard.tasks.errors import EnvironmentMakeError
 from benchyard.tasks.files import tail, write_atomically
 from benchyard.tasks.hostlock import wait_lock
 from benchyard.tasks.interpreter import Interpreter
-from benchyard.tasks.suite import load_benchmarks, suite_version
+from benchyard.tasks.suite import Suite
 
 # pyperformance has these in each environment, for benchmarks whose requirements come as source.
 _INSTALLER = ("setuptools>=18.5", "wheel")
@@ -68,6 +68,7 @@ class Environment(msgspec.Struct, frozen=True):
 def ensure_environment(
     python: str,
     interpreter: Interpreter,
+    suite: Suite,
     benchmarks: Sequence[str],
     *,
     environments: Path,
@@ -77,7 +78,7 @@ def ensure_environment(
     """Return an environment of this interpreter with what the benchmarks require, made or added to where
     needed.
 
-    `python` is the path that was asked for, `benchmarks` are names from `select_benchmarks`. With the folder of
+    `python` is the path that was asked for, `benchmarks` are names from `suite.select`. With the folder of
     `wheels`, only these are installed, and nothing is looked for elsewhere. A benchmark
     whose requirements do not install is in `failed`; raises EnvironmentMakeError where not even pyperf
     installs.
@@ -85,13 +86,13 @@ def ensure_environment(
     began = time.monotonic()
     environments = environments.resolve()
     environments.mkdir(parents=True, exist_ok=True)
-    maker = _Maker(environments / _name(interpreter), say, wheels)
-    needs = requirements_of(benchmarks)
+    maker = _Maker(environments / _name(interpreter, suite), say, wheels)
+    needs = requirements_of(suite, benchmarks)
     with maker.locked():
         record = maker.record()
         made = record is None
         if record is None:
-            record = Record(interpreter.id, suite_version(), time.time())
+            record = Record(interpreter.id, suite.label, time.time())
             maker.make(python)
         wanted = {need for need in needs.values() if need}
         missing = sorted(wanted - set(record.installed))
@@ -116,19 +117,19 @@ def clean_environ(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environ.items() if name not in _FOREIGN}
 
 
-def _name(interpreter: Interpreter) -> str:
+def _name(interpreter: Interpreter, suite: Suite) -> str:
     version = "".join(char if char.isalnum() or char in ".+" else "_" for char in interpreter.version)[:30]
     implementation = "".join(char for char in interpreter.implementation if char.isalnum())[:20]
-    return f"{implementation}{version}-{interpreter.id[:12]}-pyperformance{suite_version()}"
+    return f"{implementation}{version}-{interpreter.id[:12]}-pyperformance{suite.label}"
 
 
-def requirements_of(benchmarks: Sequence[str]) -> dict[str, tuple[str, ...]]:
+def requirements_of(suite: Suite, benchmarks: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Return, for each benchmark, what its lock file asks for; () where pyperf is all it needs."""
     from pyperformance.venv import Requirements
 
     return {
         benchmark.name: tuple(str(spec) for spec in Requirements.from_benchmarks([benchmark]))
-        for benchmark in load_benchmarks(benchmarks)
+        for benchmark in suite.load(benchmarks)
     }
 
 

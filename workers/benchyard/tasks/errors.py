@@ -3,6 +3,7 @@
 TaskError
 ├── InterpreterError      name another interpreter
 ├── SelectionError        name other benchmarks
+├── SuiteError            mend the suite's settings: it cannot be had, or its manifest is wrong
 ├── CpuListError          name other CPUs
 ├── OptionError           mend another option (metadata, environment variable, output file, time limit)
 ├── EnvironmentMakeError  mend the host: the benchmark environment could not be made
@@ -11,8 +12,10 @@ TaskError
 ├── BuildError            read the log: the source does not build
 ├── ArchiveError          make the archive again: it is damaged, or there is no room for it
 ├── RunError              read the report: no benchmark gave a value
+│   └── UnfitError        come again when the host is quiet, or mend it
 ├── RunNameError          name the run otherwise
 ├── HostBusyError         come again later: the host is measuring
+├── TuningError           restore the host: its knobs were tuned before, or what they held cannot be kept
 ├── ShieldError           mend the host: its CPUs are still kept for a run that is over
 └── SupervisorError       mend the host: the supervisor of a run does not start or does not end
 """
@@ -30,6 +33,10 @@ class InterpreterError(TaskError):
 
 class SelectionError(TaskError):
     """A benchmark selection names something the suite does not have, or leaves nothing."""
+
+
+class SuiteError(TaskError):
+    """A suite of benchmarks cannot be had, or its manifest cannot be read."""
 
 
 class CpuListError(TaskError):
@@ -72,12 +79,20 @@ class RunError(TaskError):
         self.report = report
 
 
+class UnfitError(RunError):
+    """The host is not fit to measure, by the report's guard; nothing was measured."""
+
+
 class RunNameError(TaskError):
     """A run has a name that may not become a directory."""
 
 
 class HostBusyError(TaskError):
     """The lock of the host was not free within the time given."""
+
+
+class TuningError(TaskError):
+    """The knobs of the host cannot be tuned or put back: an earlier tuning is in the way, or its journal is."""
 
 
 class ShieldError(TaskError):

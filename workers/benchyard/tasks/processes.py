@@ -10,6 +10,9 @@ from pathlib import Path
 # two labs on one host count from 1, and one would kill the other's.
 MARK = "BENCHYARD_RUN"
 
+# Names the file that says what the host was made for the run.
+SETUP_VARIABLE = "BENCHYARD_SETUP"
+
 GRACE_S = 2.0
 _POLL_S = 0.05
 

@@ -4,6 +4,11 @@ from typing import Literal
 
 import msgspec
 
+from benchyard.tasks.host.conditions import Conditions
+from benchyard.tasks.host.fingerprint import Fingerprint
+from benchyard.tasks.host.grade import Grade
+from benchyard.tasks.host.guard import GuardReport
+from benchyard.tasks.host.setup import Setup
 from benchyard.tasks.interpreter import Interpreter
 
 Mode = Literal["default", "fast", "rigorous"]
@@ -11,19 +16,28 @@ MODES: tuple[Mode, ...] = ("default", "fast", "rigorous")
 
 
 class BenchmarkOutcome(msgspec.Struct, frozen=True):
-    """How one benchmark of the suite went; `log_tail` is the end of what it printed."""
+    """How one benchmark of the suite went; `log_tail` is the end of what it printed.
+
+    `conditions` are those of the try whose values count, and `disturbed` says what disturbed it. One that was disturbed
+    is measured once more: then `tries` is 2.
+    """
 
     name: str
     status: Literal["success", "failed"]
     seconds: float
     error: str | None = None
     log_tail: str = ""
+    tries: int = 1
+    disturbed: tuple[str, ...] = ()
+    conditions: Conditions | None = None
 
 
 class RunReport(msgspec.Struct, frozen=True):
     """A whole run; times are epoch seconds, `environment_s` the seconds spent on the environment.
 
     `environment` is its path, and `pip_calls` how often pip was started for it: 0 where everything was there.
+    `setup` is what the host was made for the run, `guard` how fit it was (one that did not pass was not measured on),
+    `grade` and `fingerprint` what is thought of the values.
     """
 
     interpreter: Interpreter
@@ -37,6 +51,10 @@ class RunReport(msgspec.Struct, frozen=True):
     benchmarks: tuple[BenchmarkOutcome, ...]
     environment: str = ""
     pip_calls: int = 0
+    setup: Setup | None = None
+    guard: GuardReport | None = None
+    grade: Grade | None = None
+    fingerprint: Fingerprint | None = None
 
     @property
     def failed(self) -> tuple[BenchmarkOutcome, ...]:

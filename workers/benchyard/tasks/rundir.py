@@ -5,6 +5,7 @@ STATE/runs/runs.log                a line per START and END: ISO time, word, run
 STATE/runs/RUN/order.json          what to run: arguments, directory, time limit, CPUs
                state.json          how far it is; written only by the holder of alive.lock
                output.log          what the command and its children print
+               setup.json          what the host was made for it
                alive.lock          held by the supervisor as long as it lives
                control.lock        held by whoever starts or stops the run
                cancel              the outcome somebody asked for; it forbids a start
@@ -29,13 +30,26 @@ LOG_NAME = "runs.log"
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}", re.ASCII)
 
 
+class HostOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a host is to be made ready: the CPUs that measure (None: choose), and what is to be left as it is."""
+
+    cpus: tuple[int, ...] | None = None
+    tune: bool = True
+    shield: bool = True
+
+
 class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a run executes: `limit_s` are seconds from the command's start, `cpus` None means any."""
+    """What a run executes: `limit_s` are seconds from the command's start, `cpus` None means any.
+
+    With `host`, the host is made ready first and put back afterwards, and the command runs on the housekeeping CPUs:
+    what it measures, it puts on the others itself.
+    """
 
     argv: tuple[str, ...]
     cwd: str
     limit_s: float | None = None
     cpus: tuple[int, ...] | None = None
+    host: HostOrder | None = None
 
 
 class RunState(msgspec.Struct, frozen=True):
@@ -72,6 +86,7 @@ class RunDir:
         self.path = self.runs / run
         self.order = self.path / "order.json"
         self.state = self.path / "state.json"
+        self.setup = self.path / "setup.json"
         self.output = self.path / "output.log"
         self.alive_lock = self.path / "alive.lock"
         self.control_lock = self.path / "control.lock"
@@ -146,5 +161,5 @@ def boot_id(root: Path = Path("/")) -> str | None:
     """Return what tells one start of this host from the next, None where the kernel does not say."""
     try:
         return (root / "proc/sys/kernel/random/boot_id").read_text("ascii").strip()
-    except OSError:
+    except (OSError, ValueError):
         return None

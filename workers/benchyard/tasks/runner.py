@@ -23,7 +23,7 @@ from benchyard.tasks.errors import OptionError, SupervisorError
 from benchyard.tasks.files import tail
 from benchyard.tasks.hostlock import try_lock
 from benchyard.tasks.processes import MARK, kill_all, marked
-from benchyard.tasks.rundir import STOP_OUTCOMES, Order, RunDir, RunState, all_runs
+from benchyard.tasks.rundir import STOP_OUTCOMES, HostOrder, Order, RunDir, RunState, all_runs
 from benchyard.tasks.settling import settle
 
 # Exit codes of `benchyard task attach`; a run that is done has 0, or FAILED where its command failed. None is one that
@@ -77,20 +77,21 @@ def attach(
     state: Path | str,
     limit_s: float | None = None,
     cpus: tuple[int, ...] | None = None,
+    host: HostOrder | None = None,
     out: Sink,
 ) -> Outcome:
     """Start the run, or attach to it if it was ever started, and follow it to its end.
 
-    Its whole output is copied to `out`, from the beginning each time. `limit_s` (seconds) and `cpus` count
-    for a start only. Ending this process or closing `out` does not touch the run. Raises RunNameError,
-    OptionError, CpuListError, and SupervisorError if it cannot be started.
+    Its whole output is copied to `out`, from the beginning each time. `limit_s` (seconds), `cpus` and `host`, how to
+    make the host ready, count for a start only. Ending this process or closing `out` does not touch the run. Raises
+    RunNameError, OptionError, CpuListError, and SupervisorError if it cannot be started.
     """
     directory = RunDir(state, run)
     if not argv or any("\0" in argument for argument in argv):
         raise OptionError(f"run {run}: there is no command to run" if not argv else f"run {run}: NUL in an argument")
     if limit_s is not None and not (math.isfinite(limit_s) and limit_s > 0):
         raise OptionError(f"run {run}: the time limit must be a positive number of seconds, not {limit_s}")
-    order = Order(tuple(argv), str(Path.cwd()), limit_s, cpus)
+    order = Order(tuple(argv), str(Path.cwd()), limit_s, cpus, host)
     try:
         msgspec.json.encode(order)
     except UnicodeEncodeError as exc:

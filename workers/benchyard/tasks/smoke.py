@@ -8,14 +8,14 @@ from pathlib import Path
 
 import msgspec
 
-from benchyard.tasks.benchmarks import measure_benchmark, pyperf_options
+from benchyard.tasks.benchmarkscript import measure_benchmark, pyperf_options
 from benchyard.tasks.environment import ensure_environment
 from benchyard.tasks.errors import InterpreterError
 from benchyard.tasks.interpreter import Interpreter, inspect_interpreter
 from benchyard.tasks.interpreters import use_interpreter
 from benchyard.tasks.progress import Progress, format_progress
 from benchyard.tasks.report import BenchmarkOutcome
-from benchyard.tasks.suite import load_benchmarks, select_benchmarks, suite_version
+from benchyard.tasks.suite import Suite, installed_suite
 from benchyard.tasks.trees import TreeStore
 
 
@@ -40,6 +40,7 @@ def smoke(
     wheels: Path | None = None,
     interpreters: TreeStore | None = None,
     commit: str | None = None,
+    suite: Suite | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> SmokeReport:
     """Run each selected benchmark for a single value, with what is installed from `wheels` alone if there are any.
@@ -48,24 +49,27 @@ def smoke(
     from another commit than `commit`.
     """
     began = time.monotonic()
-    names = select_benchmarks(selections)
+    suite = suite or installed_suite()
+    names = suite.select(selections)
     with use_interpreter(python, interpreters) as (path, interpreter):
         if commit is not None:
             check_commit(inspect_interpreter(path), commit)
-        environment = ensure_environment(path, interpreter, names, environments=environments, wheels=wheels, say=say)
+        environment = ensure_environment(
+            path, interpreter, suite, names, environments=environments, wheels=wheels, say=say
+        )
         options = {**pyperf_options("default", None, ()), "--debug-single-value": ""}
         outcomes = []
         parts = Path(tempfile.mkdtemp(prefix="smoke-", dir=environments))
         try:
-            for index, benchmark in enumerate(load_benchmarks(names), 1):
+            for index, benchmark in enumerate(suite.load(names), 1):
                 say(format_progress(Progress(index, len(names), benchmark.name)))
-                outcome, _values = measure_benchmark(benchmark, interpreter, environment, options, parts, set())
+                outcome, _values = measure_benchmark(benchmark, interpreter, suite, environment, options, parts, set())
                 if outcome.error is not None:
                     say(f"benchyard: {benchmark.name} failed: {outcome.error}")
                 outcomes.append(outcome)
         finally:
             shutil.rmtree(parts, ignore_errors=True)
-    return SmokeReport(suite_version(), tuple(outcomes), time.monotonic() - began)
+    return SmokeReport(suite.label, tuple(outcomes), time.monotonic() - began)
 
 
 def check_commit(interpreter: Interpreter, commit: str) -> None:

@@ -17,8 +17,10 @@ from pathlib import Path
 
 import msgspec
 
+from benchyard.tasks.host.setup import Setup, put_back, put_back_leftovers, set_up
+from benchyard.tasks.host.shield import left_behind, processes_of
 from benchyard.tasks.hostlock import acquire_host, try_lock
-from benchyard.tasks.processes import MARK, descendants, kill_all, marked, marked_by_others
+from benchyard.tasks.processes import MARK, SETUP_VARIABLE, descendants, kill_all, marked, marked_by_others
 from benchyard.tasks.rundir import Order, RunDir, RunState, boot_id
 from benchyard.tasks.settling import settle_others
 
@@ -62,22 +64,29 @@ def main(argv: list[str]) -> int:
         os.write(ready, b"1")
     os.close(ready)
     host: int | None = None
+    setup: Setup | None = None
     try:
         host = _take_host(run)
         _end_orphans(run)
         settle_others(run)
+        _say(put_back_leftovers(run.state_dir))
         state = msgspec.structs.replace(state, state="running", started=time.time())
         run.write_state(state)
         run.log("START", os.getpid(), "running")
-        state = _execute(run, run.read_order(), state, libc)
+        order = run.read_order()
+        if order.host is not None:
+            setup = set_up(run.state_dir, order.host, run=run.run, note=run.setup, supervisor=os.getpid())
+        state = _execute(run, order, setup, state, libc)
     except _Stopped as stop:
         state = msgspec.structs.replace(state, state=stop.outcome, reason=stop.reason)
     except Exception as exc:  # whatever it is, the run must get a final state: nobody else would give it one now
         print(f"benchyard: the supervisor failed: {type(exc).__name__}: {exc}", flush=True)
         state = msgspec.structs.replace(state, state="lost", reason=f"the supervisor failed: {exc}")
-    left = _end_everything(run)
+    left = _end_everything(run, setup)
     if left:
         print(f"benchyard: these processes could not be ended: {left}", flush=True)
+    if setup is not None:
+        _say(put_back(run.state_dir, setup))
     state = msgspec.structs.replace(state, finished=time.time(), pid=None)
     run.write_state(state)
     # The line is written before the host is free: in runs.log, no START stands between a START and its END.
@@ -129,28 +138,36 @@ def _check_stop(run: RunDir, timeout_s: float) -> None:
 
 
 def _end_orphans(run: RunDir) -> None:
-    """End what runs without supervisor have left: pyperf's workers hold no lock, only the mark tells."""
+    """End what runs without supervisor have left: pyperf's workers hold no lock, only mark and measuring group tell."""
     deadline = time.monotonic() + _ORPHAN_LIMIT_S
-    while left := kill_all(lambda: marked_by_others(run.runs, run.path), limit_s=10.0):
+
+    def find() -> list[int]:
+        return sorted({*marked_by_others(run.runs, run.path), *left_behind(run.state_dir)})
+
+    while left := kill_all(find, limit_s=10.0):
         print(f"benchyard: waiting for processes of an earlier run to end: {left}", flush=True)
         _check_stop(run, 0)
         if time.monotonic() > deadline:
             raise _Stopped("lost", f"processes of an earlier run do not end: {left}")
 
 
-def _execute(run: RunDir, order: Order, state: RunState, libc: ctypes.CDLL) -> RunState:
+def _execute(run: RunDir, order: Order, setup: Setup | None, state: RunState, libc: ctypes.CDLL) -> RunState:
     """Run the command to its end, or raise _Stopped."""
     parent = os.getpid()
+    cpus = order.cpus if setup is None else setup.shield.housekeeping
 
     def prepare() -> None:  # in the child, before exec
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != parent:
             os._exit(1)  # the supervisor was killed before that took effect
-        if order.cpus is not None:
-            os.sched_setaffinity(0, order.cpus)
+        if cpus is not None:
+            with contextlib.suppress(OSError) if setup is not None else contextlib.nullcontext():
+                os.sched_setaffinity(0, cpus)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
     environ = {**os.environ, MARK: str(run.path)}
+    if setup is not None:
+        environ[SETUP_VARIABLE] = str(run.setup)
     try:
         process = subprocess.Popen(
             order.argv,
@@ -189,6 +206,11 @@ def _execute(run: RunDir, order: Order, state: RunState, libc: ctypes.CDLL) -> R
             raise _Stopped("timeout", reason)
 
 
+def _say(problems: list[str]) -> None:
+    for problem in problems:
+        print(f"benchyard: {problem}", flush=True)
+
+
 def _reap(pid: int | None = None) -> int | None:
     """Collect every child that has ended, adopted ones too; returns the exit code of `pid` if it is among
     them.
@@ -201,11 +223,12 @@ def _reap(pid: int | None = None) -> int | None:
     return code
 
 
-def _end_everything(run: RunDir) -> list[int]:
-    """End all that descends from us or bears our mark; returns what cannot be ended."""
+def _end_everything(run: RunDir, setup: Setup | None) -> list[int]:
+    """End all that descends from us, bears our mark or is in our measuring group; returns what cannot be ended."""
 
     def find() -> list[int]:
-        return sorted({*descendants(os.getpid()), *marked(run.path)})
+        inside = processes_of(setup.shield) if setup is not None else ()
+        return sorted({*descendants(os.getpid()), *marked(run.path), *inside})
 
     def reap() -> None:
         _reap()

@@ -21,7 +21,7 @@ from benchyard.tasks.errors import ArchiveError, EnvironmentMakeError
 from benchyard.tasks.files import tail, write_atomically
 from benchyard.tasks.hostlock import wait_lock
 from benchyard.tasks.interpreter import Interpreter, inspect_interpreter
-from benchyard.tasks.suite import select_benchmarks, suite_version
+from benchyard.tasks.suite import Suite, installed_suite
 
 RECORD = "wheels.json"
 
@@ -43,13 +43,13 @@ class Wheelhouse(msgspec.Struct, frozen=True):
         return hashlib.sha256(msgspec.json.encode(sorted(self.files.items()))).hexdigest()
 
 
-def wheelhouse_name(interpreter: Interpreter) -> str:
+def wheelhouse_name(interpreter: Interpreter, suite: Suite) -> str:
     """The name of the wheelhouse that an interpreter can use, with all others of its version, ABI and machine.
 
     Between two releases the C API may change without a word of the ABI tag, so the whole version counts.
     """
     abi = str(interpreter.sysconfig.get("SOABI") or interpreter.implementation)
-    parts = (interpreter.implementation, interpreter.version, abi, interpreter.machine, f"suite{suite_version()}")
+    parts = (interpreter.implementation, interpreter.version, abi, interpreter.machine, f"suite{suite.label}")
     return "-".join(_ODD.sub("_", part) for part in parts)
 
 
@@ -58,6 +58,7 @@ def make_wheels(
     selections: Sequence[str] = (),
     *,
     output: Path,
+    suite: Suite | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Wheelhouse:
     """Put the wheels that the selected benchmarks need into `output`, and return all that is there.
@@ -67,11 +68,12 @@ def make_wheels(
     """
     output = output.resolve()
     output.mkdir(parents=True, exist_ok=True)
-    names = select_benchmarks(selections)
+    suite = suite or installed_suite()
+    names = suite.select(selections)
     inspect_interpreter(python)
-    needs = {name: need for name, need in requirements_of(names).items() if need}
+    needs = {name: need for name, need in requirements_of(suite, names).items() if need}
     with _locked(output):
-        known = read_wheelhouse(output) if (output / RECORD).exists() else Wheelhouse(suite_version())
+        known = read_wheelhouse(output) if (output / RECORD).exists() else Wheelhouse(suite.label)
         missing = sorted({need for need in needs.values() if need not in known.needs})
         if not missing and known.files:
             return _without(known, needs, {})

@@ -27,7 +27,7 @@ from benchyard.tasks.host import cgroups
 from benchyard.tasks.host.cpusets import cpusets_problem, make_cpusets
 from benchyard.tasks.host.partition import make_partition, partition_problem
 from benchyard.tasks.host.plan import NotHereError, Plan
-from benchyard.tasks.host.undo import note_path, note_paths, undo
+from benchyard.tasks.host.undo import note_path, note_paths, read_note, undo
 from benchyard.tasks.rundir import boot_id
 
 Kind = Literal["partition", "cpuset", "affinity", "none"]
@@ -114,6 +114,13 @@ def lower_leftovers(root: Path, state_dir: Path) -> None:
 def processes_of(shield: Shield) -> list[int]:
     """Return the processes in the measuring group: those, too, that have left their session, parent and mark."""
     return [] if shield.group is None else cgroups.members(Path(shield.group))
+
+
+def left_behind(state_dir: Path) -> list[int]:
+    """Return the processes in the measuring groups of a state directory's shields: what killed supervisors left."""
+    notes = [read_note(path) for path in note_paths(Path(os.path.realpath(state_dir)))]
+    groups = {note.groups[0].path for note in notes if note is not None and note.groups}
+    return sorted({pid for group in groups for pid in cgroups.members(Path(group))})
 
 
 def problem_of(shield: Shield) -> str | None:

@@ -25,7 +25,7 @@ class Group(msgspec.Struct, frozen=True):
 
 
 class Note(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How to undo a shield, by paths of its control groups.
+    """How to undo a shield, by paths of its control groups, the measuring one first.
 
     `balanced` is whether cpuset.sched_load_balance was on at the top (v1), `enabled` whether the cpuset controller was
     enabled for the groups below the top by us (v2); `boot_id` tells whether any of it is left.
@@ -48,6 +48,14 @@ def note_path(state_dir: Path, key: str) -> Path:
 def note_paths(state_dir: Path) -> list[Path]:
     """Return the notes in a state directory, those of killed supervisors among them."""
     return sorted((state_dir / _DIRECTORY).glob("*.json"))
+
+
+def read_note(path: Path) -> Note | None:
+    """Return a note, None where there is none that can be read."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Note)
+    except (OSError, msgspec.DecodeError):
+        return None
 
 
 def write_note(path: Path, note: Note) -> None:

@@ -1,0 +1,103 @@
+"""The suites that the settings name, made when a job first asks for one, and packed for the hosts that measure."""
+
+import hashlib
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from benchyard.config.settings import SETTINGS_FILE, Settings
+from benchyard.config.settings import Suite as SuiteSettings
+from benchyard.tasks.archive import pack
+from benchyard.tasks.errors import SuiteError
+from benchyard.tasks.files import write_atomically
+from benchyard.tasks.hostlock import wait_lock
+from benchyard.tasks.suite import Suite, installed_suite, open_suite
+from benchyard.tasks.suitemaking import make_suite
+from benchyard.tasks.trees import TreeStore
+
+_LOCK_S = 1800.0
+
+
+class _Made(msgspec.Struct, frozen=True):
+    """What a name of the settings has come to: the suite's id, while what it was made of is the same."""
+
+    made_of: str
+    id: str
+
+
+def find_suite(settings: Settings, name: str) -> Suite:
+    """The suite that has this name in the settings; "" is the pyperformance that is installed on all hosts.
+
+    It is made once; a branch in its `ref` stays what it was then, until the settings name another. Raises TaskError.
+    Blocks for as long as fetching takes.
+    """
+    if not name:
+        return installed_suite()
+    if name not in settings.suites:
+        known = ", ".join(settings.suites) or "none"
+        raise SuiteError(f"no suite {name[:80]!r}; {SETTINGS_FILE} has {known}")
+    store = TreeStore(settings.suites_dir)
+    with _locked(settings.suites_dir / f"{name}.lock"):
+        made = _made(settings, store, name)
+        archive = settings.archives_dir / "suites" / f"{made.id}.tar.gz"
+        if not archive.is_file():
+            pack(store.tree(made.id), archive, leave_out=lambda path: "__pycache__" in path)
+    return open_suite(store.tree(made.id))
+
+
+def _made(settings: Settings, store: TreeStore, name: str) -> _Made:
+    asked = settings.suites[name]
+    record = settings.suites_dir / f"{name}.json"
+    made_of = _made_of(asked)
+    try:
+        known = msgspec.json.decode(record.read_bytes(), type=_Made)
+    except (FileNotFoundError, msgspec.DecodeError):
+        known = None
+    if known is not None and known.made_of == made_of and store.has(known.id):
+        return known
+    suite = make_suite(
+        store,
+        work=settings.directory / "source",
+        version=asked.version or None,
+        repository=asked.repository or None,
+        ref=asked.ref or None,
+        manifests=[Path(manifest) for manifest in asked.manifests],
+    )
+    made = _Made(made_of, suite.id)
+    write_atomically(record, msgspec.json.encode(made))
+    return made
+
+
+def _made_of(asked: SuiteSettings) -> str:
+    """A hash of all that a suite is made of; of files it is their names, sizes and times."""
+    sum = hashlib.sha256(msgspec.json.encode(asked))
+    if not asked.version and not asked.repository:
+        sum.update(installed_suite().label.encode())
+    for manifest in asked.manifests:
+        for path in sorted(Path(manifest).parent.rglob("*")):
+            if "__pycache__" not in path.parts and not path.is_dir():
+                found = path.lstat()
+                sum.update(f"{path}\0{found.st_size}\0{found.st_mtime_ns}\0".encode())
+    return sum.hexdigest()
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + _LOCK_S
+
+    def pause() -> bool:
+        time.sleep(0.1)
+        return time.monotonic() < deadline
+
+    fd = wait_lock(path, shared=False, pause=pause)
+    if fd is None:
+        raise SuiteError(f"{path} is held by another process for too long")
+    try:
+        yield
+    finally:
+        os.close(fd)
