@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from sensortree import SensorTree
 
 from benchyard.tasks.cpus import available_cpus, format_cpu_list, online_cpus
 from benchyard.tasks.host.shield import Shield, lower_leftovers, raise_shield
+from benchyard.tasks.hostlock import wait_lock
 from benchyard.tasks.processes import kill_all
 
 LOOP = """
@@ -117,16 +119,26 @@ class Raiser:
 
 
 @pytest.fixture
-def all_cpus(wait_for: Callable[..., bool]) -> tuple[int, ...]:
+def all_cpus(wait_for: Callable[..., bool]) -> Iterator[tuple[int, ...]]:
     """All CPUs of this host, at least two, which this process may run on.
 
-    Other tests on this machine may have a shield up, which keeps us off some: theirs takes seconds.
+    One test at a time has them. Runs of other tests on this machine may still have a shield up, for seconds.
     """
     cpus = online_cpus()
     if len(cpus) < 2:
         pytest.xfail("a shield needs two CPUs")
-    wait_for(lambda: available_cpus() == cpus, f"the right to run on CPU {format_cpu_list(cpus)}")
-    return cpus
+    fd = wait_lock(Path(tempfile.gettempdir()) / "benchyard-tests-shield.lock", shared=False, pause=_pause)
+    assert fd is not None
+    try:
+        wait_for(lambda: available_cpus() == cpus, f"the right to run on CPU {format_cpu_list(cpus)}")
+        yield cpus
+    finally:
+        os.close(fd)
+
+
+def _pause() -> bool:
+    time.sleep(0.05)
+    return True
 
 
 @pytest.fixture
