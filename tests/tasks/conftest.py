@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from miniature import Miniature
 
+from benchyard.tasks.host.setup import mend_host
 from benchyard.tasks.processes import kill_all, marked_by_others
 from benchyard.tasks.runner import active_runs, stop
 
@@ -122,6 +123,7 @@ def host(tmp_path: Path) -> Iterator[Host]:
         stop(run, state=host.state)
     runs = Path(os.path.realpath(host.state)) / "runs"
     assert not kill_all(lambda: marked_by_others(runs, runs / "none"))
+    mend_host(host.state)
 
 
 @pytest.fixture(scope="session")
