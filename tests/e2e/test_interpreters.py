@@ -211,11 +211,19 @@ BAD: dict[str, list[dict[str, Any]]] = {
         {"ref": "main", "remote": "--upload-pack=id"},
         {"ref": "main", "remote": "https://example.org/x"},
         {"ref": "main", "remote": "file:///etc"},
+        {"ref": "main", "remote": "ALLOWED/../upstream"},
+        {"ref": "main", "remote": "ALLOWED/%2e%2e/upstream"},
+        {"ref": "main", "remote": "ALLOWED/%252e%252e/upstream"},
+        {"ref": "main", "remote": "ALLOWED/x%2f..%2f..%2fupstream"},
+        {"ref": "main", "remote": "ALLOWED%2f..%2fupstream"},
         {"ref": "main", "remote": "no such owner!"},
     ],
     "branch": [{"ref": "v3.11.0", "branch": "nope"}],
     "flags": [{"ref": "main", "flags": ["pgoo"]}, {"ref": "main", "flags": ["debug", "pgo"]}],
-    "configure_args": [{"ref": "main", "configure_args": ["--prefix=/"]}],
+    "configure_args": [
+        {"ref": "main", "configure_args": ["--prefi=/"]},
+        {"ref": "main", "configure_args": ["prefix=/"]},
+    ],
     "patch": [
         {"ref": "main", "patch": "no diff"},
         {"ref": "main", "patch": "--- a/../x\n+++ b/../x\n@@ -1 +1 @@\n-a\n+b\n"},
@@ -228,10 +236,13 @@ BAD: dict[str, list[dict[str, Any]]] = {
 
 def test_bad_input_makes_no_job(yard: Yard) -> None:
     """What cannot be built is refused in one line that names the field, and no job is made."""
+    allowed = (yard.upstream.path.parent / "allowed").as_uri()
     with yard.lab.client() as client:
         before = [job.id for job in client.jobs.list(limit=1)]
         for field, requests in BAD.items():
             for request in requests:
+                if "remote" in request:
+                    request = {**request, "remote": request["remote"].replace("ALLOWED", allowed)}
                 with pytest.raises(Invalid) as refused:
                     client.jobs.add(**request)
                 assert refused.value.field == field, (request, str(refused.value))

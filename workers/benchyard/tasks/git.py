@@ -5,7 +5,7 @@ import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from benchyard.tasks.errors import RecipeError, SourceError
 
@@ -65,7 +65,10 @@ def check_ref(ref: str, field: str = "ref") -> str:
 
 
 def check_url(url: str, field: str = "remote") -> str:
-    """Return the address of a repository; RecipeError for one that git would run or read anything else by."""
+    """Return the address of a repository; RecipeError for one that git would run or read anything else by.
+
+    Git and web servers decode `%2e`, so what a path means is looked at, and not only how it is written.
+    """
     shown = repr(url[:120])
     try:
         parts = urlsplit(url)
@@ -78,7 +81,8 @@ def check_url(url: str, field: str = "remote") -> str:
         raise RecipeError(field, f"{shown}: addresses begin with {', '.join(f'{name}://' for name in TRANSPORTS)}")
     if parts.password is not None:
         raise RecipeError(field, "an address must not have a password in it: it would be shown and kept")
-    if parts.query or parts.fragment or ".." in parts.path.split("/"):
+    path = unquote(parts.path)
+    if parts.query or parts.fragment or ".." in path.split("/") or not path.isprintable() or "%" in path + parts.netloc:
         raise RecipeError(field, f"{shown} is no plain address of a repository")
     if parts.scheme == "file":
         if parts.netloc or not parts.path.startswith("/"):
