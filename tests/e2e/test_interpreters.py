@@ -93,6 +93,8 @@ def target_of(lab: "LabHandle") -> str:
 
 def test_a_ref_is_built_measured_and_known(yard: Yard) -> None:
     """A branch becomes the commit that it is now, is built, tried and measured; asked again, its result is shown."""
+    import pyperf
+
     commit = yard.upstream.comment("known")
     job = yard.submit("--ref", "main")
     assert job.status == "success", (job.error, yard.lab.log_tail())
@@ -103,6 +105,21 @@ def test_a_ref_is_built_measured_and_known(yard: Yard) -> None:
         assert result.commit == commit
         assert result.interpreter is not None
         assert result.interpreter.id == job.interpreter
+        assert (result.branch, result.interpreter.branch, result.interpreter.ref) == ("main", "main", "main")
+        assert (result.interpreter.remote, result.interpreter.merge_base) == ("upstream", commit)
+        assert result.interpreter.toolchain is not None
+        said = pyperf.BenchmarkSuite.loads(result.read().decode()).get_metadata()
+    compiler = result.interpreter.toolchain["cc_version"]
+    assert said["benchyard_compiler"] == compiler
+    assert {name: said[name] for name in ("commit_id", "commit_branch", "benchyard_remote", "benchyard_ref")} == {
+        "commit_id": commit,
+        "commit_branch": "main",
+        "benchyard_remote": "upstream",
+        "benchyard_ref": "main",
+    }
+    shown = yard.lab.check("result", "get", str(result.id))
+    assert compiler in shown
+    assert f"merge base  {commit}" in shown
     made = yard.made()
     again = yard.lab.cli("submit", "--ref", commit[:10], "--benchmarks", "nbody", "--fast")
     assert (again.returncode, again.stdout) == (0, "")

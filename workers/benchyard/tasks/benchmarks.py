@@ -27,7 +27,7 @@ from benchyard.tasks.interpreters import use_interpreter
 from benchyard.tasks.processes import MARK
 from benchyard.tasks.progress import Progress, format_progress
 from benchyard.tasks.report import MODES, BenchmarkOutcome, Mode, RunReport
-from benchyard.tasks.resultfile import check_metadata, load_values, write_result
+from benchyard.tasks.resultfile import check_metadata, interpreter_metadata, load_values, write_result
 from benchyard.tasks.suite import SUITE, Suite, installed_suite
 from benchyard.tasks.trees import TreeStore
 
@@ -150,8 +150,7 @@ def _measure_all(
         outcomes.append(outcome)
         measured += values
     if measured:
-        commit = {"commit_id": interpreter.commit, "commit_branch": interpreter.branch}
-        write_result(measured, {**metadata, **{key: value for key, value in commit.items() if value}}, output)
+        write_result(measured, {**metadata, **interpreter_metadata(interpreter)}, output)
     shutil.rmtree(parts)
     return msgspec.structs.replace(
         empty,
