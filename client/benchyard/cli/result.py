@@ -3,7 +3,7 @@
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,6 +23,7 @@ from benchyard.cli.options import (
 
 if TYPE_CHECKING:
     from benchyard.client import BenchmarkResult
+    from benchyard.client.results import Interpreter
 
 
 @click.group("result")
@@ -109,8 +110,7 @@ def get_result(result: str | int, url: str | None, as_json: bool) -> None:
             ("commit", found.commit),
             ("branch", found.branch),
             ("flags", ", ".join(found.flags)),
-            ("python", interpreter.executable if interpreter else None),
-            ("compiler", interpreter.compiler if interpreter else None),
+            *(_origin(interpreter) if interpreter else ()),
             ("suite", f"{found.suite or ''} {found.suite_version or ''}".strip()),
             ("mode", found.mode),
             ("note", found.note),
@@ -174,6 +174,20 @@ def compare_results(base: str | int, head: str | int, url: str | None, as_json: 
 
 def _benchmarks(result: "BenchmarkResult") -> str:
     return str(result.benchmarks) + (f" ({len(result.failed)} failed)" if result.failed else "")
+
+
+def _origin(interpreter: "Interpreter") -> tuple[tuple[str, Any], ...]:
+    """What a Python was made from, and with."""
+    return (
+        ("remote", interpreter.remote),
+        ("ref", interpreter.ref),
+        ("merge base", interpreter.merge_base),
+        ("patch", interpreter.patch),
+        ("python", interpreter.executable),
+        ("configured", interpreter.configure_args),
+        ("compiler", (interpreter.toolchain or {}).get("cc_version") or interpreter.compiler),
+        ("libc", interpreter.libc),
+    )
 
 
 def _status(result: "BenchmarkResult") -> str:

@@ -36,6 +36,18 @@ def interpreter_options(job: Job, state: str) -> tuple[str, ...]:
     return ("--build", prepared["interpreter"], "--interpreters", posixpath.join(state, "interpreters"), *wheels)
 
 
+def source_options(job: Job) -> tuple[str, ...]:
+    """Where the interpreter's commit is from, for who reads the file alone: it cannot know that itself."""
+    source = job.spec.get("source") or {}
+    facts = {
+        "commit_branch": source.get("branch"),
+        "benchyard_remote": source.get("remote"),
+        "benchyard_ref": source.get("ref"),
+        "benchyard_merge_base": source.get("merge_base"),
+    }
+    return tuple(part for key, value in facts.items() if value for part in ("--metadata", f"{key}={value}"))
+
+
 def suite_options(job: Job, state: str) -> tuple[str, ...]:
     """Which suite's benchmarks are run, unless it is the one that is installed on all hosts."""
     id = job.spec.get("suite_id")
@@ -82,6 +94,7 @@ def measuring_arguments(
         options=("--state", state, "--limit", f"{limit_s:.0f}", "--measuring", measuring, *left),
         run=(
             *interpreter_options(job, state),
+            *source_options(job),
             *suite_options(job, state),
             "--benchmarks",
             ",".join(benchmarks_of(job)),
