@@ -258,3 +258,31 @@ def test_a_benchmark_that_hangs(tmp_path: Path, environments: Path) -> None:
             mode="fast",
         )
     assert time.monotonic() - began < 120
+
+
+@pytest.mark.parametrize("kills", [1, 3])
+def test_a_killed_run_goes_on_where_it_was(host: Any, environments: Path, wait_for: Any, kills: int) -> None:
+    """What was measured stays, what was under way is begun again; what is killed each time is lost alone."""
+    names = ("json_loads", "nbody", "unpack_sequence")
+    folder = host.state / "runs" / "1.1"
+    command = [sys.executable, "-m", "benchyard.cli", "task", "run-benchmarks", "--python", sys.executable]
+    command += ["--benchmarks", ",".join(names), "--fast", "--environments", str(environments)]
+    command += ["--output", str(folder / "result.json"), "--report", str(folder / "report.json")]
+    client = host.start("1.1", *command, more=("--restarts", "5"))
+    said = "benchyard: benchmark 2/3 nbody"
+    for killed in range(min(kills, 2)):
+        wait_for(partial(_has, host, said, killed + 1), "the second is under way", 120)
+        os.kill(host.read("1.1")["pid"], signal.SIGKILL)
+    client.communicate(timeout=200)
+    assert client.returncode == 0
+    report = json.loads((folder / "report.json").read_text())
+    found = {outcome["name"]: outcome["error"] for outcome in report["benchmarks"]}
+    lost = "the run was killed 2 times while it was measured" if kills > 2 else None
+    assert found == {"json_loads": None, "nbody": lost, "unpack_sequence": None}
+    measured = pyperf.BenchmarkSuite.load(str(folder / "result.json")).get_benchmark_names()
+    assert measured == [name for name in names if name != "nbody" or lost is None]
+    assert host.output("1.1").count("json_loads: Mean") == 1
+
+
+def _has(host: Any, text: str, times: int) -> bool:
+    return bool(host.output("1.1").count(text) == times)

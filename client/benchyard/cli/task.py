@@ -230,6 +230,7 @@ def run_benchmarks(
     metavar="LIST",
     help="Make the host ready to measure on these CPUs, or on those that `auto` finds; the command runs on the others.",
 )
+@click.option("--restarts", type=click.IntRange(0, 100), default=0, help="Start the command again if it is killed.")
 @click.option("--no-tune", is_flag=True, help="With --measuring: leave the host's knobs as they are.")
 @click.option("--no-shield", is_flag=True, help="With --measuring: do not keep others off these CPUs.")
 @click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED)
@@ -241,6 +242,7 @@ def attach(
     limit: float | None,
     cpus: str | None,
     measuring: str | None,
+    restarts: int,
     no_tune: bool,
     no_shield: bool,
     argv: tuple[str, ...],
@@ -270,6 +272,7 @@ def attach(
             limit_s=limit,
             cpus=None if cpus is None else parse_cpu_list(cpus),
             host=host,
+            restarts=restarts,
             out=sys.stdout.buffer,
         )
     click.echo(f"benchyard: run {run} is {_describe(outcome)}", err=True)

@@ -10,6 +10,10 @@ from benchyard.store.rows import Attempt, Job
 MODE_OPTIONS = {"default": (), "fast": ("--fast",), "rigorous": ("--rigorous",)}
 
 
+#: How often a run goes on where it was, after something has killed it.
+RESTARTS = "5"
+
+
 class HostCare(NamedTuple):
     """How a host is looked after when it measures: its CPUs ("" for any), what is set on it, what the guard does."""
 
@@ -90,8 +94,9 @@ def measuring_arguments(
     folder = posixpath.join(state, "runs", attempt.run)
     measuring = job.spec.get("affinity") or care.cpus or "auto"
     left = (*(() if care.tune else ("--no-tune",)), *(() if care.shield else ("--no-shield",)))
+    ready = ("--restarts", RESTARTS, "--measuring", measuring, *left)
     return MeasuringArguments(
-        options=("--state", state, "--limit", f"{limit_s:.0f}", "--measuring", measuring, *left),
+        options=("--state", state, "--limit", f"{limit_s:.0f}", *ready),
         run=(
             *interpreter_options(job, state),
             *source_options(job),

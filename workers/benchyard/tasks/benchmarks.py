@@ -6,7 +6,6 @@ that was disturbed is measured once more.
 """
 
 import importlib.metadata
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,10 +17,11 @@ from benchyard.tasks.benchmarkscript import measure_benchmark, pyperf_options, r
 from benchyard.tasks.care import Care, describe, one_line
 from benchyard.tasks.environment import Environment, ensure_environment
 from benchyard.tasks.errors import InterpreterError, OptionError, RunError, UnfitError
-from benchyard.tasks.files import append_line, tail, write_atomically
+from benchyard.tasks.files import tail, write_atomically
 from benchyard.tasks.host.conditions import disturbances
 from benchyard.tasks.interpreter import Interpreter
 from benchyard.tasks.interpreters import use_interpreter
+from benchyard.tasks.parts import Parts
 from benchyard.tasks.progress import Progress, format_progress
 from benchyard.tasks.report import BenchmarkOutcome, Mode, RunReport
 from benchyard.tasks.resultfile import check_metadata, interpreter_metadata, write_result
@@ -52,13 +52,13 @@ def run_benchmarks(
 
     `python` is the path of an interpreter, or the id of one that `build_cpython` has put into `interpreters`.
     `output` must not exist; beside it, OUTPUT.parts keeps the values and logs of single benchmarks until the file is
-    written. `affinity` are the CPUs the benchmarks run on. With the folder of `wheels`, only these are installed.
-    `metadata` is added to the file's own. `inherit_environ` names variables the benchmarks get besides PATH, HOME and
-    the like; the mark of a durable run is always one. `suite` is the installed one by default. `loops` fixes how often
-    benchmarks, by name, are done for one value, which pyperf else finds out for itself; after `limits` seconds they are
-    taken for hung. `care` looks after the host. `say` gets the lines to show. Raises TaskError for arguments that
-    cannot be used, and, with the report, RunError where no benchmark gave a value and UnfitError where the host is not
-    fit: then the report is written, and `output` is not.
+    written: after a kill, the same call goes on with those that are missing. `affinity` are the CPUs the benchmarks run
+    on. With the folder of `wheels`, only these are installed. `metadata` is added to the file's own. `inherit_environ`
+    names variables the benchmarks get besides PATH, HOME and the like; the mark of a durable run is always one. `suite`
+    is the installed one by default. `loops` fixes how often benchmarks, by name, are done for one value, which pyperf
+    else finds out for itself; after `limits` seconds they are taken for hung. `care` looks after the host. `say` gets
+    the lines to show. Raises TaskError for arguments that cannot be used, and, with the report, RunError where no
+    benchmark gave a value and UnfitError where the host is not fit: then the report is written, and `output` is not.
     """
     output, report = output.resolve(), report.resolve() if report else None
     options = pyperf_options(mode, affinity, inherit_environ)
@@ -115,7 +115,6 @@ class _Run:
         self.suite, self.options, self.loops, self.limits = suite, options, loops, limits
         self.care, self.say = care, say
         self.output, self.environments = output, environments
-        self.parts = output.with_name(output.name + ".parts")
         self.outcomes: list[BenchmarkOutcome] = []
         self.measured: list[Any] = []
 
@@ -131,9 +130,8 @@ class _Run:
     ) -> RunReport:
         """Measure one benchmark after the other and write the file; the report that was begun comes back whole."""
         self.output.parent.mkdir(parents=True, exist_ok=True)
-        if self.parts.exists():
-            shutil.rmtree(self.parts)  # of an earlier run that was killed
-        self.parts.mkdir()
+        plan = {"interpreter": interpreter.id, "suite": self.suite.label, "names": names, "mode": empty.mode}
+        self.parts = Parts(self.output.with_name(self.output.name + ".parts"), {**plan, "loops": self.loops})
         what = f"{interpreter.implementation} {interpreter.version} at {python}"
         self.say(f"benchyard: measuring {what} with {SUITE} {self.suite.label}")
         environment = ensure_environment(
@@ -149,18 +147,21 @@ class _Run:
             guard=self.care.guard,
         )
         if not fit:
-            shutil.rmtree(self.parts)
+            self.parts.remove()
             return msgspec.structs.replace(begun, finished=time.time())
-        self.options = {**self.options, **self.care.options(environment.python, self.parts)}
+        self.options = {**self.options, **self.care.options(environment.python, self.parts.folder)}
         for index, benchmark in enumerate(self.suite.load(names), 1):
             self.say(format_progress(Progress(index, len(names), benchmark.name)))
-            self._measure(benchmark, interpreter, environment)
+            if benchmark.name not in self.parts.outcomes:
+                self._measure(benchmark, interpreter, environment)
+            self.outcomes.append(self.parts.outcomes[benchmark.name])
+            self.measured += self.parts.values(benchmark.name, {values.get_name() for values in self.measured})
         grade, fingerprint = self.care.end(interpreter, self.suite, self.outcomes)
         if self.measured:
             said = {**metadata, **interpreter_metadata(interpreter), **describe(self.care, grade, fingerprint)}
             write_result(self.measured, said, self.output)
         self.say(f"benchyard: grade {grade.letter}" + (f": {'; '.join(grade.reasons)}" if grade.reasons else ""))
-        shutil.rmtree(self.parts)
+        self.parts.remove()
         return msgspec.structs.replace(
             begun,
             finished=time.time(),
@@ -171,22 +172,21 @@ class _Run:
 
     def _measure(self, benchmark: Any, interpreter: Interpreter, environment: Environment) -> None:
         """Measure one benchmark, and once more if it was disturbed; the better of the two counts."""
-        outcome, values = self._try(benchmark, interpreter, environment)
+        given_up = self.parts.begin(benchmark.name)
+        outcome, values = (given_up, []) if given_up else self._try(benchmark, interpreter, environment)
         if outcome.disturbed and outcome.error is None:
             self.say(f"benchyard: {benchmark.name} was disturbed, it is measured again: {'; '.join(outcome.disturbed)}")
             again, others = self._try(benchmark, interpreter, environment)
             if again.error is None and _badness(again) <= _badness(outcome):
                 outcome, values = again, others
             outcome = msgspec.structs.replace(outcome, tries=2)
-        append_line(self.parts / "outcomes.jsonl", msgspec.json.encode(outcome).decode())
-        for line in tail(self.parts / f"{benchmark.name}.log", 200).splitlines():
+        for line in tail(self.parts.folder / f"{benchmark.name}.log", 200).splitlines():
             self.say(line)
         if outcome.error is not None:
             self.say(f"benchyard: {benchmark.name} failed: {outcome.error}")
         for value in values if outcome.disturbed else ():
             value.update_metadata({"benchyard_disturbed": one_line("; ".join(outcome.disturbed))})
-        self.outcomes.append(outcome)
-        self.measured += values
+        self.parts.finish(outcome, values)
 
     def _try(
         self, benchmark: Any, interpreter: Interpreter, environment: Environment
@@ -200,7 +200,7 @@ class _Run:
             self.suite,
             environment,
             {**self.options, **fixed},
-            self.parts,
+            self.parts.folder,
             known,
             limit_s=self.limits.get(benchmark.name),
         )

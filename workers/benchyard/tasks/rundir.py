@@ -42,7 +42,8 @@ class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a run executes: `limit_s` are seconds from the command's start, `cpus` None means any.
 
     With `host`, the host is made ready first and put back afterwards, and the command runs on the housekeeping CPUs:
-    what it measures, it puts on the others itself.
+    what it measures, it puts on the others itself. A command that is killed is started again at most `restarts` times:
+    it must take up where it was.
     """
 
     argv: tuple[str, ...]
@@ -50,6 +51,7 @@ class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limit_s: float | None = None
     cpus: tuple[int, ...] | None = None
     host: HostOrder | None = None
+    restarts: int = 0
 
 
 class RunState(msgspec.Struct, frozen=True):

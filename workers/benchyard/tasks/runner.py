@@ -78,20 +78,22 @@ def attach(
     limit_s: float | None = None,
     cpus: tuple[int, ...] | None = None,
     host: HostOrder | None = None,
+    restarts: int = 0,
     out: Sink,
 ) -> Outcome:
     """Start the run, or attach to it if it was ever started, and follow it to its end.
 
-    Its whole output is copied to `out`, from the beginning each time. `limit_s` (seconds), `cpus` and `host`, how to
-    make the host ready, count for a start only. Ending this process or closing `out` does not touch the run. Raises
-    RunNameError, OptionError, CpuListError, and SupervisorError if it cannot be started.
+    Its whole output is copied to `out`, from the beginning each time. `limit_s` (seconds), `cpus`, `host`, how to make
+    the host ready, and `restarts` after a kill of the command count for a start only. Ending this process or closing
+    `out` does not touch the run. Raises RunNameError, OptionError, CpuListError, and SupervisorError if it cannot be
+    started.
     """
     directory = RunDir(state, run)
     if not argv or any("\0" in argument for argument in argv):
         raise OptionError(f"run {run}: there is no command to run" if not argv else f"run {run}: NUL in an argument")
     if limit_s is not None and not (math.isfinite(limit_s) and limit_s > 0):
         raise OptionError(f"run {run}: the time limit must be a positive number of seconds, not {limit_s}")
-    order = Order(tuple(argv), str(Path.cwd()), limit_s, cpus, host)
+    order = Order(tuple(argv), str(Path.cwd()), limit_s, cpus, host, restarts)
     try:
         msgspec.json.encode(order)
     except UnicodeEncodeError as exc:

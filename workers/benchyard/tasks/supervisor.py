@@ -76,7 +76,15 @@ def main(argv: list[str]) -> int:
         order = run.read_order()
         if order.host is not None:
             setup = set_up(run.state_dir, order.host, run=run.run, note=run.setup, supervisor=os.getpid())
-        state = _execute(run, order, setup, state, libc)
+        deadline = None if order.limit_s is None else time.monotonic() + order.limit_s
+        for restarts_left in range(order.restarts, -1, -1):
+            state = _execute(run, order, setup, state, libc, deadline)
+            if restarts_left == 0 or state.rc is None or state.rc >= 0:
+                break
+            # Nothing of ours kills the command without an end of the run; what did so may have left its children.
+            print(f"benchyard: the command was killed by signal {-state.rc}; it goes on where it was", flush=True)
+            if _end_everything(run, setup):
+                break
     except _Stopped as stop:
         state = msgspec.structs.replace(state, state=stop.outcome, reason=stop.reason)
     except Exception as exc:  # whatever it is, the run must get a final state: nobody else would give it one now
@@ -151,8 +159,10 @@ def _end_orphans(run: RunDir) -> None:
             raise _Stopped("lost", f"processes of an earlier run do not end: {left}")
 
 
-def _execute(run: RunDir, order: Order, setup: Setup | None, state: RunState, libc: ctypes.CDLL) -> RunState:
-    """Run the command to its end, or raise _Stopped."""
+def _execute(
+    run: RunDir, order: Order, setup: Setup | None, state: RunState, libc: ctypes.CDLL, deadline: float | None
+) -> RunState:
+    """Run the command to its end, or raise _Stopped, at the latest at `deadline` of the monotonic clock."""
     parent = os.getpid()
     cpus = order.cpus if setup is None else setup.shield.housekeeping
 
@@ -181,9 +191,8 @@ def _execute(run: RunDir, order: Order, setup: Setup | None, state: RunState, li
         reason = f"cannot run {order.argv[0]!r} in {order.cwd!r}: {exc}"
         print(f"benchyard: {reason}", flush=True)
         return msgspec.structs.replace(state, state="done", rc=_COMMAND_NOT_FOUND, reason=reason)
-    state = msgspec.structs.replace(state, pid=process.pid)
+    state = msgspec.structs.replace(state, state="running", pid=process.pid, rc=None)
     run.write_state(state)
-    deadline = None if order.limit_s is None else time.monotonic() + order.limit_s
     while True:
         rc = _reap(process.pid)
         if rc is not None:

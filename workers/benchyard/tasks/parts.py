@@ -1,0 +1,95 @@
+"""The pieces of a run of benchmarks, each on disk as soon as it is whole: a killed run takes up where it was.
+
+PARTS/plan.json          what is measured; the pieces of another plan are thrown away
+      outcomes.jsonl     a line for each benchmark that is done
+      NAME.done.json     its values
+      NAME.json, .log    what its script is writing
+      under-way.json     the benchmark that is being measured, and how often it was begun
+"""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from benchyard.tasks.files import append_line, write_atomically
+from benchyard.tasks.report import BenchmarkOutcome
+from benchyard.tasks.resultfile import load_values, write_result
+
+#: So often a benchmark is begun before it counts as what kills the run.
+MOST_BEGUN = 2
+
+
+class _UnderWay(msgspec.Struct, frozen=True):
+    name: str
+    begun: int
+
+
+class Parts:
+    """The pieces in a folder, those of an earlier process that worked on the same plan among them."""
+
+    def __init__(self, folder: Path, plan: dict[str, Any]) -> None:
+        self.folder = folder
+        wanted = msgspec.json.encode(plan, order="sorted")
+        if folder.exists() and _read(folder / "plan.json") != wanted:
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / "plan.json", wanted)
+        self.outcomes = self._read_outcomes()
+        self._under_way = self._read_under_way()
+
+    def begin(self, name: str) -> BenchmarkOutcome | None:
+        """Note that a benchmark is under way; its outcome instead, if it was begun too often."""
+        last = self._under_way
+        begun = 1 + (last.begun if last is not None and last.name == name else 0)
+        if begun > MOST_BEGUN:
+            return BenchmarkOutcome(
+                name, "failed", 0.0, error=f"the run was killed {MOST_BEGUN} times while it was measured"
+            )
+        self._under_way = _UnderWay(name, begun)
+        write_atomically(self.folder / "under-way.json", msgspec.json.encode(self._under_way))
+        return None
+
+    def finish(self, outcome: BenchmarkOutcome, values: list[Any]) -> None:
+        """Keep what came of a benchmark: its values first, and then the line that says that they are there."""
+        if values:
+            write_result(values, {}, self._values(outcome.name))
+        append_line(self.folder / "outcomes.jsonl", msgspec.json.encode(outcome).decode())
+        self.outcomes[outcome.name] = outcome
+
+    def values(self, name: str, known: set[str]) -> list[Any]:
+        """The values of a benchmark that is done; none where it failed."""
+        path = self._values(name)
+        return load_values(path, known) if path.exists() else []
+
+    def remove(self) -> None:
+        """Leave nothing: the result has all of it."""
+        shutil.rmtree(self.folder)
+
+    def _values(self, name: str) -> Path:
+        return self.folder / f"{name}.done.json"
+
+    def _read_outcomes(self) -> dict[str, BenchmarkOutcome]:
+        found = {}
+        for line in _read(self.folder / "outcomes.jsonl").splitlines():
+            try:
+                outcome = msgspec.json.decode(line, type=BenchmarkOutcome)
+            except msgspec.DecodeError:
+                break  # cut off in the middle of a line, when the disk was full
+            if outcome.status == "failed" or self._values(outcome.name).exists():
+                found[outcome.name] = outcome
+        return found
+
+    def _read_under_way(self) -> _UnderWay | None:
+        try:
+            return msgspec.json.decode(_read(self.folder / "under-way.json"), type=_UnderWay)
+        except msgspec.DecodeError:
+            return None
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
