@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from benchyard.tasks.cpus import check_cpus, format_cpu_list
-from benchyard.tasks.environment import Environment, clean_environ, ensure_environment
+from benchyard.tasks.environment import Environment, clean_environ, ensure_environment, telling_line
 from benchyard.tasks.errors import InterpreterError, OptionError, RunError
 from benchyard.tasks.files import append_line, tail, write_atomically
 from benchyard.tasks.interpreter import Interpreter, version_numbers
@@ -206,7 +206,7 @@ def measure_benchmark(
     log, values = parts / f"{name}.log", parts / f"{name}.json"
     measured: list[Any] = []
     if name in environment.failed:
-        error: str | None = "its requirements could not be installed"
+        error: str | None = f"its requirements could not be installed: {telling_line(environment.failed[name])}"
         log.write_text(environment.failed[name] + "\n", "utf-8")
     elif not benchmark.python.contains(_release(interpreter), prereleases=True):
         error = f"it needs Python {benchmark.python}, this is {interpreter.version}"
