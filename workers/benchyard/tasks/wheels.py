@@ -18,7 +18,14 @@ from pathlib import Path
 
 import msgspec
 
-from benchyard.tasks.environment import base_requirements, clean_environ, is_optional, pip_arguments, requirements_of
+from benchyard.tasks.environment import (
+    base_requirements,
+    clean_environ,
+    is_optional,
+    pip_arguments,
+    requirements_of,
+    telling_line,
+)
 from benchyard.tasks.errors import ArchiveError, EnvironmentMakeError
 from benchyard.tasks.files import sync_file, tail, write_atomically
 from benchyard.tasks.hostlock import try_lock, wait_lock
@@ -161,7 +168,9 @@ def _make(
             if base and not builder.wheels(common):
                 needed = tuple(spec for spec in common if not is_optional(spec))
                 if not builder.wheels(needed):
-                    raise EnvironmentMakeError(f"the wheels for {python} cannot be had: {builder.why(1)}")
+                    raise EnvironmentMakeError(
+                        f"the wheels for {python} cannot be had: {telling_line(builder.why(20))}"
+                    )
             for need in missing:
                 if not builder.wheels(need):
                     failed[need] = builder.why(20)
