@@ -23,7 +23,7 @@ JOB_S = 300.0
 
 #: Nothing listens there: the package index is away.
 AWAY = (
-    "[global]\nindex-url = http://127.0.0.1:9/simple\nextra-index-url =\nno-index = false\nretries = 0\ntimeout = 2\n"
+    "[global]\nindex-url = http://127.0.0.1:9/simple\nextra-index-url =\nno-index = false\nretries = 1\ntimeout = 2\n"
 )
 
 
