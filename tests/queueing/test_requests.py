@@ -98,8 +98,27 @@ def test_form() -> None:
 
 
 @pytest.mark.parametrize(
+    ("said", "meant"),
+    [("1", True), ("yes", True), (True, True), ("True", True), ("0", False), ("off", False), (False, False)],
+)
+def test_strict_in_words(said: object, meant: bool) -> None:
+    """A property says whether a benchmark that does not run is the job's end; the doors know texts and booleans."""
+    assert request_of_properties({"ref": "main", "strict": said}, target="t").strict is meant
+
+
+@pytest.mark.parametrize(
     ("properties", "field"),
-    [({}, "python"), ({"python": ""}, "python"), ({"python": 5}, "python"), ({"python": "/p", "mode": "x"}, "mode")],
+    [
+        ({}, "python"),
+        ({"python": ""}, "python"),
+        ({"python": 5}, "python"),
+        ({"python": "/p", "mode": "x"}, "mode"),
+        ({"ref": "main", "strict": "perhaps"}, "strict"),
+        ({"ref": "main", "also_base": "1"}, "also_base"),
+        ({"ref": "main", "same_loops": 3}, "same_loops"),
+        ({"ref": "main", "patch": "x"}, "patch"),
+        ({"ref": "main", "configure_args": "--x"}, "configure_args"),
+    ],
 )
 def test_bad_form(properties: dict[str, Any], field: str) -> None:
     """A form that makes no sense names the field."""

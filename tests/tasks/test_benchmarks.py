@@ -145,7 +145,8 @@ def test_another_interpreter_and_a_benchmark_that_cannot_be_installed(
         other_python, ["mako", "json_loads"], mode="fast", output=tmp_path / "out.json.gz", environments=environments
     )
     measured, failed = report.benchmarks
-    assert (failed.name, failed.error) == ("mako", "its requirements could not be installed")
+    assert failed.name == "mako"
+    assert (failed.error or "").startswith("its requirements could not be installed: ResolutionImpossible")
     assert "mako==1.1.4" in failed.log_tail
     assert measured.status == "success"
     suite = pyperf.BenchmarkSuite.load(str(tmp_path / "out.json.gz"))

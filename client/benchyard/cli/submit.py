@@ -76,8 +76,11 @@ def submit(
         job = asked.send(client, run=not no_run)
         known = job.ended and bool(job.results)
         if known:
+            without = ", ".join(one.name for one in job.failed_benchmarks)
+            lacks = f", without {without}" if without else ""
             click.echo(
-                f"job {job.id} has measured just this: result {job.results[-1]}; --again measures it anew", err=True
+                f"job {job.id} has measured just this: result {job.results[-1]}{lacks}; --again measures it anew",
+                err=True,
             )
         elif attached:
             job = attach(client, job, err=as_json)

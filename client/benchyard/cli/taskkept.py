@@ -49,8 +49,11 @@ def missing(names: tuple[str, ...], state: Path) -> None:
 def keep(name: str, state: Path, archive: Path, sha256: str, limit: int | None) -> None:
     """Unpack an archive on this host, as soon as nothing is measured here.
 
+    What made room takes its benchmark environment with it.
+
     Example: benchyard task keep wheels/ID --state ~/worker/state --archive wheels.tar.gz --sha256 SUM
     """
+    from benchyard.tasks.environment import drop_dead_environments
     from benchyard.tasks.hostlock import hold_host
     from benchyard.tasks.interpreters import check_interpreter_tree
     from benchyard.tasks.suite import check_suite_tree
@@ -63,6 +66,7 @@ def keep(name: str, state: Path, archive: Path, sha256: str, limit: int | None) 
     try:
         with task_errors(), hold_host(state, shared=True, timeout_s=math.inf):
             TreeStore(state / kind, limit=limit).add(id, archive, sha256=sha256, check=lambda tree: check(tree, id))
+            drop_dead_environments(state / "environments")
     finally:
         archive.unlink(missing_ok=True)
 

@@ -38,6 +38,8 @@ from benchyard.cli.taskshared import (
 @click.option(
     "--archive", type=click.Path(path_type=Path), help="Pack the wheelhouse into this folder, named by its id."
 )
+@click.option("--limit", type=int, help="Bytes of wheelhouses to keep; those used least recently go.")
+@click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Also write what is printed here.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document, on one line.")
 def make_wheels(
     python: str | None,
@@ -48,6 +50,8 @@ def make_wheels(
     wheelhouses: Path | None,
     state: Path | None,
     archive: Path | None,
+    limit: int | None,
+    report: Path | None,
     as_json: bool,
 ) -> None:
     """Make the wheels that benchmarks need, so that they can be measured where there is no network.
@@ -59,10 +63,12 @@ def make_wheels(
     import msgspec
 
     from benchyard.tasks.archive import pack
+    from benchyard.tasks.environment import telling_line
+    from benchyard.tasks.files import write_atomically
     from benchyard.tasks.hostlock import hold_host
     from benchyard.tasks.interpreters import use_interpreter
     from benchyard.tasks.trees import TreeStore
-    from benchyard.tasks.wheels import RECORD, wheelhouse_name
+    from benchyard.tasks.wheels import RECORD, drop_old_wheelhouses, wheelhouse_name
     from benchyard.tasks.wheels import make_wheels as make
 
     if (python is None) == (build is None):
@@ -78,15 +84,20 @@ def make_wheels(
         if archive is not None:
             names = {RECORD, *found.files}
             packed = pack(folder, archive / f"{found.id}.tar.gz", leave_out=lambda name: name not in names)
+        if limit is not None:
+            drop_old_wheelhouses(folder.parent, limit, keep=folder.name)
+    said = {"id": found.id, "folder": str(folder), "files": len(found.files), "failed": found.failed}
+    if packed is not None:
+        said |= {"sha256": packed.sha256, "size": packed.size}
+    if report is not None:
+        report.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(report, msgspec.json.encode(said))
     if as_json:
-        said = {"id": found.id, "folder": str(folder), "files": len(found.files), "failed": found.failed}
-        if packed is not None:
-            said |= {"sha256": packed.sha256, "size": packed.size}
         click.echo(msgspec.json.encode(said).decode())
     else:
         click.echo(f"benchyard: {len(found.files)} wheels in {folder}")
-        for name in found.failed:
-            click.echo(f"benchyard: the requirements of {name} cannot be had")
+        for name, output in found.failed.items():
+            click.echo(f"benchyard: the requirements of {name} cannot be had: {telling_line(output)}")
 
 
 @click.command()

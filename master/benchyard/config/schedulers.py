@@ -82,6 +82,7 @@ def _properties(measured: Measured, **more: str) -> dict[str, str]:
         "suite": measured.suite,
         "benchmarks": ",".join(measured.benchmarks),
         "mode": measured.mode,
+        "strict": "yes" if measured.strict else "",
     }
     return {name: text for name, text in said.items() if text}
 
@@ -140,6 +141,12 @@ def _force(settings: Settings, target: str) -> Any:
                 tooltip="fast: rough answers soon; rigorous: more runs of each benchmark",
                 choices=list(MODES),
                 default=MODES[0],
+            ),
+            util.BooleanParameter(
+                name="strict",
+                label="Strict",
+                tooltip="The job fails if a benchmark of an interpreter that is built does not run at all",
+                default=False,
             ),
             util.ChoiceStringParameter(name="host", label="Host (empty: any)", choices=["", *hosts], default=""),
         ],

@@ -94,6 +94,7 @@ class Measured(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     suite: str = ""
     benchmarks: tuple[str, ...] = ()
     mode: Literal["default", "fast", "rigorous"] = "default"
+    strict: bool = False
 
 
 class Schedule(Measured, frozen=True, forbid_unknown_fields=True, kw_only=True):

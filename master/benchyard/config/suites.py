@@ -11,12 +11,11 @@ import msgspec
 
 from benchyard.config.settings import SETTINGS_FILE, Settings
 from benchyard.config.settings import Suite as SuiteSettings
-from benchyard.tasks.archive import pack
 from benchyard.tasks.errors import SuiteError
 from benchyard.tasks.files import write_atomically
 from benchyard.tasks.hostlock import wait_lock
 from benchyard.tasks.suite import Suite, installed_suite, open_suite
-from benchyard.tasks.suitemaking import make_suite
+from benchyard.tasks.suitemaking import make_suite, pack_suite
 from benchyard.tasks.trees import TreeStore
 
 _LOCK_S = 1800.0
@@ -43,9 +42,7 @@ def find_suite(settings: Settings, name: str) -> Suite:
     store = TreeStore(settings.suites_dir)
     with _locked(settings.suites_dir / f"{name}.lock"):
         made = _made(settings, store, name)
-        archive = settings.archives_dir / "suites" / f"{made.id}.tar.gz"
-        if not archive.is_file():
-            pack(store.tree(made.id), archive, leave_out=lambda path: "__pycache__" in path)
+        pack_suite(store, made.id, settings.archives_dir / "suites" / f"{made.id}.tar.gz")
     return open_suite(store.tree(made.id))
 
 

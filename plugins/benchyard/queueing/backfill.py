@@ -10,7 +10,7 @@ from twisted.internet import threads
 from benchyard.queueing import creation
 from benchyard.queueing.requests import CheckedJob, Invalid, JobRequest, Ref, Source
 from benchyard.store import durations, jobs
-from benchyard.store.rows import JOB_STATUSES
+from benchyard.store.rows import FINAL_JOB_STATUSES, JOB_STATUSES
 
 if TYPE_CHECKING:
     from benchyard.queueing.jobs import JobService
@@ -20,15 +20,14 @@ ORIGIN = "backfill"
 #: Jobs that one backfill may make.
 MOST = 500
 
-# A job that has failed is tried again by a backfill, one that was canceled as well.
-_KNOWN = tuple(status for status in JOB_STATUSES if status not in ("created", "failed", "canceled", "lost"))
+_UNDER_WAY = tuple(status for status in JOB_STATUSES if status != "created" and status not in FINAL_JOB_STATUSES)
 
 
 class BackfillRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Which commits: those after `first` up to `last`, along the first parents.
 
     Of these every N-th counted from the last, or the last of each week, or those with a tag that matches. `job` says
-    how each is measured; `dry_run` only counts.
+    how each is measured, with its `again` also those that were measured before; `dry_run` only counts.
     """
 
     first: Ref
@@ -56,7 +55,7 @@ async def backfill(service: "JobService", request: BackfillRequest, *, owner: st
     for source in sources:
         asked = msgspec.structs.replace(request.job, ref=source.commit, remote=source.remote)
         checked = await service.checked(asked, source)
-        if not await service.db(_is_known, checked):
+        if not await service.db(_is_known, checked, request.job.again):
             wanted.append(checked)
     if len(wanted) > MOST:
         raise Invalid("every", f"these are {len(wanted)} jobs, {MOST} are the most; take every N-th, or one a week")
@@ -70,10 +69,16 @@ async def backfill(service: "JobService", request: BackfillRequest, *, owner: st
     return Backfilled(jobs=tuple(made), commits=len(sources), missing=len(wanted), seconds=seconds)
 
 
-def _is_known(conn: Any, checked: CheckedJob) -> bool:
+def _is_known(conn: Any, checked: CheckedJob, again: bool) -> bool:
+    """Whether a job is under way that measures just this, or one has, by the rules for what is offered instead.
+
+    One that has failed is tried again, one that was canceled as well.
+    """
     identity = checked.spec.identity(checked.target)
-    same = jobs.same_jobs(conn, identity, _KNOWN) if identity is not None else ()
-    return any(checked.host in (None, job.host) for job in same)
+    same = jobs.same_jobs(conn, identity, _UNDER_WAY) if identity is not None else ()
+    if any(checked.host in (None, job.host) for job in same):
+        return True
+    return not again and creation.known_job(conn, checked) is not None
 
 
 def _seconds(conn: Any, wanted: list[CheckedJob]) -> float | None:

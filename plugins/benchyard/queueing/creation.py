@@ -36,7 +36,8 @@ def create_checked(conn: Any, checked: CheckedJob, **columns: Any) -> Job:
 def known_job(conn: Any, checked: CheckedJob) -> Job | None:
     """The job that has measured just this, with today's tools, on the host that is asked for; None where none has.
 
-    Its result must still be there, and be enabled.
+    Its result must still be there, and be enabled. One that lacks benchmarks, as these do not run, is not what a
+    strict request asks for; any other gets it, as a benchmark that needs a newer Python would lack each time.
     """
     identity = checked.spec.identity(checked.target)
     newest = interpreters.newest_toolchain(conn, checked.target)
@@ -46,7 +47,8 @@ def known_job(conn: Any, checked: CheckedJob) -> Job | None:
             continue
         for id in results.ids_of_jobs(conn, [job.id]).get(job.id, ()):
             result = results.get_result(conn, id)
-            if result.enabled and result.status == "stored" and checked.host in (None, result.host):
+            good = result.enabled and result.status == "stored" and not (checked.spec.strict and result.failed)
+            if good and checked.host in (None, result.host):
                 return job
     return None
 

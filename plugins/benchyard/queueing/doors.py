@@ -12,10 +12,18 @@ from benchyard.store.rows import FINAL_JOB_STATUSES, Job
 from benchyard.store.tables import jobs
 
 #: Properties of a forced or scheduled request that say what to measure.
-FIELDS = ("python", "ref", "remote", "branch", "flags", "suite", "benchmarks", "mode", "host", "affinity", "reason")
+FIELDS = (
+    *("python", "ref", "remote", "branch", "flags", "suite", "benchmarks", "mode", "host", "affinity", "reason"),
+    "strict",
+)
+
+#: What only a request by REST may say: it makes two jobs of one, or is a file, a result, or for admins.
+_ELSEWHERE = ("patch", "also_base", "same_loops", "configure_args")
 
 #: Of these, the lists that a form has as one text.
 _LISTS = ("benchmarks", "flags")
+
+_WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
 def spec_row(spec: JobSpec) -> dict[str, Any]:
@@ -30,7 +38,12 @@ def request_of_properties(
 
     `remotes` are the names of repositories by their addresses. Invalid where it makes no sense.
     """
+    for name in _ELSEWHERE:
+        if properties.get(name):
+            raise Invalid(name, "this is not for properties; `benchyard submit` has it")
     asked = {name: properties[name] for name in FIELDS if properties.get(name) not in (None, "")}
+    if "strict" in asked:
+        asked["strict"] = _boolean("strict", asked["strict"])
     for name in _LISTS:
         if isinstance(asked.get(name), str):
             asked[name] = split_selection(asked[name])
@@ -39,6 +52,13 @@ def request_of_properties(
     if not any(name in asked for name in ("python", "ref", "branch")):
         raise Invalid("python", "say which interpreter: the full path of one on the host, or a ref to build")
     return parse_request({**asked, "target": target, "again": True})
+
+
+def _boolean(name: str, value: Any) -> bool:
+    known = _WORDS.get(str(value).lower())
+    if known is None:
+        raise Invalid(name, f"{str(value)[:80]!r} is none of {', '.join(_WORDS)}")
+    return known
 
 
 def _of_stamp(stamp: Any, remotes: Mapping[str, str]) -> dict[str, Any]:

@@ -3,13 +3,13 @@
 The archives are files beside the database; an interpreter without one (`sha256` empty) is built again when needed.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from benchyard.store.rows import QUEUED_JOB_STATUSES, BuiltInterpreter
-from benchyard.store.sql import insert_once, require, to_row
+from benchyard.store.sql import insert_once, locked_row, require, to_row
 from benchyard.store.tables import interpreters, jobs, patches
 
 # A job needs its interpreter from being prepared to the end of its measurement.
@@ -58,6 +58,12 @@ def find_interpreter(conn: sa.Connection, id: str) -> BuiltInterpreter | None:
     return None if row is None else to_row(BuiltInterpreter, row)
 
 
+def lock_interpreter(conn: sa.Connection, id: str) -> BuiltInterpreter | None:
+    """Return an interpreter that nobody drops before this transaction ends."""
+    row = locked_row(conn, interpreters, interpreters.c.id == id)
+    return None if row is None else to_row(BuiltInterpreter, row)
+
+
 def use_interpreter(conn: sa.Connection, id: str, *, now: float) -> None:
     """Note that an interpreter is used, so that others are dropped before it."""
     conn.execute(sa.update(interpreters).where(interpreters.c.id == id).values(used=now))
@@ -66,7 +72,8 @@ def use_interpreter(conn: sa.Connection, id: str, *, now: float) -> None:
 def note_smoke(conn: sa.Connection, id: str, suite: str, wheels: str, found: Mapping[str, Any]) -> None:
     """Keep what the smoke of a suite's benchmarks has shown, beside what is known, and the wheels it was done with.
 
-    `found` has None for a benchmark that ran, else the keys of a failed one.
+    `found` has None for a benchmark that ran, else the keys of a failed one: for those who look, as the next job tries
+    it again. What kept it from running may have been the host's or the network's trouble.
     """
     known = find_interpreter(conn, id)
     if known is not None:
@@ -81,22 +88,19 @@ def newest_toolchain(conn: sa.Connection, target: str) -> str | None:
     return conn.execute(statement.order_by(interpreters.c.made.desc()).limit(1)).scalar_one_or_none()
 
 
-def needed_interpreters(conn: sa.Connection) -> frozenset[str]:
-    """Return the ids of the interpreters that jobs wait for to be measured with."""
+def needed_ids(conn: sa.Connection) -> frozenset[str]:
+    """Return the ids of the interpreters and wheels that jobs wait for to be measured with.
+
+    A job that was taken off the queue needs nothing: what is gone when it is pushed again is made again.
+    """
     rows = conn.execute(sa.select(jobs.c.prepared).where(jobs.c.status.in_(_NEEDING), jobs.c.prepared.is_not(None)))
-    return frozenset(id for prepared in rows.scalars() if (id := prepared.get("interpreter")))
+    return frozenset(id for made in rows.scalars() for id in (made.get("interpreter"), made.get("wheels")) if id)
 
 
-def least_used(conn: sa.Connection, *, keep: Collection[str]) -> Sequence[BuiltInterpreter]:
-    """Return the interpreters that have an archive and are not to be kept, those used least recently first."""
-    statement = sa.select(interpreters).where(interpreters.c.sha256 != "")
-    rows = conn.execute(statement.order_by(interpreters.c.used, interpreters.c.id)).mappings()
-    return [to_row(BuiltInterpreter, row) for row in rows if row["id"] not in keep]
-
-
-def total_size(conn: sa.Connection) -> int:
-    """Return the bytes of all archives."""
-    return int(conn.execute(sa.select(sa.func.coalesce(sa.func.sum(interpreters.c.size), 0))).scalar_one())
+def kept_interpreters(conn: sa.Connection) -> Sequence[BuiltInterpreter]:
+    """Return the interpreters that have an archive."""
+    rows = conn.execute(sa.select(interpreters).where(interpreters.c.sha256 != "")).mappings()
+    return [to_row(BuiltInterpreter, row) for row in rows]
 
 
 def forget_archive(conn: sa.Connection, id: str) -> None:

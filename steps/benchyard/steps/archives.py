@@ -1,67 +1,128 @@
 """Interpreters, suites and wheels as the lab keeps them, and their way between the master and its workers."""
 
+import fcntl
 import hashlib
+import os
 import posixpath
+import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from buildbot.process import buildstep, remotecommand
 from buildbot.process.remotetransfer import FileReader
 from buildbot.worker.protocols.base import FileWriterImpl
+from twisted.internet import threads
 from twisted.python import log
 
 from benchyard.steps.fetch import BLOCK
 from benchyard.store import interpreters
 from benchyard.store.rows import BuiltInterpreter
+from benchyard.tasks.archive import digest
+from benchyard.tasks.files import sync_directory, sync_file
+from benchyard.tasks.hostlock import try_lock
+from benchyard.tasks.sums import drop_archive, keep_sum, kept_sum
 
 #: Bytes of the largest archive that is taken.
 LARGEST = 4 * 1024**3
 
+_PART = ".part"
+
+
+class _Kept(NamedTuple):
+    """An archive that may be dropped, those used least recently first."""
+
+    used: float
+    id: str
+    kind: str
+    size: int
+
 
 class Archives(NamedTuple):
-    """Where the lab keeps archives, and how many bytes of interpreters at most."""
+    """Where the lab keeps archives, and how many bytes of interpreters and wheels at most.
+
+    Those of suites are few, and can be packed again from what is in the directory `suites`.
+    """
 
     root: Path
     limit: int
+    suites: Path
 
-    def interpreter(self, id: str) -> Path:
-        """The archive of an interpreter."""
-        return self.root / "interpreters" / f"{id}.tar.gz"
-
-    def wheels(self, id: str) -> Path:
-        """The archive of a set of wheels."""
-        return self.root / "wheels" / f"{id}.tar.gz"
-
-    def suite(self, id: str) -> Path:
-        """The archive of a suite of benchmarks."""
-        return self.root / "suites" / f"{id}.tar.gz"
+    def path(self, kind: str, id: str) -> Path:
+        """The archive of something that is called KIND/ID on the hosts: one of `interpreters`, `suites`, `wheels`."""
+        return self.root / kind / f"{id}.tar.gz"
 
     def has(self, built: BuiltInterpreter | None) -> bool:
-        """Whether the archive of an interpreter is here, whole."""
+        """Whether the archive of an interpreter is here, by its size."""
         if built is None or not built.sha256:
             return False
-        path = self.interpreter(built.id)
+        path = self.path("interpreters", built.id)
         return path.is_file() and path.stat().st_size == built.size
 
-    def drop_old(self, conn: Any, keep: str) -> None:
+    def has_wheels(self, id: str | None) -> bool:
+        """Whether the archive of a set of wheels is here; it counts as used now."""
+        if id is None or kept_sum(self.path("wheels", id)) is None:
+            return False
+        os.utime(self.path("wheels", id))
+        return True
+
+    def sum_of(self, conn: Any, kind: str, id: str) -> str | None:
+        """What the SHA-256 of an archive must be; None where it is not here."""
+        if kind != "interpreters":
+            return kept_sum(self.path(kind, id))
+        built = interpreters.find_interpreter(conn, id)
+        return built.sha256 if built is not None and self.has(built) else None
+
+    def is_whole(self, kind: str, id: str, sha256: str) -> bool:
+        """Whether an archive is what it was; reads all of it."""
+        try:
+            return digest(self.path(kind, id)).sha256 == sha256
+        except OSError:
+            return False
+
+    def forget(self, conn: Any, kind: str, id: str) -> None:
+        """Drop an archive; who needs it makes it again."""
+        if kind == "interpreters":
+            interpreters.forget_archive(conn, id)
+        drop_archive(self.path(kind, id))
+
+    def drop_old(self, conn: Any) -> None:
         """Drop what was used least recently until the rest is within the limit; never what a job waits for."""
-        needed = {keep, *interpreters.needed_interpreters(conn)}
-        for built in interpreters.least_used(conn, keep=needed):
-            if interpreters.total_size(conn) <= self.limit:
+        kept = sorted([*self._kept_interpreters(conn), *self._kept_wheels()])
+        total = sum(one.size for one in kept)
+        for one in kept:
+            if total <= self.limit:
                 return
-            interpreters.forget_archive(conn, built.id)
-            self.interpreter(built.id).unlink(missing_ok=True)
+            # Locked before it is asked for: who has just found it there has noted that in the same transaction.
+            interpreters.lock_interpreter(conn, one.id)
+            if one.id not in interpreters.needed_ids(conn):
+                self.forget(conn, one.kind, one.id)
+                total -= one.size
+
+    def _kept_interpreters(self, conn: Any) -> list[_Kept]:
+        found = interpreters.kept_interpreters(conn)
+        return [_Kept(built.used, built.id, "interpreters", built.size) for built in found]
+
+    def _kept_wheels(self) -> list[_Kept]:
+        found = [(path, path.stat()) for path in (self.root / "wheels").glob("[!.]*.tar.gz")]
+        return [_Kept(stat.st_mtime, path.name.removesuffix(".tar.gz"), "wheels", stat.st_size) for path, stat in found]
 
 
 class _ArchiveWriter(FileWriterImpl):
-    """Writes what a worker sends beside its place, and keeps count of it; an error of the disk is kept, not raised."""
+    """Writes what a worker sends beside its place, and keeps count of it; an error of the disk is kept, not raised.
+
+    Each has a file of its own, locked while it is written: those that nobody holds are leftovers, and swept.
+    """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.partial = path.with_name(f".{path.name}.part")
+        for old in path.parent.glob(f".*{_PART}"):
+            _sweep(old)
+        fd, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_PART, dir=path.parent)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        self.partial = Path(name)
         self.sum = hashlib.sha256()
         self.error: OSError | None = None
-        self._file = self.partial.open("wb")
+        self._file = os.fdopen(fd, "wb")
 
     def remote_write(self, data: bytes | str) -> None:
         block = data.encode() if isinstance(data, str) else data
@@ -87,9 +148,18 @@ class _ArchiveWriter(FileWriterImpl):
         self.partial.unlink(missing_ok=True)
 
 
+def _sweep(part: Path) -> None:
+    """Remove what an upload left that was cut off by the end of its master."""
+    lock = try_lock(part)
+    if lock is not None:
+        part.unlink(missing_ok=True)
+        os.close(lock)
+
+
 async def take_archive(step: buildstep.BuildStep, source: str, target: Path, sha256: str) -> str | None:
     """Bring an archive from the step's worker to its place, whole or not at all; says what went wrong, if anything.
 
+    Its sum is kept beside it, and the worker's own copy is removed.
     The caller asks `step.stopped` first: of an interrupted transfer nothing is kept either.
     """
     try:
@@ -112,10 +182,22 @@ async def take_archive(step: buildstep.BuildStep, source: str, target: Path, sha
             return f"{target} cannot be written: {writer.error.strerror}"
         if step.stopped or command.interrupted or command.rc != 0 or writer.sum.hexdigest() != sha256:
             return "the archive did not come over whole"
-        writer.partial.replace(target)
+        await threads.deferToThread(_put_in_place, writer.partial, target, sha256)
+    except OSError as exc:
+        return f"{target} cannot be written: {exc.strerror}"
     finally:
         writer.discard()
+    if not step.stopped:
+        await step.runCommand(remotecommand.RemoteCommand("rmfile", {"path": source, "logEnviron": False}))
     return None
+
+
+def _put_in_place(partial: Path, target: Path, sha256: str) -> None:
+    sync_file(partial)
+    partial.chmod(0o644)
+    partial.replace(target)
+    sync_directory(target.parent)
+    keep_sum(target, sha256)
 
 
 async def give_archive(step: buildstep.BuildStep, source: Path, target: str) -> bool:

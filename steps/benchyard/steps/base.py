@@ -32,6 +32,7 @@ class Service(Protocol):
     attempt_of: Any
     stage_request: Any
     building_of: Any
+    remotes: Any
     set_status: Any
     advance: Any
 

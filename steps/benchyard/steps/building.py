@@ -74,17 +74,17 @@ class FindTools(PrepareStep):
         id = interpreter_id(recipe, toolchain)
         self.setProperty(ID, id, "benchyard")
         self.setProperty(TOOLCHAIN, observer.last_line, "benchyard")
-        if not await self._is_there(id) and not await self._alone(id):
-            return self.released()
-        missing = not await self._is_there(id)
+        missing = not await self._take(job, id)
+        if missing:
+            if not await self._alone(id):
+                return self.released()
+            missing = not await self._take(job, id)
         self.setProperty(MISSING, missing, "benchyard")
         self.descriptionDone = f"{toolchain.cc_version}; {id[:12]} " + ("is to be built" if missing else "is there")
-        if not missing:
-            await self.service.db(interpreters.use_interpreter, id, now=time.time())
         return int(SUCCESS)
 
-    async def _is_there(self, id: str) -> bool:
-        return self.archives.has(await self.service.db(interpreters.find_interpreter, id))
+    async def _take(self, job: Job, id: str) -> bool:
+        return bool(await self.service.db(_take, self.archives, job, id, time.time()))
 
     async def _alone(self, id: str) -> bool:
         """Wait until nobody else builds this; False if the step was interrupted meanwhile."""
@@ -173,7 +173,7 @@ class KeepInterpreter(BuildStep):
         if rc != 0:
             return await self.fail(job, observer.last_error or "the interpreter could not be packed")
         packed = msgspec.json.decode(observer.last_line)
-        wrong = await take_archive(self, archive, self.archives.interpreter(id), packed["sha256"])
+        wrong = await take_archive(self, archive, self.archives.path("interpreters", id), packed["sha256"])
         if self.cut_off:
             return self.released()
         if wrong is not None:
@@ -181,7 +181,9 @@ class KeepInterpreter(BuildStep):
         names = ("configure", "make", "install")
         record = {**packed["record"], "seconds": {name: self.getProperty(f"{name} seconds") for name in names}}
         await self.service.db(
-            interpreters.add_interpreter,
+            _keep,
+            self.archives,
+            job,
             id,
             target=job.target,
             recipe=recipe_hash(recipe),
@@ -189,25 +191,26 @@ class KeepInterpreter(BuildStep):
             record=record,
             sha256=packed["sha256"],
             size=packed["size"],
-            job_id=job.id,
             now=time.time(),
         )
-        await self.service.db(self.archives.drop_old, id)
         self.descriptionDone = f"Python {record['version']}, {packed['size'] / 1e6:.1f} MB"
         return int(SUCCESS)
 
 
-class NoteInterpreter(PrepareStep):
-    """Ties the interpreter to the job: from now on it is not dropped before the job was measured."""
+def _take(conn: Any, archives: Archives, job: Job, id: str, now: float) -> bool:
+    """Whether the lab has the interpreter; then it is the job's, and is not dropped before that was measured."""
+    if not archives.has(interpreters.lock_interpreter(conn, id)):
+        return False
+    interpreters.use_interpreter(conn, id, now=now)
+    jobs.set_prepared(conn, job.id, {**(job.prepared or {}), "interpreter": id})
+    return True
 
-    name = "note"
 
-    async def do_for(self, job: Job) -> int:
-        if job.spec.get("source") is None:
-            return int(SKIPPED)
-        prepared = {**(job.prepared or {}), "interpreter": self.getProperty(ID)}
-        await self.service.db(jobs.set_prepared, job.id, prepared)
-        return int(SUCCESS)
+def _keep(conn: Any, archives: Archives, job: Job, id: str, **made: Any) -> None:
+    """Make known what was built for a job; what nobody needs makes room for it."""
+    interpreters.add_interpreter(conn, id, job_id=job.id, **made)
+    jobs.set_prepared(conn, job.id, {**(job.prepared or {}), "interpreter": id})
+    archives.drop_old(conn)
 
 
 def build_steps(archives: Archives) -> list[Any]:
@@ -220,7 +223,6 @@ def build_steps(archives: Archives) -> list[Any]:
         Compile("make", lambda step, job: make_command(step.toolchain)),
         Compile("install", lambda step, job: install_command(step.folder("installed"))),
         KeepInterpreter(archives=archives),
-        NoteInterpreter(),
     ]
 
 

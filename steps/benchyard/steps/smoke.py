@@ -1,6 +1,7 @@
 """The steps that make sure of a measurement: wheels for its environment, and a value of each of its benchmarks."""
 
 import posixpath
+import re
 from typing import Any
 
 import msgspec
@@ -8,6 +9,7 @@ from buildbot.process.results import SKIPPED, SUCCESS
 
 from benchyard.steps.archives import Archives, take_archive
 from benchyard.steps.base import STATE_VARIABLE, state_option
+from benchyard.steps.checkout import TRIES
 from benchyard.steps.commands import suite_options
 from benchyard.steps.fetch import fetch_file
 from benchyard.steps.fetching import Fetch, needs_of
@@ -15,16 +17,20 @@ from benchyard.steps.prepare import PrepareStep
 from benchyard.steps.progress import TailObserver
 from benchyard.store import interpreters, jobs
 from benchyard.store.rows import Job
+from benchyard.tasks.environment import telling_line
 from benchyard.tasks.suite import installed_suite
 
-#: The property with the benchmarks that were not tried yet with the job's interpreter, and the one with their wheels.
+#: The property with the benchmarks that are to be tried with the job's interpreter, and the one with their wheels.
 UNTRIED, WHEELS = "to try", "wheelhouse"
 
-REPORT = "smoke.json"
+_RELEASE = re.compile(r"v([0-9]+\.[0-9]+\.[0-9]+(?:(?:a|b|rc)[0-9]+)?)", re.ASCII)
 
 
 class PlanSmoke(PrepareStep):
-    """Looks which of the job's benchmarks were never tried with its interpreter; an installed one is not tried."""
+    """Looks which of the job's benchmarks have not run yet with its interpreter; an installed one is not tried.
+
+    What failed for another job is tried again: most of that is over in seconds, and the network may be back.
+    """
 
     name = "plan smoke"
 
@@ -35,17 +41,22 @@ class PlanSmoke(PrepareStep):
     async def do_for(self, job: Job) -> int:
         if job.spec.get("source") is None:
             return int(SKIPPED)
-        known = await self.service.db(known_smoke, job)
-        untried = [name for name in job.spec["benchmarks"] if name not in known["benchmarks"]]
-        if not self.archives.wheels(known["wheels"] or "none").is_file():
-            untried = list(job.spec["benchmarks"])
+        wrong = await self.service.db(wrong_version, job)
+        if wrong is not None and job.spec["source"]["url"] in self.service.remotes:
+            return await self.fail(job, wrong)
+        untried = await self.service.db(_plan, self.archives, job)
         self.setProperty(UNTRIED, untried, "benchyard")
-        self.descriptionDone = f"{len(untried)} benchmarks to try" if untried else "all benchmarks were tried before"
+        found = f"{len(untried)} benchmarks to try" if untried else "all benchmarks were tried before"
+        self.descriptionDone = f"{found}; {wrong}" if wrong is not None else found
         return int(SUCCESS)
 
 
 class FetchForSmoke(Fetch):
     """Brings interpreter and suite to the worker that tries them, which need not be the one that built it."""
+
+    async def gone(self, job: Job, why: str) -> int:
+        """The build of this stage is done again, from its first step: that one sees what is missing."""
+        return await self.later(f"{why}; it is made again") if await self.tries() < TRIES else await self.fail(job, why)
 
     async def do(self) -> int:
         if not self.getProperty(UNTRIED):
@@ -69,38 +80,41 @@ class MakeWheels(PrepareStep):
             return int(SKIPPED)
         observer = TailObserver()
         self.addLogObserver("stdio", observer)
-        asked = (*_of_build(self.environ, job), "--benchmarks", ",".join(job.spec["benchmarks"]), "--json")
-        rc = await self.task("make-wheels", *asked)
-        if rc == 0:
-            made = msgspec.json.decode(observer.last_line)
-            if not self.archives.wheels(made["id"]).is_file():
-                return await self._keep(job, asked, observer)
-            return self._note(made)
-        return await self._failed(job, rc, observer)
-
-    async def _keep(self, job: Job, asked: tuple[str, ...], observer: TailObserver) -> int:
-        folder = posixpath.join(self.environ[STATE_VARIABLE], "outgoing")
-        rc = await self.task("make-wheels", *asked, "--archive", folder)
-        if rc != 0:
-            return await self._failed(job, rc, observer)
-        made = msgspec.json.decode(observer.last_line)
-        source = posixpath.join(folder, f"{made['id']}.tar.gz")
-        wrong = await take_archive(self, source, self.archives.wheels(made["id"]), made["sha256"])
-        if self.cut_off:
-            return self.released()
-        return self._note(made) if wrong is None else await self.fail(job, f"the wheels could not be kept: {wrong}")
-
-    async def _failed(self, job: Job, rc: int | None, observer: TailObserver) -> int:
-        return self.released() if rc is None else await self.fail(job, observer.last_error or "there are no wheels")
-
-    def _note(self, made: dict[str, Any]) -> int:
-        self.setProperty(WHEELS, {"id": made["id"], "folder": made["folder"]}, "benchyard")
+        asked = (*_of_build(self.environ, job), "--benchmarks", ",".join(job.spec["benchmarks"]))
+        made = await self._make(*asked, "--limit", str(self.archives.limit))
+        if made is None:
+            return await self._failed(job, observer)
+        if not await self.service.db(_take_wheels, self.archives, job, made["id"]):
+            folder = _outgoing(self.environ)
+            made = await self._make(*asked, "--archive", folder)
+            if made is None:
+                return await self._failed(job, observer)
+            source = posixpath.join(folder, f"{made['id']}.tar.gz")
+            wrong = await take_archive(self, source, self.archives.path("wheels", made["id"]), made["sha256"])
+            if self.cut_off:
+                return self.released()
+            if wrong is not None:
+                return await self.fail(job, f"the wheels could not be kept: {wrong}")
+            await self.service.db(_take_wheels, self.archives, job, made["id"])
+            await self.service.db(self.archives.drop_old)
+        failed = {name: telling_line(output) for name, output in made["failed"].items()}
+        self.setProperty(WHEELS, {"id": made["id"], "folder": made["folder"], "failed": failed}, "benchyard")
         self.descriptionDone = f"{made['files']} wheels"
         return int(SUCCESS)
 
+    async def _make(self, *asked: str) -> dict[str, Any] | None:
+        """What the worker says that it has made; by a file, as a line of a log has its limits."""
+        name = f"wheels-{self.build.builder.name}.json"
+        rc = await self.task("make-wheels", *asked, "--report", posixpath.join(_outgoing(self.environ), name))
+        report = await fetch_file(self, _outgoing(self.environ), name) if rc == 0 else None
+        return msgspec.json.decode(report) if report is not None else None
+
+    async def _failed(self, job: Job, observer: TailObserver) -> int:
+        return self.released() if self.cut_off else await self.fail(job, observer.last_error or "there are no wheels")
+
 
 class Smoke(PrepareStep):
-    """Runs each benchmark that was never tried for one value; notes for the job what is left out of its measurement."""
+    """Runs each benchmark that is to be tried for one value; notes for the job what is left out of its measurement."""
 
     name = "smoke"
 
@@ -126,19 +140,20 @@ class Smoke(PrepareStep):
         state, wheels = self.environ[STATE_VARIABLE], self.getProperty(WHEELS)
         observer = TailObserver()
         self.addLogObserver("stdio", observer)
+        folder, name = _outgoing(self.environ), f"smoke-{self.build.builder.name}.json"
         rc = await self.task(
             *("smoke", *_of_build(self.environ, job), "--benchmarks", ",".join(untried)),
             *("--environments", posixpath.join(state, "environments"), "--wheels", wheels["folder"]),
-            *("--commit", job.spec["source"]["commit"], "--report", posixpath.join(state, "outgoing", REPORT)),
+            *("--commit", job.spec["source"]["commit"], "--report", posixpath.join(folder, name)),
         )
         if rc is None:
             return self.released()
-        report = await fetch_file(self, posixpath.join(state, "outgoing"), REPORT)
+        report = await fetch_file(self, folder, name)
         if self.cut_off:
             return self.released()
         if report is None:
             return await self.fail(job, observer.last_error or "the smoke left no report")
-        await self.service.db(_note, job, wheels["id"], msgspec.json.decode(report))
+        await self.service.db(_note, job, wheels, msgspec.json.decode(report))
         return int(SUCCESS)
 
 
@@ -160,14 +175,56 @@ def known_smoke(conn: Any, job: Job) -> dict[str, Any]:
     return smoke or {"wheels": None, "benchmarks": {}}
 
 
-def _note(conn: Any, job: Job, wheels: str, report: dict[str, Any]) -> None:
+def wrong_version(conn: Any, job: Job) -> str | None:
+    """What is wrong with the version of a release's interpreter; None where it is as its tag says, or cannot be known.
+
+    A patch may change the version on purpose; so may a fork, where this is no more than a word of warning.
+    """
+    source = job.spec["source"]
+    tag = _RELEASE.fullmatch(source["ref"])
+    built = interpreters.find_interpreter(conn, (job.prepared or {}).get("interpreter", ""))
+    if tag is None or built is None or source["patch"] is not None:
+        return None
+    said = str(built.record["version"])
+    if said.removesuffix("+") == tag[1]:
+        return None
+    return f"the interpreter says that it is {said}, not {tag[1]} as the tag {source['ref']} of {source['remote']} does"
+
+
+def _plan(conn: Any, archives: Archives, job: Job) -> list[str]:
+    """The benchmarks to try; the wheels of those that have run before are the job's from here on."""
+    known = known_smoke(conn, job)
+    if not _take_wheels(conn, archives, job, known["wheels"]):
+        return list(job.spec["benchmarks"])
+    return [name for name in job.spec["benchmarks"] if known["benchmarks"].get(name, name) is not None]
+
+
+def _take_wheels(conn: Any, archives: Archives, job: Job, id: str | None) -> bool:
+    """Whether the lab has these wheels; then they are the job's, and are not dropped before that was measured."""
+    if not archives.has_wheels(id):
+        return False
+    jobs.set_prepared(conn, job.id, {**(job.prepared or {}), "wheels": id})
+    return True
+
+
+def _note(conn: Any, job: Job, wheels: dict[str, Any], report: dict[str, Any]) -> None:
     found = {
         one["name"]: None
         if one["status"] == "success"
-        else {"name": one["name"], "error": one.get("error"), "log_tail": one.get("log_tail", "")}
+        else {"name": one["name"], "error": _why(one, wheels["failed"]), "log_tail": one.get("log_tail", "")}
         for one in report["benchmarks"]
     }
-    interpreters.note_smoke(conn, job.prepared["interpreter"], report["suite_version"], wheels, found)  # type: ignore[index]
+    interpreters.note_smoke(conn, job.prepared["interpreter"], report["suite_version"], wheels["id"], found)  # type: ignore[index]
+
+
+def _why(failed: dict[str, Any], wheels: dict[str, str]) -> str | None:
+    """Why a benchmark does not run: where its wheels could not be had, what the smoke says is not the cause."""
+    without = wheels.get(failed["name"])
+    return failed.get("error") if without is None else f"its requirements could not be had: {without}"
+
+
+def _outgoing(environ: dict[str, str]) -> str:
+    return posixpath.join(environ[STATE_VARIABLE], "outgoing")
 
 
 def _of_build(environ: dict[str, str], job: Job) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from benchyard.store.rows import Attempt, Job
 class Stage(JobStep):
     """Makes or adopts the request of `builder` for this job and waits for its end: once, however often it is measured.
 
+    It is made for the first attempt, or for the first since what was prepared before is gone.
     Never cancels it: a lost master, worker or connection is no reason to. `steps.Trigger` does, so it is not used.
     """
 
@@ -25,8 +26,9 @@ class Stage(JobStep):
         if job.cancel_by is not None:
             return int(CANCELLED)
         await self.service.attempt_of(job.id)
-        first, *_later = await self.service.db(attempts.list_attempts, job.id)
-        return await self.wait_for(first)
+        prepared_for = (job.prepared or {}).get("attempt", 1)
+        tried = await self.service.db(attempts.list_attempts, job.id)
+        return await self.wait_for(next(attempt for attempt in tried if attempt.number == prepared_for))
 
     async def wait_for(self, attempt: Attempt) -> int:
         """The result of the stage's build for an attempt; RETRY when this build itself must be done again."""
@@ -66,6 +68,8 @@ class MeasureStage(Stage):
             results = await self.wait_for(attempt)
             if results == RETRY or self.canceled:
                 return results
+            if (await self.service.db(jobs.get_job, job.id)).status == "building":
+                return await self.later("what was prepared is gone; it is prepared again")
             after = await self.service.db(attempts.current_attempt, job.id)
             if after.status not in ("lost", "interrupted"):
                 return results

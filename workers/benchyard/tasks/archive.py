@@ -5,6 +5,7 @@ import os
 import posixpath
 import shutil
 import tarfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -81,9 +82,10 @@ def unpack(archive: Path, tree: Path, *, sha256: str, check: Callable[[Path], No
                 _check(archive, member)
             tar.extractall(partial, members)  # noqa: S202  (each member was checked)
         check(partial)
+        os.sync()  # else a power cut leaves the tree with empty files in it; one call for thousands of these
         partial.rename(tree)
         sync_directory(tree.parent)
-    except (tarfile.TarError, EOFError) as exc:
+    except (tarfile.TarError, zlib.error, EOFError) as exc:
         raise ArchiveError(f"{archive} is no archive that can be read: {exc}") from exc
     except OSError as exc:
         raise ArchiveError(f"{archive} cannot be unpacked to {tree}: {exc.strerror or exc}") from exc

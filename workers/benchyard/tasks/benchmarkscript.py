@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchyard.tasks.cpus import check_cpus, format_cpu_list
-from benchyard.tasks.environment import Environment, clean_environ
+from benchyard.tasks.environment import Environment, clean_environ, telling_line
 from benchyard.tasks.errors import OptionError
 from benchyard.tasks.files import tail
 from benchyard.tasks.interpreter import Interpreter, version_numbers
@@ -70,7 +70,7 @@ def measure_benchmark(
     values.unlink(missing_ok=True)  # of the try before
     measured: list[Any] = []
     if name in environment.failed:
-        error: str | None = "its requirements could not be installed"
+        error: str | None = f"its requirements could not be installed: {telling_line(environment.failed[name])}"
         log.write_text(environment.failed[name] + "\n", "utf-8")
     elif not benchmark.python.contains(release(interpreter), prereleases=True):
         error = f"it needs Python {benchmark.python}, this is {interpreter.version}"

@@ -21,7 +21,7 @@ import msgspec
 
 from benchyard.tasks.errors import EnvironmentMakeError
 from benchyard.tasks.files import tail, write_atomically
-from benchyard.tasks.hostlock import wait_lock
+from benchyard.tasks.hostlock import try_lock, wait_lock
 from benchyard.tasks.interpreter import Interpreter
 from benchyard.tasks.suite import Suite
 
@@ -110,6 +110,37 @@ def ensure_environment(
         pip_calls=maker.pip_calls,
         seconds=time.monotonic() - began,
     )
+
+
+def telling_line(output: str) -> str:
+    """The line of pip's output that says most of why it failed: the last of its errors."""
+    lines = [line.strip() for line in output.splitlines() if line.strip() and not line.startswith("[notice]")]
+    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
+    last = (errors or lines or ["pip said nothing"])[-1][:200]
+    return f"{last} (the package index does not answer)" if "connection broken by" in output else last
+
+
+def drop_dead_environments(environments: Path) -> list[str]:
+    """Remove the environments whose interpreter is gone from this machine; gives their names.
+
+    One that is made or added to just now is left for the next time.
+    """
+    dropped = []
+    for root in sorted(environments.glob("*")):
+        python = root / "bin" / "python"
+        if not python.is_symlink() or python.exists():
+            continue
+        lock = try_lock(root.with_name(root.name + ".lock"))
+        if lock is None:
+            continue
+        try:
+            for name in (".json", ".log"):
+                root.with_name(root.name + name).unlink(missing_ok=True)
+            shutil.rmtree(root, ignore_errors=True)
+        finally:
+            os.close(lock)
+        dropped.append(root.name)
+    return dropped
 
 
 def clean_environ(environ: Mapping[str, str]) -> dict[str, str]:

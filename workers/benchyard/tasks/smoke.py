@@ -1,7 +1,5 @@
 """Smoke: before a host's time is spent, each benchmark runs for one value, and the interpreter is the asked one."""
 
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +13,7 @@ from benchyard.tasks.interpreter import Interpreter, inspect_interpreter
 from benchyard.tasks.interpreters import use_interpreter
 from benchyard.tasks.progress import Progress, format_progress
 from benchyard.tasks.report import BenchmarkOutcome
+from benchyard.tasks.scratch import scratch_folder
 from benchyard.tasks.suite import Suite, installed_suite
 from benchyard.tasks.trees import TreeStore
 
@@ -59,16 +58,13 @@ def smoke(
         )
         options = {**pyperf_options("default", None, ()), "--debug-single-value": ""}
         outcomes = []
-        parts = Path(tempfile.mkdtemp(prefix="smoke-", dir=environments))
-        try:
+        with scratch_folder(environments, "smoke-") as parts:
             for index, benchmark in enumerate(suite.load(names), 1):
                 say(format_progress(Progress(index, len(names), benchmark.name)))
                 outcome, _values = measure_benchmark(benchmark, interpreter, suite, environment, options, parts, set())
                 if outcome.error is not None:
                     say(f"benchyard: {benchmark.name} failed: {outcome.error}")
                 outcomes.append(outcome)
-        finally:
-            shutil.rmtree(parts, ignore_errors=True)
     return SmokeReport(suite.label, tuple(outcomes), time.monotonic() - began)
 
 

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from benchyard.tasks.archive import pack
 from benchyard.tasks.environment import clean_environ
 from benchyard.tasks.errors import SuiteError
 from benchyard.tasks.files import write_atomically
@@ -25,6 +26,7 @@ from benchyard.tasks.git import git
 from benchyard.tasks.history import History
 from benchyard.tasks.mirror import update_mirror
 from benchyard.tasks.suite import MANIFEST, RECORD, SuiteRecord, open_suite, read_suite_record
+from benchyard.tasks.sums import keep_sum, kept_sum
 from benchyard.tasks.trees import TreeStore
 
 _PACKAGE = "pyperformance"
@@ -148,6 +150,13 @@ def _compose(tree: Path, part: _Part, repository: str | None, manifests: Sequenc
     (tree / RECORD).write_bytes(msgspec.json.encode(record))
     _check(tree)
     return record
+
+
+def pack_suite(store: TreeStore, id: str, archive: Path) -> None:
+    """Pack a kept suite for the hosts that measure, unless its archive is there."""
+    if kept_sum(archive) is None:
+        packed = pack(store.tree(id), archive, leave_out=lambda path: "__pycache__" in path)
+        keep_sum(archive, packed.sha256)
 
 
 def _version_of(package: Path) -> str:

@@ -2,26 +2,36 @@
 
 WHEELHOUSE/*.whl           the wheels
            wheels.json     which of them count, with their sums, and for which requirements; written last
-WHEELHOUSE.lock            held while it is added to
+WHEELHOUSE.lock            held while it is added to; its time is that of the last use
+.WHEELHOUSE.new            what is made just now
 """
 
 import hashlib
 import os
 import re
+import shutil
 import subprocess
-import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
-from benchyard.tasks.environment import base_requirements, clean_environ, is_optional, pip_arguments, requirements_of
+from benchyard.tasks.environment import (
+    base_requirements,
+    clean_environ,
+    is_optional,
+    pip_arguments,
+    requirements_of,
+    telling_line,
+)
 from benchyard.tasks.errors import ArchiveError, EnvironmentMakeError
-from benchyard.tasks.files import tail, write_atomically
-from benchyard.tasks.hostlock import wait_lock
+from benchyard.tasks.files import sync_file, tail, write_atomically
+from benchyard.tasks.hostlock import try_lock, wait_lock
 from benchyard.tasks.interpreter import Interpreter, inspect_interpreter
 from benchyard.tasks.suite import Suite, installed_suite
+from benchyard.tasks.trees import tree_size
 
 RECORD = "wheels.json"
 
@@ -63,8 +73,8 @@ def make_wheels(
 ) -> Wheelhouse:
     """Put the wheels that the selected benchmarks need into `output`, and return all that is there.
 
-    What is there already is not made again. A benchmark whose requirements cannot be had is in `failed`; raises
-    EnvironmentMakeError where not even pyperf can.
+    What is there already is not made again, unless it is damaged. A benchmark whose requirements cannot be had is in
+    `failed`; raises EnvironmentMakeError where not even pyperf can.
     """
     output = output.resolve()
     output.mkdir(parents=True, exist_ok=True)
@@ -73,7 +83,7 @@ def make_wheels(
     inspect_interpreter(python)
     needs = {name: need for name, need in requirements_of(suite, names).items() if need}
     with _locked(output):
-        known = read_wheelhouse(output) if (output / RECORD).exists() else Wheelhouse(suite.label)
+        known = _known(output, suite.label, say)
         missing = sorted({need for need in needs.values() if need not in known.needs})
         if not missing and known.files:
             return _without(known, needs, {})
@@ -109,6 +119,37 @@ def check_wheelhouse_tree(tree: Path, id: str) -> None:
         raise ArchiveError(f"the archive holds another wheelhouse than {id[:12]}")
 
 
+def drop_old_wheelhouses(root: Path, limit: int, *, keep: str) -> None:
+    """Drop the wheelhouses in `root` that were used least recently, but `keep`, until they have `limit` bytes."""
+    found = [path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    sizes = {path: tree_size(path) for path in found}
+    for path in sorted(found, key=lambda path: _lock_of(path).stat().st_mtime if _lock_of(path).exists() else 0.0):
+        if sum(sizes.values()) <= limit:
+            return
+        lock = try_lock(_lock_of(path)) if path.name != keep else None
+        if lock is not None:
+            try:
+                shutil.rmtree(path, ignore_errors=True)
+            finally:
+                os.close(lock)
+            del sizes[path]
+
+
+def _known(output: Path, label: str, say: Callable[[str], None]) -> Wheelhouse:
+    """What a wheelhouse has. A damaged one is emptied: which requirements a file was made for is not known.
+
+    Made again, its other wheels come from pip's cache for the most part.
+    """
+    if (output / RECORD).exists():
+        try:
+            return read_wheelhouse(output)
+        except EnvironmentMakeError as exc:
+            say(f"benchyard: {str(exc).partition(';')[0]}; the wheels are made again")
+            shutil.rmtree(output)
+            output.mkdir()
+    return Wheelhouse(label)
+
+
 class _Made(msgspec.Struct):
     files: dict[str, str]
     met: list[tuple[str, ...]]
@@ -119,15 +160,17 @@ def _make(
     python: str, output: Path, missing: Sequence[tuple[str, ...]], *, base: bool, say: Callable[[str], None]
 ) -> _Made:
     """Build or fetch what is missing beside the wheelhouse, and move it there."""
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
-        builder = _Builder(python, Path(folder), say)
+    with _new_folder(output) as folder:
+        builder = _Builder(python, folder, say)
         common = base_requirements() if base else ()
         failed: dict[tuple[str, ...], str] = {}
         if not builder.wheels(common, *missing):
             if base and not builder.wheels(common):
                 needed = tuple(spec for spec in common if not is_optional(spec))
                 if not builder.wheels(needed):
-                    raise EnvironmentMakeError(f"the wheels for {python} cannot be had: {builder.why(1)}")
+                    raise EnvironmentMakeError(
+                        f"the wheels for {python} cannot be had: {telling_line(builder.why(20))}"
+                    )
             for need in missing:
                 if not builder.wheels(need):
                     failed[need] = builder.why(20)
@@ -135,6 +178,7 @@ def _make(
         for wheel in sorted(builder.made.glob("*.whl")):
             with wheel.open("rb") as file:
                 files[wheel.name] = hashlib.file_digest(file, "sha256").hexdigest()
+            sync_file(wheel)
             wheel.replace(output / wheel.name)
     return _Made(files, [need for need in missing if need not in failed], failed)
 
@@ -190,11 +234,27 @@ def _without(whole: Wheelhouse, needs: dict[str, tuple[str, ...]], failed: dict[
     )
 
 
+@contextmanager
+def _new_folder(output: Path) -> Iterator[Path]:
+    """A folder beside a wheelhouse whose lock is held; what is there is of one who was killed."""
+    folder = output.with_name(f".{output.name}.new")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _lock_of(output: Path) -> Path:
+    return output.with_name(output.name + ".lock")
+
+
 class _locked:
     """Holds a wheelhouse's lock."""
 
     def __init__(self, output: Path) -> None:
-        self._path = output.with_name(output.name + ".lock")
+        self._path = _lock_of(output)
 
     def __enter__(self) -> None:
         deadline = time.monotonic() + _LOCK_S
@@ -206,6 +266,7 @@ class _locked:
         fd = wait_lock(self._path, shared=False, pause=pause)
         if fd is None:
             raise EnvironmentMakeError(f"another process holds {self._path}")
+        os.utime(fd)
         self._fd = fd
 
     def __exit__(self, *_: object) -> None:
