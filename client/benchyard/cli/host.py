@@ -267,9 +267,7 @@ FIELDS: "tuple[Field[Host], ...]" = (
     Field("address", lambda host: host.address, flexible=True, rank=2),
     Field("cpus", lambda host: host.cpus),
     Field("epoch", _epoch, rank=3),
-    Field(
-        "noise", lambda host: f"{host.noise_floor:.1%}" if host.noise_floor is not None else "", right=True, extra=True
-    ),
+    Field("noise", lambda host: percent(host.noise_floor), right=True, extra=True),
     Field("calibrated", lambda host: local_time(host.calibrated), extra=True),
     Field("job", lambda host: str(host.current_job or ""), right=True, extra=True),
     Field("reason", lambda host: host.reason, flexible=True, extra=True),
