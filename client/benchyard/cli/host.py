@@ -70,7 +70,7 @@ def get_host(host: str, url: str | None, as_json: bool) -> None:
             ("CPUs", found.cpus),
             ("epoch", _epoch(found)),
             ("calibrated", f"{spent(found.calibrated)} ago" if found.calibrated else None),
-            ("noise", found.noise_floor and f"{percent(found.noise_floor)} in the median"),
+            ("noise", None if found.noise_floor is None else f"{percent(found.noise_floor)} in the median"),
             ("created", local_time(found.created)),
             ("changed", f"{local_time(found.changed)} by {found.changed_by}" if found.changed_by else None),
         )

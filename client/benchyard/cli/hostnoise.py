@@ -29,7 +29,7 @@ def show_noise(host: str, url: str | None, as_json: bool) -> None:
             ("host", noise.host),
             ("epoch", f"{noise.epoch} since {local_time(noise.since)}" if noise.epoch else None),
             ("calibrated", f"{noise.calibrations} times, {spent(noise.calibrated)} ago" if noise.calibrated else None),
-            ("noise", noise.median and f"{percent(noise.median)} in the median"),
+            ("noise", None if noise.median is None else f"{percent(noise.median)} in the median"),
         )
     )
     if noise.benchmarks:
