@@ -12,7 +12,7 @@ unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up test test-slow bench-api bench-build bench-queue lint types lock dist clean
+.PHONY: help demo up test test-slow bench-api bench-build bench-measure bench-queue lint types lock dist clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -48,6 +48,9 @@ bench-queue: $(BIN)/.installed-dev ## Measure the queue with 10 to 10,000 jobs, 
 
 bench-build: $(BIN)/.installed-dev ## Measure what building costs the host that measures
 	PYTHONPATH=tests/support $(BIN)/python tests/bench/bench_build.py
+
+bench-measure: $(BIN)/.installed-dev ## Measure what the lab does to the values, beside plain pyperformance
+	PYTHONPATH=tests/support $(BIN)/python tests/bench/bench_measure.py
 
 bench-api: $(BIN)/.installed-dev ## Measure the latency of the REST interface with few and many rows
 	$(BIN)/python tests/bench/bench_api.py

@@ -93,6 +93,8 @@ def target_of(lab: "LabHandle") -> str:
 
 def test_a_ref_is_built_measured_and_known(yard: Yard) -> None:
     """A branch becomes the commit that it is now, is built, tried and measured; asked again, its result is shown."""
+    import pyperf
+
     commit = yard.upstream.comment("known")
     job = yard.submit("--ref", "main")
     assert job.status == "success", (job.error, yard.lab.log_tail())
@@ -103,6 +105,21 @@ def test_a_ref_is_built_measured_and_known(yard: Yard) -> None:
         assert result.commit == commit
         assert result.interpreter is not None
         assert result.interpreter.id == job.interpreter
+        assert (result.branch, result.interpreter.branch, result.interpreter.ref) == ("main", "main", "main")
+        assert (result.interpreter.remote, result.interpreter.merge_base) == ("upstream", commit)
+        assert result.interpreter.toolchain is not None
+        said = pyperf.BenchmarkSuite.loads(result.read().decode()).get_metadata()
+    compiler = result.interpreter.toolchain["cc_version"]
+    assert said["benchyard_compiler"] == compiler
+    assert {name: said[name] for name in ("commit_id", "commit_branch", "benchyard_remote", "benchyard_ref")} == {
+        "commit_id": commit,
+        "commit_branch": "main",
+        "benchyard_remote": "upstream",
+        "benchyard_ref": "main",
+    }
+    shown = yard.lab.check("result", "get", str(result.id))
+    assert compiler in shown
+    assert f"merge base  {commit}" in shown
     made = yard.made()
     again = yard.lab.cli("submit", "--ref", commit[:10], "--benchmarks", "nbody", "--fast")
     assert (again.returncode, again.stdout) == (0, "")
@@ -211,11 +228,19 @@ BAD: dict[str, list[dict[str, Any]]] = {
         {"ref": "main", "remote": "--upload-pack=id"},
         {"ref": "main", "remote": "https://example.org/x"},
         {"ref": "main", "remote": "file:///etc"},
+        {"ref": "main", "remote": "ALLOWED/../upstream"},
+        {"ref": "main", "remote": "ALLOWED/%2e%2e/upstream"},
+        {"ref": "main", "remote": "ALLOWED/%252e%252e/upstream"},
+        {"ref": "main", "remote": "ALLOWED/x%2f..%2f..%2fupstream"},
+        {"ref": "main", "remote": "ALLOWED%2f..%2fupstream"},
         {"ref": "main", "remote": "no such owner!"},
     ],
     "branch": [{"ref": "v3.11.0", "branch": "nope"}],
     "flags": [{"ref": "main", "flags": ["pgoo"]}, {"ref": "main", "flags": ["debug", "pgo"]}],
-    "configure_args": [{"ref": "main", "configure_args": ["--prefix=/"]}],
+    "configure_args": [
+        {"ref": "main", "configure_args": ["--prefi=/"]},
+        {"ref": "main", "configure_args": ["prefix=/"]},
+    ],
     "patch": [
         {"ref": "main", "patch": "no diff"},
         {"ref": "main", "patch": "--- a/../x\n+++ b/../x\n@@ -1 +1 @@\n-a\n+b\n"},
@@ -228,10 +253,13 @@ BAD: dict[str, list[dict[str, Any]]] = {
 
 def test_bad_input_makes_no_job(yard: Yard) -> None:
     """What cannot be built is refused in one line that names the field, and no job is made."""
+    allowed = (yard.upstream.path.parent / "allowed").as_uri()
     with yard.lab.client() as client:
         before = [job.id for job in client.jobs.list(limit=1)]
         for field, requests in BAD.items():
             for request in requests:
+                if "remote" in request:
+                    request = {**request, "remote": request["remote"].replace("ALLOWED", allowed)}
                 with pytest.raises(Invalid) as refused:
                     client.jobs.add(**request)
                 assert refused.value.field == field, (request, str(refused.value))

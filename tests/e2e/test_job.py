@@ -87,9 +87,7 @@ def test_results_are_compared(lab: "LabHandle", two_jobs: tuple[Any, Any]) -> No
     assert comparison["geometric_mean"]["ratio"] == pytest.approx((ratios[0] * ratios[1]) ** 0.5)
 
 
-def test_a_result_says_how_far_it_can_be_trusted(
-    lab: "LabHandle", client: Client, two_jobs: tuple[Any, Any]
-) -> None:
+def test_a_result_says_how_far_it_can_be_trusted(lab: "LabHandle", client: Client, two_jobs: tuple[Any, Any]) -> None:
     """It has a grade with reasons and says what it was measured on, in the file as in the index; nothing has changed
     between the two, so both are in the host's first epoch.
     """

@@ -121,3 +121,27 @@ def test_odd_build_date() -> None:
     """A build date that cannot be read does not cost the result."""
     path = path_of_run(_interpreter(build_date="May 7 2026"), host="sulaco", started=_STARTED)
     assert path.name.startswith("bm-20261122-")
+
+
+@pytest.mark.parametrize(
+    ("url", "fork"),
+    [
+        (None, "python"),
+        ("https://github.com/python/cpython", "python"),
+        ("https://github.com/faster-cpython/cpython/", "faster%2dcpython"),
+        ("ssh://git@example.org/ada/cpython.git", "ada"),
+        ("https://example.org/cpython", "python"),
+        ("file:///srv/git/cpython", "python"),
+    ],
+)
+def test_fork(url: str | None, fork: str) -> None:
+    """The fork is the owner of the repository."""
+    path = path_of_run(_interpreter(commit="1" * 40, url=url, ref="v3.14.0"), host="sulaco", started=_STARTED)
+    assert path.name.split("-")[4:6] == [fork, "v3.14.0"]
+
+
+def test_patched_is_not_its_commit() -> None:
+    """What was measured with a patch is named by it, however long the name of the branch is."""
+    patched = _interpreter(commit="1" * 40, branch="a_very_long_name_of_a_branch", patch="abcdef0123" * 6 + "abcd")
+    path = path_of_run(patched, host="sulaco", started=_STARTED)
+    assert path.name.split("-")[5] == "a_very_long_+abcdef0"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
 from benchyard.cli.task import task
@@ -38,6 +39,21 @@ def test_run_of_a_job(make_job: MakeJob, make_attempt: MakeAttempt) -> None:
     )
 
 
+def test_run_of_a_built_interpreter(make_job: MakeJob, make_attempt: MakeAttempt) -> None:
+    """Where its commit is from goes into the file; the branch only where one was named."""
+    source = {"remote": "ada", "ref": "idea", "commit": "1" * 40, "branch": "idea", "merge_base": "2" * 40}
+    for branch, said in (("idea", ["commit_branch=idea"]), (None, [])):
+        job = msgspec.structs.replace(
+            make_job(python="", source={**source, "branch": branch}), prepared={"interpreter": "3" * 64}
+        )
+        _options, run = arguments(job, make_attempt())
+        assert value_of("--build", run) == "3" * 64
+        given = [run[index + 1] for index, word in enumerate(run) if word == "--metadata"]
+        assert given == [*said, "benchyard_remote=ada", "benchyard_ref=idea", f"benchyard_merge_base={'2' * 40}"]
+        known = {option for parameter in task.commands["run-benchmarks"].params for option in parameter.opts}
+        assert {word for word in run if word.startswith("--")} <= known
+
+
 @pytest.mark.parametrize(("mode", "option"), [("default", None), ("fast", "--fast"), ("rigorous", "--rigorous")])
 def test_mode(make_job: MakeJob, make_attempt: MakeAttempt, mode: str, option: str | None) -> None:
     """Only the option of the job's mode is given."""
@@ -59,6 +75,13 @@ def test_cpus(make_job: MakeJob, make_attempt: MakeAttempt, asked: str | None, o
     """The job's own CPUs go before the host's; without either, the host finds some."""
     options, _run = arguments(make_job(affinity=asked), make_attempt(), HostCare(of_host))
     assert value_of("--measuring", options) == used
+
+
+def test_limits(make_job: MakeJob, make_attempt: MakeAttempt) -> None:
+    """A benchmark that has run before is given so much time, in whole seconds; others have the run's."""
+    limits = {"nbody": 300.0, "other": 7.0}
+    _options, run = measuring_arguments(make_job(), make_attempt(), state="/s", care=CARE, limit_s=1.0, limits=limits)
+    assert value_of("--limits", run) == "nbody=300"
 
 
 def test_care(make_job: MakeJob, make_attempt: MakeAttempt) -> None:

@@ -67,6 +67,29 @@ def test_result_is_filed(
     assert delivered.read_bytes() == real_file
 
 
+def test_result_of_a_built_interpreter(
+    root: Path, delivered: Path, make_attempt: MakeAttempt, report: dict[str, Any]
+) -> None:
+    """Of what the job was built from, the row has remote, ref, branch and merge base; the name has whose it is."""
+    report["interpreter"] |= {"branch": None, "patch": "abcdef0123" * 6 + "abcd"}
+    source = {
+        "remote": "ada",
+        "url": "https://github.com/ada/cpython",
+        "ref": "idea",
+        "commit": report["interpreter"]["commit"],
+        "branch": "idea",
+        "merge_base": "1" * 40,
+        "time": 1777680000.0,
+    }
+    columns = file_result(root, delivered, make_attempt(report=report), source)
+    told = ("remote", "url", "ref", "branch", "merge_base")
+    assert columns["branch"] == "idea"
+    assert {name: columns["interpreter"][name] for name in told} == {name: source[name] for name in told}
+    assert columns["interpreter"]["patch"] == report["interpreter"]["patch"]
+    name = "bm-20260502-bench-aarch64-ada-idea+abcdef0-3.16.0a0-49918f5.json"
+    assert columns["path"] == f"bm-20260502-3.16.0a0-49918f5-JIT/{name}"
+
+
 def test_filing_twice_is_filing_once(
     root: Path, delivered: Path, make_attempt: MakeAttempt, report: dict[str, Any]
 ) -> None:

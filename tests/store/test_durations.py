@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 import sqlalchemy as sa
 
-from benchyard.store import attempts, jobs
-from benchyard.store.durations import LOOK_BACK, past_durations, shape_of
+from benchyard.store import attempts, jobs, tables
+from benchyard.store.durations import LOOK_BACK, benchmark_durations, past_durations, shape_of
 from benchyard.store.rows import Job
 
 
@@ -28,6 +28,19 @@ def test_newest_first(conn: sa.Connection, make_job: Callable[..., Job]) -> None
     assert failed.shape is not None
     known = past_durations(conn, [failed.shape, "unknown"])
     assert known == {failed.shape: tuple(float(n) for n in range(LOOK_BACK + 1, 1, -1)), "unknown": ()}
+
+
+def test_benchmarks_of_a_host(conn: sa.Connection, make_job: Callable[..., Job]) -> None:
+    """How long each benchmark takes is known by host and mode, from good runs; of one measured twice it is half."""
+    report = {"benchmarks": [{"name": "a", "status": "success", "seconds": 8.0, "tries": 2}]}
+    failed = {"benchmarks": [{"name": "a", "status": "failed", "seconds": 99.0}]}
+    for said in (report, failed, {"benchmarks": [{"name": "a", "status": "success", "seconds": 5.0}]}):
+        job = make_job(conn, spec={"mode": "fast"})
+        run(conn, job, 1.0)
+        conn.execute(sa.update(tables.attempts).where(tables.attempts.c.job_id == job.id).values(report=said))
+    assert benchmark_durations(conn, "bench", "fast") == {"a": (5.0, 4.0)}
+    assert benchmark_durations(conn, "bench", "rigorous") == {}
+    assert benchmark_durations(conn, "other", "fast") == {}
 
 
 def test_shape_follows_the_spec(conn: sa.Connection, make_job: Callable[..., Job]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from miniature import Miniature
 
+from benchyard.tasks.host.setup import mend_host
 from benchyard.tasks.processes import kill_all, marked_by_others
 from benchyard.tasks.runner import active_runs, stop
 
@@ -42,8 +43,10 @@ class Host:
         self.state = state
         self.clients: list[subprocess.Popen[bytes]] = []
 
-    def argv(self, run: str, *command: str, limit: float | None = None, cpus: str | None = None) -> list[str]:
-        options = [] if limit is None else ["--limit", str(limit)]
+    def argv(
+        self, run: str, *command: str, limit: float | None = None, cpus: str | None = None, more: tuple[str, ...] = ()
+    ) -> list[str]:
+        options = [*more, *([] if limit is None else ["--limit", str(limit)])]
         options += [] if cpus is None else ["--cpus", cpus]
         program = [sys.executable, "-m", "benchyard.cli", "task", "attach"]
         return [*program, run, "--state", str(self.state), *options, "--", *command]
@@ -120,6 +123,7 @@ def host(tmp_path: Path) -> Iterator[Host]:
         stop(run, state=host.state)
     runs = Path(os.path.realpath(host.state)) / "runs"
     assert not kill_all(lambda: marked_by_others(runs, runs / "none"))
+    mend_host(host.state)
 
 
 @pytest.fixture(scope="session")

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pyperf
 import pytest
 from miniature import PROGRAM, Miniature
 
 from benchyard.tasks.benchmarks import run_benchmarks
 from benchyard.tasks.building import ErrorLines, build_cpython
 from benchyard.tasks.errors import ArchiveError, BuildError, InterpreterError, RecipeError, TaskError
-from benchyard.tasks.interpreters import program, read_record
+from benchyard.tasks.interpreters import program, read_record, use_interpreter
+from benchyard.tasks.patches import patch_id
 from benchyard.tasks.recipe import Recipe, Toolchain, build_environ, find_toolchain, interpreter_id, recipe_hash
 from benchyard.tasks.smoke import check_commit, smoke
 from benchyard.tasks.trees import TreeStore
@@ -46,8 +48,36 @@ def test_built_and_measured(repository: Miniature, store: TreeStore, environment
     )
     assert (report.interpreter.id, report.interpreter.commit) == (id, repository.first)
     assert report.interpreter.flags == ("lto",)
+    assert report.interpreter.environ == {"CFLAGS": "-O1"}
+    assert report.interpreter.toolchain == record.toolchain
+    said = pyperf.BenchmarkSuite.load(str(tmp_path / "out.json")).get_benchmark("nbody").get_metadata()
+    assert said["commit_id"] == repository.first
+    assert said["benchyard_interpreter"] == id
+    assert said["benchyard_flags"] == "lto"
+    assert said["benchyard_compiler"] == record.toolchain.cc_version
+    assert said["benchyard_configure_args"].endswith("--with-ensurepip=no --with-lto CFLAGS=-O1")
+    assert said["benchyard_build_cpus"] == record.toolchain.cpus
+    assert "benchyard_patch" not in said
     tried = smoke(id, ["nbody"], interpreters=store, environments=environments, commit=repository.first)
     assert [outcome.status for outcome in tried.benchmarks] == ["success"]
+
+
+def test_free_arguments_are_flags_as_well(repository: Miniature, store: TreeStore) -> None:
+    """A flag that was turned on or off by a free argument of `configure` is known as such, and so is the patch."""
+    from miniature import CONFIGURE
+
+    repository.commit(
+        "Take all", configure=CONFIGURE.replace("--with-lto|", "--with-lto*|--without-lto|--disable-gil|")
+    )
+    patch = repository.diff(**{"python.c": PROGRAM + "/* patched */\n"})
+    for flags, arguments, known in (
+        (["pgo"], ["--disable-gil", "--with-lto=thin"], ("lto", "nogil", "pgo")),
+        (["lto", "pgo"], ["--without-lto"], ("pgo",)),
+    ):
+        id = build(repository, store, flags=flags, configure_args=arguments, patch=patch)
+        with use_interpreter(id, store) as (_path, interpreter):
+            assert interpreter.flags == known
+            assert interpreter.patch == patch_id(patch)
 
 
 def test_built_once(repository: Miniature, store: TreeStore) -> None:

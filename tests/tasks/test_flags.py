@@ -34,14 +34,42 @@ def test_every_flag_is_an_option_of_configure() -> None:
     assert all(flag.option.startswith("--") and " " not in flag.option for flag in FLAGS.values())
 
 
-@pytest.mark.parametrize("argument", ["--with-computed-gotos", "CFLAGS=-O3 -march=native", "--enable-x=y"])
+@pytest.mark.parametrize(
+    "argument", ["--with-computed-gotos", "CFLAGS=-O3 -march=native", "--enable-x=y", "ac_cv_x=no", "--without-x"]
+)
 def test_good_arguments(argument: str) -> None:
     """Options and variables of configure are taken as they are."""
     assert check_configure_args([argument]) == (argument,)
 
 
-@pytest.mark.parametrize("argument", ["-x", "make", "--prefix=/", "--enable-shared", "--a\nb", "a-b=c", ""])
+@pytest.mark.parametrize(
+    "argument", ["-x", "make", "--enable-shared", "--with-a\nb", "--with-=a", "a-b=c", "\u0661=x", ""]
+)
 def test_bad_arguments(argument: str) -> None:
     """What is none, and what the lab itself says, is refused."""
     with pytest.raises(RecipeError):
         check_configure_args([argument])
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        *(
+            "--prefix=/",
+            "--prefi=/",
+            "--libdi=/x",
+            "--exec=/",
+            "--exec_prefix=/",
+            "--srcdi=.",
+            "--cache-fil=/x",
+            "--c=/x",
+        ),
+        *("prefix=/", "exec_prefix=/", "libdir=/x", "no_create=yes", "cache_file=/x"),
+        *("--help", "--hel", "--version", "--no-create", "--no-recursion", "-C", "-n", "--enable-option-checking=no"),
+    ],
+)
+def test_where_it_is_installed_is_the_labs(argument: str) -> None:
+    """No spelling of an option that would install elsewhere or do nothing is taken: configure knows abbreviations."""
+    with pytest.raises(RecipeError) as caught:
+        check_configure_args([argument])
+    assert caught.value.field == "configure_args"

@@ -37,6 +37,7 @@ def test_more_bad_refs(ref: str) -> None:
         "git://example.org/x",
         "ssh://git@example.org/x.git",
         "file:///srv/git/cpython",
+        "https://example.org/A%20Project/_git/x",
     ],
 )
 def test_good_urls(url: str) -> None:
@@ -61,6 +62,12 @@ def test_good_urls(url: str) -> None:
         "ssh://-oProxyCommand=id/x",
         "ssh://-oProxyCommand@example.org/x",
         "https://example.org/a/../b",
+        "https://example.org/a/%2e%2e/b",
+        "file:///srv/a/%2E./b",
+        "file:///srv/a/x%2f..%2f../b",
+        "file:///srv/a/%252e%252e/b",
+        "file:///srv/a%0ab",
+        "ssh://%2doProxyCommand=id@example.org/x",
         "https://example.org/a?b=c",
         "https://example.org/a b",
         "https://example.org/\u00e9",

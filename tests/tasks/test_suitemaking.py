@@ -120,7 +120,7 @@ def test_there_and_back(store: TreeStore, manifest: Path, tmp_path: Path) -> Non
 BAD: list[tuple[dict[str, object], type[TaskError], str]] = [
     ({"version": "1.14.0", "repository": "file:///x", "ref": "main"}, SuiteError, "not of both"),
     ({"repository": "file:///x"}, SuiteError, "go together"),
-    ({"version": "--index-url=x"}, SuiteError, "no version of pyperformance"),
+    ({"version": "--no-deps"}, SuiteError, "no version of pyperformance"),
     ({"version": "999.0.0"}, SuiteError, "cannot be had"),
     ({"repository": "ext::sh -c id", "ref": "main"}, SourceError, "transport 'ext' not allowed"),
     ({"repository": "file:///nowhere", "ref": "main"}, SourceError, "nowhere"),

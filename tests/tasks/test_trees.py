@@ -3,7 +3,9 @@
 import hashlib
 import io
 import os
+import signal
 import subprocess
+import sys
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -139,3 +141,32 @@ def test_use_of_nothing(tmp_path: Path) -> None:
     """What is not there cannot be used."""
     with pytest.raises(ArchiveError, match="make or fetch it first"), TreeStore(tmp_path).use(ONE):
         pass
+
+
+def test_halves_of_the_killed_go(tree: Path, tmp_path: Path) -> None:
+    """Whoever is killed while unpacking or dropping leaves half a directory; the next who makes one removes it."""
+    archive, root = tmp_path / "a.tar.gz", tmp_path / "store"
+    packed = pack(tree, archive)
+    program = (
+        "import os, sys; from pathlib import Path; from benchyard.tasks.trees import TreeStore;"
+        "TreeStore(Path(sys.argv[1])).add(sys.argv[2], Path(sys.argv[3]), sha256=sys.argv[4],"
+        " check=lambda tree: os.kill(os.getpid(), 9))"
+    )
+    for id in (ONE, ONE, TWO):
+        argv = [sys.executable, "-c", program, str(root), id, str(archive), packed.sha256]
+        assert subprocess.run(argv, timeout=60).returncode == -signal.SIGKILL
+    (root / f".{THREE}.4194305.dropped" / "bin").mkdir(parents=True)
+    (root / f".{THREE}.part").mkdir()
+    (root / ".4194305.making.x").mkdir()
+    store = TreeStore(root)
+    with store.making(THREE):
+        own = root / f".{THREE}.{os.getpid()}.part"
+        own.mkdir()
+        (root / f"{store.making_prefix()}x").mkdir()
+        store.add(ONE, archive, sha256=packed.sha256)
+        halves = sorted(path.name for path in root.iterdir() if path.name[0] == ".")
+        assert halves == sorted([own.name, f"{store.making_prefix()}x"]), "what is being made now stays"
+    store.drop_old()
+    assert not own.exists()
+    assert store.has(ONE)
+    assert not store.has(TWO)

@@ -3,7 +3,7 @@
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,6 +23,7 @@ from benchyard.cli.options import (
 
 if TYPE_CHECKING:
     from benchyard.client import BenchmarkResult
+    from benchyard.client.results import Interpreter
 
 
 @click.group("result")
@@ -109,8 +110,7 @@ def get_result(result: str | int, url: str | None, as_json: bool) -> None:
             ("commit", found.commit),
             ("branch", found.branch),
             ("flags", ", ".join(found.flags)),
-            ("python", interpreter.executable if interpreter else None),
-            ("compiler", interpreter.compiler if interpreter else None),
+            *(_origin(interpreter) if interpreter else ()),
             ("suite", f"{found.suite or ''} {found.suite_version or ''}".strip()),
             ("mode", found.mode),
             ("kind", found.kind if found.kind != "benchmarks" else None),
@@ -180,7 +180,7 @@ def _benchmarks(result: "BenchmarkResult") -> str:
     return str(result.benchmarks) + (f" ({len(result.failed)} failed)" if result.failed else "")
 
 
-def _conditions(result: "BenchmarkResult") -> "list[tuple[str, str]]":
+def _conditions(result: "BenchmarkResult") -> list[tuple[str, str]]:
     """What a result was measured on, as far as that is known."""
     found = [("epoch", f"{result.epoch} of {result.host}")] if result.epoch else []
     if result.fingerprint is None:
@@ -193,9 +193,22 @@ def _conditions(result: "BenchmarkResult") -> "list[tuple[str, str]]":
         "kernel": host.kernel,
         "set to": ", ".join(f"{name} {value}" for name, value in set_to.items() if value),
         "isolation": host.isolation,
-        "libc": result.fingerprint.libc,
     }
     return [*found, *((name, value) for name, value in said.items() if value)]
+
+
+def _origin(interpreter: "Interpreter") -> tuple[tuple[str, Any], ...]:
+    """What a Python was made from, and with."""
+    return (
+        ("remote", interpreter.remote),
+        ("ref", interpreter.ref),
+        ("merge base", interpreter.merge_base),
+        ("patch", interpreter.patch),
+        ("python", interpreter.executable),
+        ("configured", interpreter.configure_args),
+        ("compiler", (interpreter.toolchain or {}).get("cc_version") or interpreter.compiler),
+        ("libc", interpreter.libc),
+    )
 
 
 def _status(result: "BenchmarkResult") -> str:

@@ -46,7 +46,7 @@ def _parse_metadata(context: click.Context, parameter: click.Parameter, values: 
     return metadata
 
 
-def _parse_loops(context: click.Context, parameter: click.Parameter, values: Sequence[str]) -> dict[str, int]:
+def _parse_counts(context: click.Context, parameter: click.Parameter, values: Sequence[str]) -> dict[str, int]:
     loops = {}
     for value in (part for text in values for part in text.split(",") if part):
         name, _equals, text = value.partition("=")
@@ -123,7 +123,14 @@ def check_interpreter(path: str, state: Path | None, as_json: bool) -> None:
 @click.option("--metadata", multiple=True, metavar="K=V", callback=_parse_metadata, help="Added to the file.")
 @click.option("--inherit-environ", multiple=True, metavar="NAMES", help="Variables the benchmarks get, too.")
 @click.option(
-    "--loops", multiple=True, metavar="NAME=N,...", callback=_parse_loops, help="Fixed loop counts of benchmarks."
+    "--loops", multiple=True, metavar="NAME=N,...", callback=_parse_counts, help="Fixed loop counts of benchmarks."
+)
+@click.option(
+    "--limits",
+    multiple=True,
+    metavar="NAME=SECONDS,...",
+    callback=_parse_counts,
+    help="When benchmarks are taken for hung and ended.",
 )
 @click.option(
     "--guard",
@@ -156,6 +163,7 @@ def run_benchmarks(
     metadata: dict[str, str],
     inherit_environ: tuple[str, ...],
     loops: dict[str, int],
+    limits: dict[str, int],
     guard: "Policy",
     guard_wait: float,
     setup: Path | None,
@@ -196,6 +204,7 @@ def run_benchmarks(
                 wheels=wheels,
                 suite=suite_of(suite_folder),
                 loops=loops,
+                limits=limits,
                 care=read_care(setup, guard, guard_wait),
                 say=say,
             )

@@ -2,7 +2,7 @@
 
 import hashlib
 from pathlib import Path
-from typing import BinaryIO, ClassVar
+from typing import Any, BinaryIO, ClassVar
 
 import msgspec
 
@@ -13,7 +13,11 @@ from benchyard.client.paging import Collection, Moment, Pages
 
 
 class Interpreter(msgspec.Struct, frozen=True, kw_only=True):
-    """What was measured: a built Python as its host saw it; the id is the hash of what it was made of."""
+    """What was measured: a built Python as its host saw it; the id is the hash of what it was made of.
+
+    One that the lab has built says where its commit is from, with the SHA-256 of the `patch` on top, and what it was
+    built with (`environ` and `toolchain`).
+    """
 
     id: str = ""
     executable: str = ""
@@ -27,6 +31,15 @@ class Interpreter(msgspec.Struct, frozen=True, kw_only=True):
     compiler: str = ""
     machine: str = ""
     system: str = ""
+    libc: str = ""
+    remote: str | None = None
+    url: str | None = None
+    ref: str | None = None
+    merge_base: str | None = None
+    patch: str | None = None
+    sysconfig: dict[str, Any] = {}
+    environ: dict[str, str] = {}
+    toolchain: dict[str, Any] | None = None
 
 
 class HostPrint(msgspec.Struct, frozen=True, kw_only=True):

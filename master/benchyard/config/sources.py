@@ -92,7 +92,8 @@ def commits_of(settings: Settings, wanted: BackfillRequest) -> tuple[Source, ...
         raise Invalid(exc.field, f"{exc}") from exc
     if not chosen:
         raise Invalid("first", f"there is no such commit after {wanted.first!r} up to {wanted.last!r}")
-    return tuple(_at(last, target, commit) for commit in chosen)
+    history = History(settings.history)
+    return tuple(_at(history, last, target, commit) for commit in chosen)
 
 
 def _chosen(settings: Settings, wanted: BackfillRequest, first: str, last: str) -> list[Commit]:
@@ -107,10 +108,11 @@ def _chosen(settings: Settings, wanted: BackfillRequest, first: str, last: str) 
     return commits[::-1][:: wanted.every][::-1]
 
 
-def _at(last: Source, target: str, commit: Commit) -> Source:
-    """The same at another commit."""
-    at = msgspec.structs.replace(last, ref=commit.commit, commit=commit.commit, time=commit.time)
-    on_base = last.merge_base == last.commit
+def _at(history: History, last: Source, target: str, commit: Commit) -> Source:
+    """The same at a commit before."""
+    # Whatever an earlier commit shares with the base branch, the last one shares as well.
+    base = last.merge_base and history.merge_base(commit.commit, last.merge_base)
+    at = msgspec.structs.replace(last, ref=commit.commit, commit=commit.commit, time=commit.time, merge_base=base)
     recipe = Recipe(
         commit=at.commit,
         flags=at.flags,
@@ -118,7 +120,7 @@ def _at(last: Source, target: str, commit: Commit) -> Source:
         environ=at.environ,
         target=target,
     )
-    return msgspec.structs.replace(at, merge_base=at.commit if on_base else None, recipe=recipe_hash(recipe))
+    return msgspec.structs.replace(at, recipe=recipe_hash(recipe))
 
 
 def base_of(source: Source) -> str:

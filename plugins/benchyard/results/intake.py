@@ -44,7 +44,7 @@ def take_in(
         "size": size,
         "version": facts["version"],
         "interpreter": facts,
-        "flags": (),
+        "flags": tuple(facts["flags"]),
         "suite": "pyperformance" if version else UNKNOWN,
         "suite_version": str(version or UNKNOWN),
         "mode": UNKNOWN,
@@ -85,9 +85,14 @@ def _facts(metadata: dict[str, Any], data: bytes, *, commit: str | None, branch:
         "commit": commit or known,
         "branch": branch or (str(metadata.get("commit_branch") or "") or None),
         "build_date": None,
-        "flags": [],
-        "configure_args": str(metadata.get("python_config_args", "")),
-        "compiler": str(metadata.get("python_compiler", "")),
+        # What a lab's own files say.
+        "flags": sorted(filter(None, str(metadata.get("benchyard_flags", "")).split(","))),
+        **{
+            name: str(metadata.get(f"benchyard_{name}") or "") or None
+            for name in ("remote", "ref", "merge_base", "patch")
+        },
+        "configure_args": str(metadata.get("benchyard_configure_args") or metadata.get("python_config_args", "")),
+        "compiler": str(metadata.get("benchyard_compiler") or metadata.get("python_compiler", "")),
         "machine": _machine(str(metadata.get("platform", ""))),
         "system": str(metadata.get("platform", UNKNOWN)).split("-", 1)[0].lower(),
     }

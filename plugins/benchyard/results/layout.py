@@ -12,6 +12,7 @@ from contextlib import suppress
 from datetime import UTC, date, datetime
 from pathlib import PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
 
 from benchyard.results.errors import ResultError
 
@@ -66,20 +67,30 @@ def path_of_run(interpreter: Mapping[str, Any], *, host: str, started: float) ->
     """Return the path of the result of an interpreter measured on `host` from `started` (epoch seconds).
 
     An installed interpreter has no commit: its id stands for it, and its version for the ref. The date is the
-    build's, where it is known and an ISO date, else the run's in UTC.
+    commit's or else the build's, where it is known and an ISO date, else the run's in UTC. A patch is named with the
+    ref, so that what was measured with one is not taken for its commit.
     """
     commit = interpreter.get("commit")
     version = str(interpreter["version"])
+    ref = str(interpreter.get("branch") or interpreter.get("ref") or commit or f"v{version}")
+    patch = interpreter.get("patch")
     return result_path(
-        day=_day(interpreter.get("build_date"), started),
+        day=_day(interpreter.get("commit_date") or interpreter.get("build_date"), started),
         nickname=host,
         machine=str(interpreter["machine"]),
-        fork="python",
-        ref=str(interpreter.get("branch") or commit or f"v{version}"),
+        fork=_owner(interpreter.get("url")),
+        ref=f"{ref[: _REF_LENGTH - _HASH_LENGTH - 1]}+{patch[:_HASH_LENGTH]}" if patch else ref,
         version=version,
         commit=str(commit or interpreter["id"]),
         flags=tuple(interpreter.get("flags", ())),
     )
+
+
+def _owner(url: str | None) -> str:
+    """Whose repository is at an address such as https://github.com/OWNER/cpython; python's where it does not say."""
+    parts = urlsplit(url or "")
+    names = parts.path.strip("/").split("/")
+    return names[-2] if parts.hostname and len(names) > 1 else "python"
 
 
 def _day(build_date: str | None, started: float) -> date:

@@ -24,6 +24,23 @@ def past_durations(conn: sa.Connection, shapes: Collection[str]) -> dict[str, tu
     return {shape: _durations(conn, shape) for shape in shapes}
 
 
+def benchmark_durations(conn: sa.Connection, host: str, mode: str) -> dict[str, tuple[float, ...]]:
+    """Seconds that each benchmark took in the newest good runs of a host in this mode, newest first."""
+    rows = conn.execute(
+        sa.select(attempts.c.report, jobs.c.spec)
+        .join(jobs, jobs.c.id == attempts.c.job_id)
+        .where(attempts.c.host == host, attempts.c.status == "success", attempts.c.report.is_not(None))
+        .order_by(attempts.c.job_id.desc())
+        .limit(LOOK_BACK)
+    )
+    found: dict[str, list[float]] = {}
+    for report, spec in rows:
+        for one in report.get("benchmarks", ()) if spec.get("mode") == mode else ():
+            if one.get("status") == "success":
+                found.setdefault(one["name"], []).append(float(one["seconds"]) / one.get("tries", 1))
+    return {name: tuple(seconds) for name, seconds in found.items()}
+
+
 def _durations(conn: sa.Connection, shape: str) -> tuple[float, ...]:
     rows = conn.execute(
         sa.select(attempts.c.started, attempts.c.finished)

@@ -1,6 +1,7 @@
 """Command lines of runs, made of a job's row; pure."""
 
 import posixpath
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from benchyard.store.rows import Attempt, Job
@@ -10,7 +11,7 @@ MODE_OPTIONS = {"default": (), "fast": ("--fast",), "rigorous": ("--rigorous",)}
 
 
 class HostCare(NamedTuple):
-    """How a host is looked after when it measures: its CPUs ("" for any), what is set on it, and what the guard does."""
+    """How a host is looked after when it measures: its CPUs ("" for any), what is set on it, what the guard does."""
 
     cpus: str = ""
     tune: bool = True
@@ -35,6 +36,18 @@ def interpreter_options(job: Job, state: str) -> tuple[str, ...]:
     return ("--build", prepared["interpreter"], "--interpreters", posixpath.join(state, "interpreters"), *wheels)
 
 
+def source_options(job: Job) -> tuple[str, ...]:
+    """Where the interpreter's commit is from, for who reads the file alone: it cannot know that itself."""
+    source = job.spec.get("source") or {}
+    facts = {
+        "commit_branch": source.get("branch"),
+        "benchyard_remote": source.get("remote"),
+        "benchyard_ref": source.get("ref"),
+        "benchyard_merge_base": source.get("merge_base"),
+    }
+    return tuple(part for key, value in facts.items() if value for part in ("--metadata", f"{key}={value}"))
+
+
 def suite_options(job: Job, state: str) -> tuple[str, ...]:
     """Which suite's benchmarks are run, unless it is the one that is installed on all hosts."""
     id = job.spec.get("suite_id")
@@ -47,6 +60,12 @@ def loops_options(job: Job) -> tuple[str, ...]:
     return ("--loops", ",".join(f"{name}={count}" for name, count in sorted(loops.items()))) if loops else ()
 
 
+def limits_options(job: Job, limits: Mapping[str, float]) -> tuple[str, ...]:
+    """After how long each of the job's benchmarks is taken for hung, where that is known."""
+    known = {name: limits[name] for name in benchmarks_of(job) if name in limits}
+    return ("--limits", ",".join(f"{name}={seconds:.0f}" for name, seconds in sorted(known.items()))) if known else ()
+
+
 def benchmarks_of(job: Job) -> tuple[str, ...]:
     """What is measured of a job's benchmarks: all but those that do not run."""
     left_out = {one["name"] for one in (job.prepared or {}).get("left_out", ())}
@@ -54,12 +73,19 @@ def benchmarks_of(job: Job) -> tuple[str, ...]:
 
 
 def measuring_arguments(
-    job: Job, attempt: Attempt, *, state: str, care: HostCare, limit_s: float
+    job: Job,
+    attempt: Attempt,
+    *,
+    state: str,
+    care: HostCare,
+    limit_s: float,
+    limits: Mapping[str, float] = {},
 ) -> MeasuringArguments:
     """How a job's attempt is run on a host that keeps its state in `state`.
 
-    The job's own affinity goes before the host's measuring CPUs; without either, the host finds some. The mark
-    BENCHYARD_RUN is handed down, so that a process that outlives its supervisor is still known as this run's.
+    `limits` are seconds by benchmark. The job's own affinity goes before the host's measuring CPUs; without either,
+    the host finds some. The mark BENCHYARD_RUN is handed down, so that a process that outlives its supervisor is still
+    known as this run's.
     """
     folder = posixpath.join(state, "runs", attempt.run)
     measuring = job.spec.get("affinity") or care.cpus or "auto"
@@ -68,11 +94,13 @@ def measuring_arguments(
         options=("--state", state, "--limit", f"{limit_s:.0f}", "--measuring", measuring, *left),
         run=(
             *interpreter_options(job, state),
+            *source_options(job),
             *suite_options(job, state),
             "--benchmarks",
             ",".join(benchmarks_of(job)),
             *MODE_OPTIONS[job.spec["mode"]],
             *loops_options(job),
+            *limits_options(job, limits),
             "--guard",
             care.guard,
             "--guard-wait",

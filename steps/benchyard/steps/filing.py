@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +30,19 @@ def deliver(incoming: Path, attempt: Attempt, data: bytes) -> None:
     partial.replace(target)
 
 
-def file_result(root: Path, delivered: Path, attempt: Attempt) -> dict[str, Any]:
+def file_result(
+    root: Path, delivered: Path, attempt: Attempt, source: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Validate and keep the delivered file; gives the columns of its row that come from the run.
+
+    `source` is what the job has built its interpreter from: an interpreter does not know whose its commit is.
 
     Safe to repeat: the same bytes have the same place. Blocks; ResultError if file or report are not usable.
     """
     report = attempt.report or {}
     try:
         data = delivered.read_bytes()
-        interpreter: Mapping[str, Any] = report["interpreter"]
+        interpreter: Mapping[str, Any] = {**report["interpreter"], **_origin(source)}
         place = path_of_run(interpreter, host=attempt.host or "host", started=report["started"])
         columns = {
             "interpreter": dict(interpreter),
@@ -62,4 +67,14 @@ def file_result(root: Path, delivered: Path, attempt: Attempt) -> dict[str, Any]
         "sha256": stored.sha256,
         "size": stored.size,
         "benchmarks": len(suite.benchmarks),
+    }
+
+
+def _origin(source: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Where a commit is from: what was asked for and where, and the last commit shared with the branch it is for."""
+    if source is None:
+        return {}
+    committed = datetime.fromtimestamp(source["time"], UTC).date().isoformat()
+    return {name: source[name] for name in ("remote", "url", "ref", "branch", "merge_base")} | {
+        "commit_date": committed
     }

@@ -27,6 +27,9 @@ TRIES = 3
 #: the first run of an interpreter has its environment to make.
 PATIENCE, LEAST_LIMIT_S = 5, 1800.0
 
+#: No benchmark is taken for hung before so many seconds.
+LEAST_BENCHMARK_S = 300.0
+
 
 class Measure(buildstep.ShellMixin, LabStep):
     """Attaches to the durable run of this job's attempt, which starts it if nobody has.
@@ -71,9 +74,13 @@ class Measure(buildstep.ShellMixin, LabStep):
         environ = self.worker.worker_environ
         self._observer = ProgressObserver(lambda progress: self._show(job.id, progress))
         self.addLogObserver("stdio", self._observer)
-        limit_s = await self.service.db(time_limit, job, self.limit_s)
         arguments = measuring_arguments(
-            job, attempt, state=environ[STATE_VARIABLE], care=self.hosts.get(host, HostCare()), limit_s=limit_s
+            job,
+            attempt,
+            state=environ[STATE_VARIABLE],
+            care=self.hosts.get(host, HostCare()),
+            limit_s=await self.service.db(time_limit, job, self.limit_s),
+            limits=await self.service.db(benchmark_limits, job, host),
         )
         command = await self.makeRemoteShellCommand(
             command=[
@@ -164,6 +171,12 @@ def time_limit(conn: Any, job: Job, most_s: float) -> float:
     """Seconds after which the run of a job is taken for hung: what the settings allow, or less where more is known."""
     known = durations.past_durations(conn, [job.shape])[job.shape] if job.shape is not None else ()
     return min(most_s, max(LEAST_LIMIT_S, PATIENCE * max(known))) if known else most_s
+
+
+def benchmark_limits(conn: Any, job: Job, host: str) -> dict[str, float]:
+    """The same in seconds for each benchmark that has run on this host before."""
+    known = durations.benchmark_durations(conn, host, job.spec["mode"])
+    return {name: max(LEAST_BENCHMARK_S, PATIENCE * max(seconds)) for name, seconds in known.items()}
 
 
 def _begin(conn: Any, attempt: Attempt, host: str, now: float) -> bool:

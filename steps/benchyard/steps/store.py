@@ -30,7 +30,8 @@ class StoreResult(JobStep):
         attempt = await self.service.db(attempts.current_attempt, job.id)
         delivered = delivery_path(self.incoming, attempt)
         try:
-            filed = await threads.deferToThread(file_result, self.results_dir, delivered, attempt)
+            source = job.spec.get("source")
+            filed = await threads.deferToThread(file_result, self.results_dir, delivered, attempt, source)
         except StorageError as exc:
             return await self.later(f"{exc}; trying again")
         except ResultError as exc:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,8 +14,9 @@ from pathlib import Path
 import pytest
 from sensortree import SensorTree
 
-from benchyard.tasks.cpus import available_cpus
+from benchyard.tasks.cpus import available_cpus, format_cpu_list, online_cpus
 from benchyard.tasks.host.shield import Shield, lower_leftovers, raise_shield
+from benchyard.tasks.hostlock import wait_lock
 from benchyard.tasks.processes import kill_all
 
 LOOP = """
@@ -117,12 +119,32 @@ class Raiser:
 
 
 @pytest.fixture
-def raiser(state_dir: Path) -> Raiser:
-    """A function that raises a real shield for some seconds."""
-    cpus = available_cpus()
+def all_cpus(wait_for: Callable[..., bool]) -> Iterator[tuple[int, ...]]:
+    """All CPUs of this host, at least two, which this process may run on.
+
+    One test at a time has them. Runs of other tests on this machine may still have a shield up, for seconds.
+    """
+    cpus = online_cpus()
     if len(cpus) < 2:
         pytest.xfail("a shield needs two CPUs")
-    return Raiser(state_dir, cpus[-1:], cpus[:1])
+    fd = wait_lock(Path(tempfile.gettempdir()) / "benchyard-tests-shield.lock", shared=False, pause=_pause)
+    assert fd is not None
+    try:
+        wait_for(lambda: available_cpus() == cpus, f"the right to run on CPU {format_cpu_list(cpus)}")
+        yield cpus
+    finally:
+        os.close(fd)
+
+
+def _pause() -> bool:
+    time.sleep(0.05)
+    return True
+
+
+@pytest.fixture
+def raiser(state_dir: Path, all_cpus: tuple[int, ...]) -> Raiser:
+    """A function that raises a real shield for some seconds."""
+    return Raiser(state_dir, all_cpus[-1:], all_cpus[:1])
 
 
 @pytest.fixture

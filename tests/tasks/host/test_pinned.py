@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from benchyard.tasks.cpus import online_cpus
 from benchyard.tasks.host.pinned import Pinned, is_kernel_thread, pin_again, pinned_threads
 
 BUSY = "import os\nprint(os.getpid(), flush=True)\nwhile True: pass"
@@ -21,25 +20,21 @@ def pinned(spawn: Any) -> Pinned:
     return found
 
 
-def test_threads_that_forgot_are_pinned_again(pinned: Pinned) -> None:
+def test_threads_that_forgot_are_pinned_again(all_cpus: tuple[int, ...], pinned: Pinned) -> None:
     """A thread that may now run everywhere, as before Linux 6.2 after a move, keeps to its CPUs again."""
-    online = online_cpus()
-    if len(online) < 2:
-        pytest.xfail("with one CPU, all threads keep to it")
-    os.sched_setaffinity(pinned.thread, online)
-    pin_again((pinned,), online)
+    os.sched_setaffinity(pinned.thread, all_cpus)
+    pin_again((pinned,), all_cpus)
     assert os.sched_getaffinity(pinned.thread) == {0}
 
 
-def test_threads_that_chose_others_are_left(pinned: Pinned) -> None:
+def test_threads_that_chose_others_are_left(all_cpus: tuple[int, ...], pinned: Pinned) -> None:
     """A thread that keeps to other CPUs now, or is another one with the same number, is left alone."""
-    online = online_cpus()
-    pin_again((Pinned(pinned.thread, pinned.start, online[-1:]),), online)
+    pin_again((Pinned(pinned.thread, pinned.start, all_cpus[-1:]),), all_cpus)
     assert os.sched_getaffinity(pinned.thread) == {0}
-    os.sched_setaffinity(pinned.thread, online)
-    pin_again((Pinned(pinned.thread, pinned.start + 1, (0,)),), online)
-    assert os.sched_getaffinity(pinned.thread) == set(online)
-    pin_again((Pinned(2**22 + 1, 1, (0,)),), online)  # no thread has this number
+    os.sched_setaffinity(pinned.thread, all_cpus)
+    pin_again((Pinned(pinned.thread, pinned.start + 1, (0,)),), all_cpus)
+    assert os.sched_getaffinity(pinned.thread) == set(all_cpus)
+    pin_again((Pinned(2**22 + 1, 1, (0,)),), all_cpus)  # no thread has this number
 
 
 def test_free_threads_are_not_noted(spawn: Any) -> None:

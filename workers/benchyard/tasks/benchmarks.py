@@ -24,7 +24,7 @@ from benchyard.tasks.interpreter import Interpreter
 from benchyard.tasks.interpreters import use_interpreter
 from benchyard.tasks.progress import Progress, format_progress
 from benchyard.tasks.report import BenchmarkOutcome, Mode, RunReport
-from benchyard.tasks.resultfile import check_metadata, write_result
+from benchyard.tasks.resultfile import check_metadata, interpreter_metadata, write_result
 from benchyard.tasks.suite import SUITE, Suite, installed_suite
 from benchyard.tasks.trees import TreeStore
 
@@ -157,9 +157,8 @@ class _Run:
             self._measure(benchmark, interpreter, environment)
         grade, fingerprint = self.care.end(interpreter, self.suite, self.outcomes)
         if self.measured:
-            commit = {"commit_id": interpreter.commit, "commit_branch": interpreter.branch}
-            said = {**metadata, **{key: value for key, value in commit.items() if value}}
-            write_result(self.measured, {**said, **describe(self.care, grade, fingerprint)}, self.output)
+            said = {**metadata, **interpreter_metadata(interpreter), **describe(self.care, grade, fingerprint)}
+            write_result(self.measured, said, self.output)
         self.say(f"benchyard: grade {grade.letter}" + (f": {'; '.join(grade.reasons)}" if grade.reasons else ""))
         shutil.rmtree(self.parts)
         return msgspec.structs.replace(

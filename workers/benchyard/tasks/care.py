@@ -90,8 +90,12 @@ class Care:
             astray=missed(self._directory) if self._directory is not None else 0,
             problem=problem_of(shield) if shield is not None else None,
         )
+        tools = interpreter.toolchain
         return found, Fingerprint(
-            host=host, libc=interpreter.libc, compiler=interpreter.compiler, suite=f"pyperformance {suite.label}"
+            host=host,
+            libc=tools.libc if tools is not None else interpreter.libc,
+            compiler=tools.cc_version if tools is not None else interpreter.compiler,
+            suite=f"pyperformance {suite.label}",
         )
 
     def close(self) -> None:
@@ -123,8 +127,6 @@ def describe(care: Care, found: Grade, print_: Fingerprint, now: float | None = 
         "benchyard_governor": print_.host.governor,
         "benchyard_boost": print_.host.boost,
         "benchyard_isolation": print_.host.isolation,
-        "benchyard_libc": print_.libc,
-        "benchyard_compiler": print_.compiler,
         "benchyard_suite": print_.suite,
         "benchyard_measuring_cpus": format_cpu_list(setup.shield.measuring) if setup is not None else "",
         "benchyard_tuning": _tuning(setup),

@@ -1,6 +1,7 @@
 """Build flags of an interpreter: the one table of what each means to CPython's `configure`."""
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -32,8 +33,13 @@ CONFLICTS = {
     ("jit", "nogil"): "CPython has no JIT without the GIL",
 }
 
-#: What the lab itself gives to `configure`; free arguments may not say otherwise.
-RESERVED_OPTIONS = ("--prefix", "--exec-prefix", "--srcdir", "--bindir", "--libdir", "--cache-file", "--enable-shared")
+#: What the lab itself gives to `configure`, or relies on; free arguments may not say otherwise.
+RESERVED = ("enable-shared", "enable-option-checking", "disable-option-checking", "with-ensurepip", "without-ensurepip")
+
+# All others of its options say where to install, or that nothing is to be done, and may be abbreviated; a variable in
+# small letters, such as `prefix=/`, is one of its own.
+_OPTION = re.compile(r"--((?:enable|disable|with|without)-[A-Za-z0-9][A-Za-z0-9_.-]*)(?:=.*)?", re.ASCII)
+_VARIABLE = re.compile(r"(?:[A-Z][A-Z0-9_]*|(?:ac|py)_cv_[A-Za-z0-9_]+)=.*", re.ASCII)
 
 
 def check_flags(flags: Iterable[str]) -> tuple[str, ...]:
@@ -59,10 +65,10 @@ def check_configure_args(arguments: Iterable[str]) -> tuple[str, ...]:
     """Return free arguments of `configure` as they are; RecipeError for what is none or is the lab's to say."""
     checked = tuple(arguments)
     for argument in checked:
-        name, equals, _value = argument.partition("=")
-        variable = bool(equals) and name.isidentifier() and name.isascii()
-        if not argument.isprintable() or not (argument.startswith("--") or variable):
-            raise RecipeError("configure_args", f"{argument[:80]!r} is no --option and no VARIABLE=value of configure")
-        if name in RESERVED_OPTIONS:
-            raise RecipeError("configure_args", f"{name} is the lab's own to set; leave it out")
+        option = _OPTION.fullmatch(argument)
+        if not argument.isprintable() or not (option or _VARIABLE.fullmatch(argument)):
+            wanted = "--enable-X, --disable-X, --with-X, --without-X or VARIABLE=value"
+            raise RecipeError("configure_args", f"{argument[:80]!r} is not to be given to configure; say {wanted}")
+        if option and option[1] in RESERVED:
+            raise RecipeError("configure_args", f"--{option[1]} is the lab's own to set; leave it out")
     return checked

@@ -1,13 +1,16 @@
 """Git, called safely: names and addresses from outside are checked, and no call waits for ever or asks anybody."""
 
+import contextlib
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from benchyard.tasks.errors import RecipeError, SourceError
+from benchyard.tasks.processes import descendants
 
 #: Transports that fetch data and run nothing; `ext::` and others run what an address says.
 TRANSPORTS = ("https", "http", "git", "ssh", "file")
@@ -21,14 +24,19 @@ _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*", re.ASCII)
 _BAD_IN_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|\.lock(/|$)|/\.|^[-./]|[./]$|^@$")
 
 
-def git(arguments: Sequence[str], *, repository: Path | None = None, timeout_s: float = LOCAL_S) -> str:
-    """Run git and return what it prints; SourceError, in one line, where it fails or takes too long."""
+def git(
+    arguments: Sequence[str], *, repository: Path | None = None, timeout_s: float = LOCAL_S, keep: int | None = None
+) -> str:
+    """Run git and return what it prints; SourceError, in one line, where it fails or takes too long.
+
+    `keep` is a descriptor that git and its helpers hold as long as they live, such as one of a lock.
+    """
     where = ["--git-dir", str(repository)] if repository is not None else []
-    argv = ["git", "-c", "gc.auto=0", "-c", "core.hooksPath=/dev/null", *where, *arguments]
+    # Nothing is tidied behind anybody's back, and each fetch makes a pack: single objects would pile up.
+    settings = ("gc.auto=0", "fetch.unpackLimit=1", "core.hooksPath=/dev/null")
+    argv = ["git", *(part for setting in settings for part in ("-c", setting)), *where, *arguments]
     try:
-        done = subprocess.run(
-            argv, stdin=subprocess.DEVNULL, capture_output=True, env=git_environ(), timeout=timeout_s, check=False
-        )
+        done = _run(argv, timeout_s, () if keep is None else (keep,))
     except FileNotFoundError as exc:
         raise SourceError("git is not installed on this machine; install it") from exc
     except subprocess.TimeoutExpired as exc:
@@ -36,6 +44,27 @@ def git(arguments: Sequence[str], *, repository: Path | None = None, timeout_s: 
     if done.returncode != 0:
         raise SourceError(f"git {arguments[0]} failed: {_why(done.stderr) or f'exit status {done.returncode}'}")
     return done.stdout.decode("utf-8", "replace")
+
+
+def _run(argv: list[str], timeout_s: float, keep: tuple[int, ...]) -> "subprocess.CompletedProcess[bytes]":
+    process = subprocess.Popen(
+        argv,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=git_environ(),
+        pass_fds=keep,
+    )
+    try:
+        out, err = process.communicate(timeout=timeout_s)
+    except BaseException:
+        # All of them: a helper that hangs would keep what it holds.
+        for pid in (*descendants(process.pid), process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.communicate()
+        raise
+    return subprocess.CompletedProcess(argv, process.returncode, out, err)
 
 
 def git_environ() -> dict[str, str]:
@@ -65,7 +94,10 @@ def check_ref(ref: str, field: str = "ref") -> str:
 
 
 def check_url(url: str, field: str = "remote") -> str:
-    """Return the address of a repository; RecipeError for one that git would run or read anything else by."""
+    """Return the address of a repository; RecipeError for one that git would run or read anything else by.
+
+    Git and web servers decode `%2e`, so what a path means is looked at, and not only how it is written.
+    """
     shown = repr(url[:120])
     try:
         parts = urlsplit(url)
@@ -78,7 +110,8 @@ def check_url(url: str, field: str = "remote") -> str:
         raise RecipeError(field, f"{shown}: addresses begin with {', '.join(f'{name}://' for name in TRANSPORTS)}")
     if parts.password is not None:
         raise RecipeError(field, "an address must not have a password in it: it would be shown and kept")
-    if parts.query or parts.fragment or ".." in parts.path.split("/"):
+    path = unquote(parts.path)
+    if parts.query or parts.fragment or ".." in path.split("/") or not path.isprintable() or "%" in path + parts.netloc:
         raise RecipeError(field, f"{shown} is no plain address of a repository")
     if parts.scheme == "file":
         if parts.netloc or not parts.path.startswith("/"):

@@ -4,17 +4,13 @@ One bare repository has the histories of all remotes, without files: HISTORY/ref
 looked up in its own remote's part alone, so that a fork's branch never passes for another's.
 """
 
-import os
 import re
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from benchyard.tasks.errors import RecipeError, SourceError
 from benchyard.tasks.git import FETCH_S, check_ref, git, is_commit
-from benchyard.tasks.hostlock import wait_lock
+from benchyard.tasks.repository import changing, put_together
 
 _ABBREVIATION = re.compile(r"[0-9a-f]{7,39}", re.ASCII)
 _LOCK_S = 3600.0
@@ -37,8 +33,7 @@ class History:
     def fetch(self, remote: str, url: str) -> None:
         """Bring branches and tags of a remote up to date; `remote` is a name that is safe in a path."""
         heads, tags = (f"+refs/{kind}/*:refs/remotes/{remote}/{kind}/*" for kind in ("heads", "tags"))
-        with self._locked():
-            self._git("fetch", "--quiet", "--prune", "--no-tags", "--filter=tree:0", "--", url, heads, tags)
+        self._fetch("--prune", url, heads, tags)
 
     def resolve(self, remote: str, url: str, ref: str, *, branch: str | None = None) -> Commit:
         """The commit that `ref` names in a remote: a branch, a tag, a full commit or at least 7 digits of one.
@@ -126,9 +121,7 @@ class History:
         if self._has(commit):
             return False  # it is another remote's, and git would not ask this one for what is here
         try:
-            with self._locked():
-                kept = f"+{commit}:refs/remotes/{remote}/commits/{commit}"
-                self._git("fetch", "--quiet", "--no-tags", "--filter=tree:0", "--", url, kept)
+            self._fetch("--no-prune", url, f"+{commit}:refs/remotes/{remote}/commits/{commit}")
         except SourceError:
             return False
         return self._has(commit)
@@ -146,26 +139,11 @@ class History:
         except SourceError:
             return False
 
+    def _fetch(self, prune: str, url: str, *wanted: str) -> None:
+        with changing(self.path, limit_s=_LOCK_S) as held:
+            options = ("--quiet", prune, "--no-tags", "--filter=tree:0")
+            git(["fetch", *options, "--", url, *wanted], repository=self.path, timeout_s=FETCH_S, keep=held)
+            put_together(self.path, "-a", keep=held)
+
     def _git(self, *arguments: str) -> str:
-        timeout = {"timeout_s": FETCH_S} if arguments[0] == "fetch" else {}
-        return git(arguments, repository=self.path, **timeout)
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """One fetch at a time; the repository is there then."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        deadline = time.monotonic() + _LOCK_S
-
-        def pause() -> bool:
-            time.sleep(0.1)
-            return time.monotonic() < deadline
-
-        fd = wait_lock(self.path.with_suffix(".lock"), shared=False, pause=pause)
-        if fd is None:
-            raise SourceError(f"{self.path} is being fetched into by another process for an hour; look what hangs")
-        try:
-            if not (self.path / "HEAD").exists():
-                git(["init", "--quiet", "--bare", "--", str(self.path)])
-            yield
-        finally:
-            os.close(fd)
+        return git(arguments, repository=self.path)

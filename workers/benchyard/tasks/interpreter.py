@@ -17,6 +17,7 @@ import msgspec
 
 from benchyard.tasks.errors import InterpreterError
 from benchyard.tasks.flags import FLAGS
+from benchyard.tasks.recipe import Toolchain
 
 _MARK = "BENCHYARD-INTERPRETER "
 # More than the answer ever has (2 kB); a program that is no Python may print without end.
@@ -70,7 +71,7 @@ class Interpreter(msgspec.Struct, frozen=True):
     and time), configure arguments, commit and compiler. `executable` is the real path; run the path that was
     asked for instead, or a virtual environment would lose itself. `sysconfig` has the variables that say how it was
     built, `patch` the SHA-256 of what was applied to the commit. One that the lab has built has the id and the full
-    commit of its build.
+    commit of its build, the compiler variables it was given (`environ`) and what it was built with.
     """
 
     id: str
@@ -88,6 +89,8 @@ class Interpreter(msgspec.Struct, frozen=True):
     libc: str = ""
     patch: str | None = None
     sysconfig: dict[str, Any] = {}
+    environ: dict[str, str] = {}
+    toolchain: Toolchain | None = None
 
 
 def inspect_interpreter(python: str, *, timeout_s: float = 20.0) -> Interpreter:

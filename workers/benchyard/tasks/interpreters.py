@@ -3,6 +3,7 @@
 A machine keeps them in a `TreeStore`: ID/bin/python3 is the program, ID/interpreter.json says what it is.
 """
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,8 @@ import msgspec
 from benchyard.tasks.errors import ArchiveError, InterpreterError
 from benchyard.tasks.files import write_atomically
 from benchyard.tasks.interpreter import Interpreter, inspect_interpreter
-from benchyard.tasks.recipe import Recipe, Toolchain
+from benchyard.tasks.interpreter import flags as flags_of
+from benchyard.tasks.recipe import Recipe, Toolchain, configure_arguments
 from benchyard.tasks.trees import TreeStore, is_id
 
 RECORD = "interpreter.json"
@@ -61,15 +63,27 @@ def use_interpreter(python: str, store: TreeStore | None) -> Iterator[tuple[str,
         yield python, inspect_interpreter(python)
         return
     with store.use(python) as tree:
-        record, path = read_record(tree), program(tree)
-        found = inspect_interpreter(str(path))
-        built = {
-            "id": python,
-            "commit": record.recipe.commit,
-            "patch": record.recipe.patch,
-            "flags": record.recipe.flags,
-        }
-        yield str(path), msgspec.structs.replace(found, **built)
+        path = program(tree)
+        yield str(path), _as_built(inspect_interpreter(str(path)), read_record(tree))
+
+
+def _as_built(found: Interpreter, record: BuildRecord) -> Interpreter:
+    """What was found by running an interpreter, with what is known from its build; which branch that was is not."""
+    recipe = record.recipe
+    configured = shlex.join(configure_arguments(recipe))
+    # Free arguments turn flags on as well, and what runs without the GIL has it off, whoever said so.
+    flags = {*flags_of({"configure_args": configured}), *({"debug", "nogil"} & set(found.flags))}
+    return msgspec.structs.replace(
+        found,
+        id=record.id,
+        commit=recipe.commit,
+        branch=None,
+        patch=recipe.patch,
+        flags=tuple(sorted(flags)),
+        configure_args=configured,
+        environ=recipe.environ,
+        toolchain=record.toolchain,
+    )
 
 
 def program(tree: Path) -> Path:

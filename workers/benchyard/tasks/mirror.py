@@ -4,13 +4,11 @@ A ref of its own, refs/benchyard/COMMIT, keeps each. All remotes share it: a for
 is not shallow, since git does not fetch from a shallow repository into a checkout.
 """
 
-import os
-import time
 from pathlib import Path
 
 from benchyard.tasks.errors import RecipeError, SourceError
 from benchyard.tasks.git import FETCH_S, check_url, git, is_commit
-from benchyard.tasks.hostlock import wait_lock
+from benchyard.tasks.repository import changing, put_together
 
 _LOCK_S = 2 * FETCH_S
 
@@ -28,36 +26,26 @@ def update_mirror(mirror: Path, url: str, commit: str) -> bool:
     check_url(url)
     if not is_commit(commit):
         raise RecipeError("ref", f"{commit[:80]!r} is not the full name of a commit")
-    mirror.parent.mkdir(parents=True, exist_ok=True)
-    deadline = time.monotonic() + _LOCK_S
-
-    def pause() -> bool:
-        time.sleep(0.1)
-        return time.monotonic() < deadline
-
-    fd = wait_lock(mirror.with_suffix(".lock"), shared=False, pause=pause)
-    if fd is None:
-        raise SourceError(f"{mirror} is being fetched into by another process for too long; look what hangs")
-    try:
-        if not (mirror / "HEAD").exists():
-            git(["init", "--quiet", "--bare", "--", str(mirror)])
+    with changing(mirror, limit_s=_LOCK_S) as held:
         if _kept(mirror, commit):
             return False
-        _fetch(mirror, url, commit)
+        _fetch(mirror, url, commit, held)
+        # The small packs alone: the whole of CPython would take minutes.
+        put_together(mirror, "--geometric=2", keep=held)
         return True
-    finally:
-        os.close(fd)
 
 
-def _fetch(mirror: Path, url: str, commit: str) -> None:
-    wanted = f"+{commit}:{kept_ref(commit)}"
+def _fetch(mirror: Path, url: str, commit: str, held: int) -> None:
+    def change(*arguments: str) -> None:
+        git(arguments, repository=mirror, timeout_s=FETCH_S, keep=held)
+
+    fetch = ("fetch", "--quiet", "--no-tags", "--", url)
     try:
-        git(["fetch", "--quiet", "--no-tags", "--", url, wanted], repository=mirror, timeout_s=FETCH_S)
+        change(*fetch, f"+{commit}:{kept_ref(commit)}")
     except SourceError:
         # Old servers give out no commit by its name: then all branches and tags are brought.
-        everything = ("+refs/heads/*:refs/fetched/heads/*", "+refs/tags/*:refs/fetched/tags/*")
-        git(["fetch", "--quiet", "--no-tags", "--", url, *everything], repository=mirror, timeout_s=FETCH_S)
-        git(["update-ref", kept_ref(commit), commit], repository=mirror)
+        change(*fetch, "+refs/heads/*:refs/fetched/heads/*", "+refs/tags/*:refs/fetched/tags/*")
+        change("update-ref", kept_ref(commit), commit)
 
 
 def _kept(mirror: Path, commit: str) -> bool:

@@ -8,10 +8,22 @@ from typing import Any
 
 from benchyard.tasks.errors import OptionError
 from benchyard.tasks.files import sync_directory
+from benchyard.tasks.interpreter import Interpreter
 
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}", re.ASCII)
-# What the run itself says; a caller's value would be a lie.
-_OWN_KEYS = {"name", "performance_version", "commit_id", "commit_branch"}
+# What the run itself says; a caller's value would be a lie. The branch is often known to who had it built alone.
+_OWN_KEYS = {
+    "name",
+    "performance_version",
+    "commit_id",
+    "benchyard_interpreter",
+    "benchyard_patch",
+    "benchyard_flags",
+    "benchyard_configure_args",
+    "benchyard_compiler",
+    "benchyard_libc",
+    "benchyard_build_cpus",
+}
 
 
 def check_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
@@ -28,6 +40,27 @@ def check_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
         if not value or not value.isprintable() or len(value) > 4096:
             raise OptionError(f"metadata {key!r} must be printable text of at most 4096 characters, not empty")
     return dict(metadata)
+
+
+def interpreter_metadata(interpreter: Interpreter) -> dict[str, str | int]:
+    """What a file says of the interpreter, so that one who has nothing else knows what was measured.
+
+    `benchyard_patch` is the SHA-256 of the patch on top of `commit_id`, `benchyard_compiler` the first line of
+    `CC --version` where that is known.
+    """
+    toolchain = interpreter.toolchain
+    facts: dict[str, str | int | None] = {
+        "commit_id": interpreter.commit,
+        "commit_branch": interpreter.branch,
+        "benchyard_interpreter": interpreter.id,
+        "benchyard_patch": interpreter.patch,
+        "benchyard_flags": ",".join(interpreter.flags),
+        "benchyard_configure_args": interpreter.configure_args.strip(),
+        "benchyard_compiler": toolchain.cc_version if toolchain else interpreter.compiler,
+        "benchyard_libc": toolchain.libc if toolchain else interpreter.libc,
+        "benchyard_build_cpus": toolchain.cpus if toolchain else None,
+    }
+    return {key: value for key, value in facts.items() if value}
 
 
 def load_values(path: Path, known: set[str]) -> list[Any]:
@@ -47,7 +80,7 @@ def load_values(path: Path, known: set[str]) -> list[Any]:
     return benchmarks
 
 
-def write_result(benchmarks: Sequence[Any], metadata: Mapping[str, str], output: Path) -> None:
+def write_result(benchmarks: Sequence[Any], metadata: Mapping[str, str | int], output: Path) -> None:
     """Write one pyperf file, atomically and synced; its name's end (.gz) says whether it is compressed."""
     import pyperf
 

@@ -67,7 +67,7 @@ def make_suite(
     if version is not None and not _RELEASE.fullmatch(version):
         raise SuiteError(f"{version[:60]!r} is no version of pyperformance, such as 1.14.0")
     store.root.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=store.root, prefix=".making.") as folder:
+    with tempfile.TemporaryDirectory(dir=store.root, prefix=store.making_prefix()) as folder:
         part = _package(Path(folder), work, version, repository, ref, say)
         tree = Path(folder) / "tree"
         tree.mkdir()

@@ -2,6 +2,7 @@
 
 ROOT/ID/        the directory, whole
      ID.lock    held alone while it is made or dropped, shared while it is used; its time is that of the last use
+     .ID.*      half of one, and nobody's once nobody holds its lock; so is .PID.making.* once there is no such process
 """
 
 import os
@@ -17,6 +18,8 @@ from benchyard.tasks.errors import ArchiveError
 from benchyard.tasks.hostlock import try_lock, wait_lock
 
 _ID = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_HALF = re.compile(r"\.([0-9a-f]{64})\.(?:[0-9]+\.)?(?:part|dropped)", re.ASCII)
+_MAKING = re.compile(r"\.([0-9]+)\.making\..*", re.ASCII)
 _LOCK_S = 24 * 3600.0
 
 
@@ -53,6 +56,7 @@ class TreeStore:
     @contextmanager
     def making(self, id: str) -> Iterator[bool]:
         """Give whether a directory must be made, and nobody else makes it during the block."""
+        self._sweep()
         with self._locked(id, shared=False):
             yield not self.has(id)
 
@@ -68,6 +72,7 @@ class TreeStore:
 
     def drop_old(self, keep: Collection[str] = ()) -> list[str]:
         """Drop what was used least recently until the rest is within the limit; returns what was dropped."""
+        self._sweep()
         if self.limit is None or not self.root.is_dir():
             return []
         found = [entry.name for entry in self.root.iterdir() if is_id(entry.name)]
@@ -80,6 +85,24 @@ class TreeStore:
                 dropped.append(id)
                 del sizes[id]
         return dropped
+
+    def making_prefix(self) -> str:
+        """How the name of a directory begins that is filled in `root` before its id is known."""
+        return f".{os.getpid()}.making."
+
+    def _sweep(self) -> None:
+        """Remove what those who were killed have left."""
+        for entry in self.root.iterdir() if self.root.is_dir() else ():
+            if half := _HALF.fullmatch(entry.name):
+                lock = try_lock(self._lock(half[1]))
+                if lock is None:
+                    continue  # it is being made or dropped
+                try:
+                    shutil.rmtree(entry, ignore_errors=True)
+                finally:
+                    os.close(lock)
+            elif (making := _MAKING.fullmatch(entry.name)) and not Path("/proc", making[1]).exists():
+                shutil.rmtree(entry, ignore_errors=True)
 
     def _drop(self, id: str) -> bool:
         lock = try_lock(self._lock(id))

@@ -89,6 +89,10 @@ def undo(path: Path, boot_id: str | None) -> None:
 
 
 def _undo(note: Note, hierarchy: Path) -> None:
+    for group in note.groups:
+        # The CPUs of a partition go back at once; when its group is removed, they go back some time later.
+        with suppress(OSError):
+            cgroups.write_value(Path(group.path) / "cpuset.cpus.partition", "member")
     problems = [cgroups.clear_group(Path(group.path), Path(group.home), hierarchy) for group in note.groups]
     if note.balanced:
         cgroups.write_value(hierarchy / "cpuset.sched_load_balance", "1")
