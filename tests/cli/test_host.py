@@ -75,3 +75,42 @@ def test_a_host_is_removed(run: "Run", lab: "LabServer", server_module: ModuleTy
     lab.hosts["quiet-1"] = server_module.a_host("quiet-1")
     assert run("host", "remove", "quiet-1", "--yes", "--json").json == {"id": "quiet-1", "status": "removed"}
     assert not lab.hosts
+
+
+def test_epoch_and_noise_of_a_host(run: "Run", lab: "LabServer", server_module: ModuleType) -> None:
+    """`host get` and `host list` show the epoch, and what is known of the noise."""
+    time = server_module.TIME
+    known = {"epoch": 3, "epoch_since": time, "calibrated": time, "noise_floor": 0.0123}
+    lab.hosts["quiet-1"] = server_module.a_host("quiet-1", **known)
+    shown = run("host", "get", "quiet-1").out.splitlines()
+    assert any(line.split()[:3] == ["epoch", "3", "since"] for line in shown)
+    assert any(line.startswith("calibrated") and line.endswith(" ago") for line in shown)
+    assert "noise       1.2 % in the median" in shown
+    assert "3 since" in run("host", "list").out.splitlines()[1]
+    ran = run("host", "list", "--columns", "host,noise,calibrated")
+    assert ran.out.splitlines()[1].split()[:3] == ["quiet-1", "1.2", "%"]
+
+
+def test_noise_by_benchmark(run: "Run", lab: "LabServer", server_module: ModuleType) -> None:
+    """`host noise` is a table of floors; where nothing is known it says what it takes."""
+    lab.hosts["quiet-1"] = server_module.a_host("quiet-1")
+    ran = run("host", "noise", "quiet-1")
+    assert ran.out.endswith("Its noise is not known: it takes some jobs of kind calibrate in this epoch.\n"), ran.err
+    time = server_module.TIME
+    lab.noise |= {"epoch": 3, "since": time, "calibrations": 7, "calibrated": time, "median": 0.0123}
+    nbody = {"name": "nbody", "floor": 0.0123, "runs": 7, "center": 0.08, "unit": "second", "updated": time}
+    lab.noise["benchmarks"] = [nbody]
+    lines = run("host", "noise", "quiet-1").out.splitlines()
+    assert any(line.startswith("calibrated  7 times, ") for line in lines)
+    assert lines[-2:] == ["BENCHMARK  NOISE  RUNS   CENTER", "nbody      1.2 %     7  80.0 ms"]
+    assert run("host", "noise", "quiet-1", "--json").json == lab.noise | {"host": "quiet-1"}
+
+
+def test_quarantined_host(run: "Run", lab: "LabServer", server_module: ModuleType) -> None:
+    """A host that the lab has disabled is quarantined, and the reason says why."""
+    state = {"status": "quarantined", "enabled": False, "reason": "quarantined: off by +5.0 %"}
+    lab.hosts["quiet-1"] = server_module.a_host("quiet-1", **state)
+    out = run("host", "get", "quiet-1").out
+    assert "status   quarantined\n" in out
+    assert "reason   quarantined: off by +5.0 %\n" in out
+    assert run("host", "list").out.splitlines()[1].split()[1] == "quarantined"

@@ -77,6 +77,42 @@ def test_compare_is_a_table(run: "Run", lab: "LabServer") -> None:
     ]
 
 
+def test_noise_beside_the_change(run: "Run", lab: "LabServer", server_module: ModuleType) -> None:
+    """Where the noise of the host is known it has a column, and what lies within it is not called a change."""
+    for _ in range(2):
+        lab.add_result()
+    found = lab.comparison(1, 2)
+    for row, (noise, within) in zip(found["benchmarks"], ((0.01, False), (0.01, True), (0.123, True)), strict=True):
+        row |= {"noise": noise, "within_noise": within}
+    lab.canned = [server_module.as_json(found)]
+    assert run("result", "compare", "1", "2").out.splitlines()[3:7] == [
+        "BENCHMARK   BASE               HEAD               NOISE  CHANGE",
+        "2to3        250 ms +- 3 ms     200 ms +- 2 ms     1.0 %  1.25x faster",
+        "json_loads  21.3 us +- 0.2 us  21.4 us +- 0.3 us  1.0 %  not significant",
+        "nbody       80.0 ms +- 1.0 ms  88.0 ms +- 1.0 ms   12 %  1.10x slower, within noise",
+    ]
+
+
+def test_how_far_a_result_can_be_trusted(run: "Run", lab: "LabServer") -> None:
+    """`result list` has the grade; `result get` why it is no better, and what it was measured on."""
+    host = {"cpu": "z80", "kernel": "6.1", "governor": "performance", "smt": "off", "isolation": "cpuset-v2"}
+    lab.add_result(fingerprint={"host": host})
+    header, row = (line.split() for line in run("result", "list").out.splitlines()[:2])
+    assert ("GRADE" in header, "B" in row) == (True, True)
+    lines = run("result", "get", "1").out.splitlines()
+    start = next(index for index, line in enumerate(lines) if line.startswith("grade"))
+    assert [line[17:] for line in lines[start : start + 8]] == [
+        "B",
+        "a virtual machine",
+        "governor: not permitted",
+        "3 of quiet-1",
+        "z80",
+        "6.1",
+        "governor performance, SMT off",
+        "cpuset-v2",
+    ]
+
+
 def test_compare_as_json(run: "Run", lab: "LabServer") -> None:
     """--json prints the lab's comparison; `last` may stand for either result."""
     lab.add_result()

@@ -125,6 +125,9 @@ def a_result(number: int, **changes: Any) -> dict[str, Any]:
         "sha256": hashlib.sha256(FILE).hexdigest(),
         "size": len(FILE),
         "created": TIME,
+        "grade": "B",
+        "grade_reasons": ["a virtual machine", "governor: not permitted"],
+        "epoch": 3,
     }
     return result | changes
 
@@ -177,6 +180,8 @@ class LabServer:
         self.scripts: dict[int, list[dict[str, Any]]] = {}
         self.canned: list[Answer] = []
         self.seen: list[Seen] = []
+        self.noise: dict[str, Any] = {"epoch": None, "since": None, "calibrations": 0, "calibrated": None}
+        self.noise |= {"median": None, "benchmarks": []}
         self.page = 100
         self.slow_cancel = False
         """Whether a job that is canceled keeps its status for now."""
@@ -397,6 +402,8 @@ class LabServer:
 
     def answer_hosts(self, seen: Seen, rest: str) -> Answer:
         name, _, action = rest.partition("/")
+        if action == "noise":
+            return as_json(self.noise | {"host": name})
         if name:
             return self.change(seen, self.hosts, name, "host", action)
         if seen.method == "GET":

@@ -87,6 +87,30 @@ def test_results_are_compared(lab: "LabHandle", two_jobs: tuple[Any, Any]) -> No
     assert comparison["geometric_mean"]["ratio"] == pytest.approx((ratios[0] * ratios[1]) ** 0.5)
 
 
+def test_a_result_says_how_far_it_can_be_trusted(lab: "LabHandle", client: Client, two_jobs: tuple[Any, Any]) -> None:
+    """It has a grade with reasons and says what it was measured on, in the file as in the index; nothing has changed
+    between the two, so both are in the host's first epoch.
+    """
+    found = [client.results.get(job.results[0]) for job in two_jobs]
+    for result in found:
+        metadata = json.loads(result.read())["metadata"]
+        assert result.grade == metadata["benchyard_grade"]
+        assert result.grade in ("A", "B", "C")
+        assert (result.grade == "A") == (result.grade_reasons == ())
+        assert result.fingerprint_id == metadata["benchyard_fingerprint"]
+        assert result.fingerprint is not None
+        assert result.fingerprint.host.kernel == metadata["benchyard_kernel"]
+        assert (result.epoch, result.kind) == (1, "benchmarks")
+        shown = lab.check("result", "get", str(result.id))
+        assert f"1 of {result.host}" in shown
+        assert all(reason in shown for reason in result.grade_reasons)
+    host = client.hosts.get(str(found[0].host))
+    assert (host.epoch, host.calibrated, host.noise_floor) == (1, None, None)
+    assert host.epoch_since is not None and two_jobs[0].created < host.epoch_since < two_jobs[0].finished
+    assert "epoch    1 since " in lab.check("host", "get", host.name)
+    assert client.hosts.get(host.name).noise().benchmarks == ()
+
+
 def test_the_log_tells_what_was_done(lab: "LabHandle", two_jobs: tuple[Any, Any]) -> None:
     """`job log` has what the run printed, each benchmark by name."""
     log = lab.check("job", "log", str(two_jobs[0].id))

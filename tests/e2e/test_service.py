@@ -282,6 +282,13 @@ OPERATIONS = {
     ),
     "hosts.list": Operation(S.host, lambda c, x: c.hosts.list(), ("GET", "/hosts", None), "host list"),
     "hosts.get": Operation(S.host, lambda c, x: c.hosts.get(x), ("GET", "/hosts/{x}", None), "host get {x}"),
+    "Host.noise": Operation(
+        S.host,
+        lambda c, x: c.hosts.get(x).noise(),
+        ("GET", "/hosts/{x}/noise", None),
+        "host noise {x}",
+        shows=lambda s, answer, x: answer["host"] == x,
+    ),
     "hosts.add": Operation(
         S.name,
         lambda c, x: c.hosts.add(x, role="worker", target=c.queue.target, address="new.example"),

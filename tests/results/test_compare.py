@@ -16,6 +16,7 @@ from pyperf._compare import is_significant_benchs
 
 from benchyard.results.compare import Comparison, compare
 from benchyard.results.reading import read_suite
+from benchyard.results.text import comparison_text
 from benchyard.results.units import format_change, format_mean
 
 MakeFile = Callable[..., bytes]
@@ -143,3 +144,24 @@ def test_verdicts_of_all_real_files(real_files: tuple[Path, ...], unpack: Callab
         assert comparison.geometric_mean is not None
         assert comparison.geometric_mean.ratio == pytest.approx(statistics.geometric_mean(ratios), rel=1e-12)
     assert judged > 100 * (len(real_files) - 1)
+
+
+def test_noise_is_beside_the_change(make_file: MakeFile) -> None:
+    """What lies within the noise of the host is said to, and pyperf's own numbers stay what they are."""
+    base = read_suite(make_file({"a": [1.0, 1.001, 0.999], "b": [1.0, 1.001, 0.999], "c": [1.0, 1.001, 0.999]}))
+    head = read_suite(make_file({"a": [1.02, 1.021, 1.019], "b": [1.05, 1.051, 1.049], "c": [1.05, 1.051, 1.049]}))
+    plain = compare(base, head)
+    found = compare(base, head, noise={"a": 0.03, "b": 0.03, "d": 0.5})
+    assert [(row.noise, row.within_noise, row.significant) for row in found.benchmarks] == [
+        (0.03, True, True),
+        (0.03, False, True),
+        (None, False, True),
+    ]
+    assert [row.change for row in found.benchmarks] == [row.change for row in plain.benchmarks]
+    assert found.geometric_mean == plain.geometric_mean
+    text = comparison_text(found, base="job 1", head="job 2")
+    assert [line.rpartition("  ")[2] for line in text.splitlines()[1:4]] == [
+        "within noise (3.0 %)",
+        "1.05x slower",
+        "1.05x slower",
+    ]

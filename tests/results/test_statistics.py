@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyperf._utils import is_significant, tdist95conf_level
 
-from benchyard.results.statistics import differ, geometric_mean, mean, stdev, t_quantile_95
+from benchyard.results.statistics import differ, geometric_mean, mean, stdev, t_quantile, t_quantile_95
 
 _TIMES = st.floats(1e-6, 1e3)
 
@@ -69,3 +69,22 @@ def test_one_value_against_several() -> None:
     """One value against several can be tested, as the several have a variance."""
     assert differ([2.0], [1.0, 1.01, 0.99])
     assert not differ([1.02], [1.0, 1.01, 0.99])
+
+
+@pytest.mark.parametrize("degrees", range(1, 31))
+def test_any_quantile(degrees: int) -> None:
+    """The quantiles for any probability are those of the published table where that has them."""
+    assert t_quantile(0.975, degrees) == pytest.approx(t_quantile_95(degrees), abs=6e-4)
+    assert t_quantile(0.5, degrees) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_quantiles_far_out() -> None:
+    """Values of the same table at 0.999 (NIST/SEMATECH 1.3.6.7.2), and the normal distribution's three sigmas."""
+    assert [round(t_quantile(0.999, degrees), 3) for degrees in (1, 2, 5, 10, 30)] == [
+        318.309,
+        22.327,
+        5.893,
+        4.144,
+        3.385,
+    ]
+    assert t_quantile(0.99865, 1000) == pytest.approx(3.0, abs=1e-2)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyperf._formatter import format_filesizes, format_timedeltas
 
-from benchyard.results.units import format_change, format_mean, format_value
+from benchyard.results.units import format_change, format_mean, format_percent, format_value
 
 
 @given(st.lists(st.floats(1e-9, 1e4), min_size=1, max_size=2))
@@ -44,3 +44,9 @@ def test_sizes_as_pyperf(size: float) -> None:
 def test_words(text: str, expected: str) -> None:
     """Values read as performance people write them; a doubled time is "2.00x slower"."""
     assert text == expected
+
+
+def test_percent() -> None:
+    """Parts of the whole have one digit, and a sign where they are changes."""
+    assert format_percent(0.0123) == "1.2 %"
+    assert [format_percent(part, sign=True) for part in (0.05, -0.2, 0.0)] == ["+5.0 %", "-20.0 %", "+0.0 %"]

@@ -44,3 +44,22 @@ def test_removed_host(conn: sa.Connection) -> None:
     with pytest.raises(NotFound, match=r"^there is no host 'sulaco'$"):
         hosts.remove_host(conn, "sulaco", now=4.0, who="ada")
     assert hosts.ensure_host(conn, "sulaco", now=5.0, who="ada").enabled
+
+
+def test_quarantined_host(conn: sa.Connection) -> None:
+    """A host is quarantined once, by the lab, with a reason; what ends it is that somebody enables the host."""
+    hosts.ensure_host(conn, "sulaco", now=1.0, who="ada")
+    host = hosts.quarantine_host(conn, "sulaco", now=2.0, who="lab", reason="off by +5.0 %")
+    assert (host.enabled, host.reason, host.quarantined) == (False, "quarantined: off by +5.0 %", 2.0)
+    assert hosts.quarantine_host(conn, "sulaco", now=3.0, who="lab", reason="off by +6.0 %") == host
+    assert history_of(conn, "host", "sulaco")[-1].change == {
+        "enabled": False,
+        "reason": "quarantined: off by +5.0 %",
+        "quarantined": 2.0,
+    }
+    disabled = hosts.enable_host(conn, "sulaco", False, now=4.0, who="ada", reason="fan ordered")
+    assert (disabled.quarantined, disabled.reason) == (2.0, "fan ordered")
+    enabled = hosts.enable_host(conn, "sulaco", True, now=5.0, who="ada")
+    assert (enabled.enabled, enabled.reason, enabled.quarantined, enabled.band_since) == (True, "", None, 5.0)
+    again = hosts.enable_host(conn, "sulaco", False, now=6.0, who="ada")
+    assert hosts.enable_host(conn, "sulaco", True, now=7.0, who="ada").band_since == again.band_since == 5.0

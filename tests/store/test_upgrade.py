@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
-from benchyard.store import attempts, jobs, queues, results, users
+from benchyard.store import attempts, epochs, hosts, jobs, queues, results, users
 from benchyard.store.migrate import VERSION_TABLE, migrate
 from benchyard.store.rows import JOB_STATUSES
 
@@ -45,7 +45,7 @@ def before(engine: sa.Engine) -> Rows:
 
 def test_nothing_is_lost(engine: sa.Engine, before: Rows) -> None:
     """Every row is there with every value it had."""
-    assert migrate(engine) == "0003"
+    assert migrate(engine) == "0004"
     with engine.connect() as conn:
         after = _rows(conn)
     assert {name: len(rows) for name, rows in before.items()} == {name: len(after[name]) for name in before}
@@ -74,7 +74,12 @@ def test_lab_goes_on(engine: sa.Engine, before: Rows) -> None:
     with engine.begin() as conn:
         result = results.get_result(conn, 1)
         assert (result.owner, result.note, result.trashed, result.flags) == ("owner7", "", None, ("jit",))
+        assert (result.kind, result.grade, result.grade_reasons) == ("benchmarks", None, ())
+        assert (result.fingerprint, result.epoch) == (None, None)
         assert results.result_of_attempt(conn, 7, 1) == result
+        host = hosts.enable_host(conn, "sulaco", True, now=9.0, who="ada")
+        assert (host.quarantined, host.band_since) == (None, None)
+        assert epochs.list_epochs(conn, "sulaco") == ()
         attempt = attempts.current_attempt(conn, 7)
         assert attempt is not None
         assert attempt.report == {"benchmarks": []}

@@ -1,9 +1,14 @@
 """Hosts over REST, with a real master."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
+import pytest
 import sqlalchemy as sa
 
+from benchyard.store import calibrations, epochs, jobs, results
+from benchyard.store import hosts as store
+from benchyard.store.rows import Noise
 from benchyard.store.tables import hosts
 
 if TYPE_CHECKING:
@@ -19,3 +24,89 @@ def test_a_host_of_the_settings_is_removed(lab: "Lab") -> None:
     assert lab.call("DELETE", "/hosts/attic", "admin").status_code == 200
     assert lab.call("GET", "/hosts/attic", "admin").status_code == 404
     assert not (lab.root / "hosts.d" / "attic.toml").exists()
+
+
+@pytest.fixture(scope="module")
+def calibrated(lab: "Lab") -> Iterator[str]:
+    """The name of a host in its first epoch, calibrated once, with the noise of two benchmarks."""
+    host = {"name": "steady", "role": "isolated", "target": lab.target, "address": "10.0.0.9", "cpus": "1"}
+    assert lab.call("POST", "/hosts", "admin", json=host).status_code == 201
+    facts: dict[str, Any] = {"target": lab.target, "interpreter": {"id": "ab"}, "commit": None, "branch": None}
+    facts |= {"version": "3.14.0", "flags": (), "suite": "pyperformance", "suite_version": "1.14.0"}
+    facts |= {"mode": "fast", "path": "p", "sha256": "0" * 64, "size": 1, "benchmarks": 2, "kind": "calibrate"}
+    with lab.engine().begin() as conn:
+        job = jobs.create_job(
+            conn,
+            now=1.0,
+            who="lab",
+            kind="calibrate",
+            target=lab.target,
+            host="steady",
+            spec={"python": "/p", "benchmarks": [], "selection": [], "mode": "fast"},
+            owner="lab",
+            origin="rest",
+            reason="",
+            status="success",
+        )
+        row = results.add_result(conn, now=1795345200.0, who="lab", job_id=job.id, attempt=1, host="steady", **facts)
+        epochs.place_result(
+            conn,
+            row.id,
+            fingerprint={"kernel": "6.1"},
+            host_fingerprint="ab",
+            measured=1795345100.0,
+            now=1795345200.0,
+        )
+        assert calibrations.add_calibration(conn, results.get_result(conn, row.id), {}) is not None
+        noise = (Noise("steady", 1, name, floor, 5, 0.1, "second", 1795345200.0) for name, floor in _FLOORS.items())
+        calibrations.put_noise(conn, "steady", 1, noise)
+    yield "steady"
+    with lab.engine().begin() as conn:
+        results.trash_result(conn, row.id, now=3.0, who="lab")  # others list the results of this lab
+
+
+_FLOORS = {"2to3": 0.01, "nbody": 0.02}
+
+
+def test_epoch_and_noise(lab: "Lab", calibrated: str) -> None:
+    """A host tells its epoch, since when, when it was calibrated, and its noise: in the median, and by benchmark."""
+    expected = {
+        "epoch": 1,
+        "epoch_since": "2026-11-22T10:58:20.000Z",
+        "calibrated": "2026-11-22T11:00:00.000Z",
+        "noise_floor": pytest.approx(0.015),
+    }
+    listed = {host["name"]: host for host in lab.call("GET", "/hosts").json()["items"]}
+    for host in (lab.call("GET", f"/hosts/{calibrated}").json(), listed[calibrated]):
+        assert {name: host[name] for name in expected} == expected
+    noise = lab.call("GET", f"/hosts/{calibrated}/noise").json()
+    assert (noise["epoch"], noise["calibrations"], noise["median"]) == (1, 1, pytest.approx(0.015))
+    assert noise["benchmarks"][0] == {
+        "name": "2to3",
+        "floor": 0.01,
+        "runs": 5,
+        "center": 0.1,
+        "unit": "second",
+        "updated": "2026-11-22T11:00:00.000Z",
+    }
+
+
+def test_host_of_which_nothing_is_known(lab: "Lab") -> None:
+    """Before its first result a host has no epoch and no noise."""
+    host = lab.call("GET", f"/hosts/{lab.isolated}").json()
+    assert (host["epoch"], host["epoch_since"], host["calibrated"], host["noise_floor"]) == (None,) * 4
+    noise = lab.call("GET", f"/hosts/{lab.isolated}/noise").json()
+    assert (noise["epoch"], noise["calibrations"], noise["benchmarks"]) == (None, 0, [])
+    assert lab.call("GET", "/hosts/nowhere/noise").status_code == 404
+
+
+def test_quarantined_host(lab: "Lab", calibrated: str) -> None:
+    """Its status says so, also as a filter; enabling it ends that."""
+    with lab.engine().begin() as conn:
+        store.quarantine_host(conn, calibrated, now=2.0, who="lab", reason="off by +5.0 %")
+    host = lab.call("GET", f"/hosts/{calibrated}").json()
+    assert (host["status"], host["enabled"], host["reason"]) == ("quarantined", False, "quarantined: off by +5.0 %")
+    found = lab.call("GET", "/hosts?status=quarantined").json()["items"]
+    assert [each["name"] for each in found] == [calibrated]
+    host = lab.call("POST", f"/hosts/{calibrated}/enable", "admin").json()
+    assert (host["status"], host["enabled"], host["reason"]) == ("offline", True, "")

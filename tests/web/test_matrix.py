@@ -26,6 +26,7 @@ MATRIX = {
         "GET /results/<int:result_id>/file",
         "GET /hosts",
         "GET /hosts/<name>",
+        "GET /hosts/<name>/noise",
         "GET /users/<name>",
         "PATCH /users/<name>",
         "GET /users/<name>/tokens",

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,8 @@ import pytest
 
 from benchyard.results.files import store_file
 from benchyard.results.layout import path_of_run
-from benchyard.store import jobs, results
+from benchyard.store import calibrations, epochs, jobs, results
+from benchyard.store.rows import Noise
 
 if TYPE_CHECKING:
     from tests.web.conftest import Lab
@@ -59,6 +61,10 @@ def stored(lab: "Lab", real_results: Path) -> dict[int, bytes]:
                 size=file.size,
                 benchmarks=98,
                 failed=({"name": "2to3", "error": "killed by signal 11", "log_tail": "boom"},),
+                grade="B",
+                grade_reasons=("a virtual machine",),
+                fingerprint={"host": {"cpu": "z80"}},
+                fingerprint_id="ab",
             )
         found[row.id] = data
     return found
@@ -71,6 +77,9 @@ def test_result(lab: "Lab", stored: dict[int, bytes]) -> None:
         assert (result["id"], result["host"], result["flags"]) == (number, "sulaco", ["jit"])
         assert (result["status"], result["created"]) == ("stored", "2026-11-22T11:00:00.000Z")
         assert result["failed"] == [{"name": "2to3", "error": "killed by signal 11", "log_tail": ""}]
+        assert (result["grade"], result["grade_reasons"]) == ("B", ["a virtual machine"])
+        assert (result["fingerprint"], result["fingerprint_id"]) == ({"host": {"cpu": "z80"}}, "ab")
+        assert (result["kind"], result["epoch"]) == ("benchmarks", None)
         assert lab.call("GET", f"/jobs/{result['job']}").json()["results"] == [number]
         answer = lab.call("GET", f"/results/{number}/file")
         assert answer.content == data
@@ -82,6 +91,8 @@ def test_lists(lab: "Lab", stored: dict[int, bytes]) -> None:
     ids = sorted(stored, reverse=True)
     for query in ("host=sulaco", "target=macos", ""):
         assert [row["id"] for row in lab.call("GET", f"/results?{query}").json()["items"]] == ids
+    row = lab.call("GET", "/results?limit=1").json()["items"][0]
+    assert (row["grade"], row["fingerprint_id"], row["fingerprint"]) == ("B", "ab", None)
     assert lab.call("GET", "/results?host=nobody").json() == {"items": [], "next": None}
     page = lab.call("GET", "/results?limit=1").json()
     assert ([row["id"] for row in page["items"]], page["next"]) == ([ids[0]], str(ids[0]))
@@ -100,6 +111,35 @@ def test_comparison(lab: "Lab", stored: dict[int, bytes]) -> None:
     same = lab.call("GET", "/results/compare", params={"base": base, "head": base}).json()
     assert same["geometric_mean"]["ratio"] == pytest.approx(1.0)
     assert not any(row["significant"] for row in same["benchmarks"])
+
+
+def test_noise_in_a_comparison(lab: "Lab", stored: dict[int, bytes]) -> None:
+    """What is known of the noise of the head's host and epoch stands beside each change."""
+    base, head = stored
+    with lab.engine().begin() as conn:
+        epochs.place_result(conn, head, fingerprint={"kernel": "6.1"}, host_fingerprint="ab", measured=1.0, now=2.0)
+        calibrations.put_noise(conn, "sulaco", 1, [Noise("sulaco", 1, "nbody", 1e6, 5, 0.1, "second", 1.0)])
+    found = lab.call("GET", "/results/compare", params={"base": base, "head": head}).json()
+    noise = {row["name"]: (row["noise"], row["within_noise"]) for row in found["benchmarks"]}
+    assert noise["nbody"] == (1e6, True)
+    assert {pair for name, pair in noise.items() if name != "nbody"} == {(None, False)}
+    back = lab.call("GET", "/results/compare", params={"base": head, "head": base}).json()
+    assert {row["noise"] for row in back["benchmarks"]} == {None}
+
+
+def test_grade_of_a_file_that_is_added(lab: "Lab", stored: dict[int, bytes]) -> None:
+    """A file that a lab has measured says itself how far it can be trusted; it opens no epoch here."""
+    document = json.loads(stored[min(stored)])
+    said = {"grade": "C", "grade_reasons": "disturbed: nbody; not pinned", "fingerprint": "cd", "kernel": "6.1"}
+    document["metadata"] |= {f"benchyard_{name}": text for name, text in said.items()}
+    row = lab.call("POST", "/results", "ada", json={"host": "elsewhere"}).json()
+    assert (row["grade"], row["grade_reasons"]) == (None, [])
+    answer = lab.call("PUT", f"/results/{row['id']}/file", "ada", content=json.dumps(document).encode())
+    assert answer.status_code == 200, answer.text
+    row = answer.json()
+    assert (row["grade"], row["grade_reasons"]) == ("C", ["disturbed: nbody", "not pinned"])
+    assert (row["fingerprint_id"], row["fingerprint"], row["epoch"]) == ("cd", {"host": {"kernel": "6.1"}}, None)
+    assert lab.call("DELETE", f"/results/{row['id']}", "ada").status_code == 200
 
 
 def test_file_is_gone(lab: "Lab", stored: dict[int, bytes]) -> None:

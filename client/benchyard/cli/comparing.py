@@ -5,27 +5,39 @@ from typing import TYPE_CHECKING
 import click
 
 from benchyard.cli.fitting import Column
-from benchyard.cli.format import change_style, clean, counted, measured
+from benchyard.cli.format import change_style, clean, counted, measured, percent
 from benchyard.cli.output import Cell, print_fields, print_table
 
 if TYPE_CHECKING:
     from benchyard.client import BenchmarkResult, Comparison
+    from benchyard.client.results import Change
 
 
 def print_comparison(comparison: "Comparison") -> None:
-    """Show each benchmark, the geometric mean, and what only one of the two results has."""
+    """Show each benchmark, the geometric mean, and what only one of the two results has.
+
+    Where the noise of the head's host is known it stands beside the change, and a change within it counts for nothing.
+    """
     print_fields((("base", _title(comparison.base)), ("head", _title(comparison.head))))
     click.echo()
+    known = any(change.noise is not None for change in comparison.benchmarks)
     rows = (
         (
             change.name,
             measured(change.base.mean, change.base.stdev, change.base.unit),
             measured(change.head.mean, change.head.stdev, change.head.unit),
-            Cell(change.change, change_style(change.change)),
+            *((percent(change.noise),) if known else ()),
+            _change(change),
         )
         for change in comparison.benchmarks
     )
-    columns = (Column("BENCHMARK", flexible=True), Column("BASE", rank=1), Column("HEAD"), Column("CHANGE"))
+    columns = (
+        Column("BENCHMARK", flexible=True),
+        Column("BASE", rank=1),
+        Column("HEAD"),
+        *((Column("NOISE", right=True, rank=2),) if known else ()),
+        Column("CHANGE"),
+    )
     print_table(columns, rows, empty="The results have no benchmark in common.")
     mean = comparison.geometric_mean
     if mean is not None and mean.n:
@@ -39,6 +51,12 @@ def print_comparison(comparison: "Comparison") -> None:
     for title, names in left_out.items():
         if names:
             click.echo(f"{title} ({len(names)}): {clean(', '.join(names))}")
+
+
+def _change(change: "Change") -> Cell:
+    if change.significant and change.within_noise:
+        return Cell(f"{change.change}, within noise", "dim")
+    return Cell(change.change, change_style(change.change))
 
 
 def _title(result: "BenchmarkResult") -> str:

@@ -58,6 +58,13 @@ def measured(mean: float, stdev: float | None, unit: str) -> str:
     return " +- ".join(texts)
 
 
+def percent(part: float | None) -> str:
+    """Write a part of the whole with two digits or more: "1.3 %", "12 %"; empty for None."""
+    if part is None:
+        return ""
+    return f"{part * 100:.{1 if part < 0.0995 else 0}f} %"
+
+
 def change_style(change: str) -> str:
     """Return the colour of a change: green for faster, red for slower, dim for neither."""
     return {"faster": "green", "slower": "red"}.get(change.rpartition(" ")[2], "dim")

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from benchyard.cli.asking import confirm, yes_option
-from benchyard.cli.format import local_time
+from benchyard.cli.format import local_time, percent, spent
+from benchyard.cli.hostnoise import show_noise
 from benchyard.cli.listing import Field, Listing, list_options
 from benchyard.cli.options import connect, host_argument, lab_options, target_option
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from benchyard.cli.output import Cell
     from benchyard.client import Host
 
-STATUS_STYLES = {"online": "green", "busy": "cyan", "offline": "red"}
+STATUS_STYLES = {"online": "green", "busy": "cyan", "offline": "red", "quarantined": "red"}
 ROLES = click.Choice(["worker", "isolated"])
 
 
@@ -22,10 +23,13 @@ def hosts() -> None:
     """List, add, change and look after the machines of a lab."""
 
 
+hosts.add_command(show_noise)
+
+
 @hosts.command("list")
 @click.option("--role", type=ROLES, help="Hosts of this role.")
 @target_option("Hosts of this target.")
-@click.option("--status", metavar="STATUS", help="Hosts of this status: online, offline, busy.")
+@click.option("--status", metavar="STATUS", help="Hosts of this status: online, offline, busy, quarantined.")
 @list_options
 def list_hosts(
     role: Literal["worker", "isolated"] | None, target: str | None, status: str | None, how: Listing
@@ -64,6 +68,9 @@ def get_host(host: str, url: str | None, as_json: bool) -> None:
             ("target", found.target),
             ("address", found.address),
             ("CPUs", found.cpus),
+            ("epoch", _epoch(found)),
+            ("calibrated", f"{spent(found.calibrated)} ago" if found.calibrated else None),
+            ("noise", None if found.noise_floor is None else f"{percent(found.noise_floor)} in the median"),
             ("created", local_time(found.created)),
             ("changed", f"{local_time(found.changed)} by {found.changed_by}" if found.changed_by else None),
         )
@@ -232,13 +239,24 @@ def _maintain(what: Literal["configure", "update", "check"], host: str, url: str
 
 
 def _status(host: "Host") -> str:
-    return host.status if host.enabled else f"{host.status}, disabled"
+    return host.status if _is_shown(host) else f"{host.status}, disabled"
+
+
+def _is_shown(host: "Host") -> bool:
+    """Whether the status alone says all; whoever is quarantined is disabled as well."""
+    return host.enabled or host.status == "quarantined"
+
+
+def _epoch(host: "Host") -> str:
+    return f"{host.epoch} since {local_time(host.epoch_since)}" if host.epoch else ""
 
 
 def _status_cell(host: "Host") -> "Cell":
     from benchyard.cli.output import Cell
 
-    return Cell(_status(host), STATUS_STYLES.get(host.status, "") if host.enabled else "dim")
+    return Cell(
+        _status(host), STATUS_STYLES.get(host.status, "") if host.enabled or host.status == "quarantined" else "dim"
+    )
 
 
 FIELDS: "tuple[Field[Host], ...]" = (
@@ -248,6 +266,9 @@ FIELDS: "tuple[Field[Host], ...]" = (
     Field("target", lambda host: host.target, rank=1),
     Field("address", lambda host: host.address, flexible=True, rank=2),
     Field("cpus", lambda host: host.cpus),
+    Field("epoch", _epoch, rank=3),
+    Field("noise", lambda host: percent(host.noise_floor), right=True, extra=True),
+    Field("calibrated", lambda host: local_time(host.calibrated), extra=True),
     Field("job", lambda host: str(host.current_job or ""), right=True, extra=True),
     Field("reason", lambda host: host.reason, flexible=True, extra=True),
     Field("created", lambda host: local_time(host.created), extra=True),

@@ -113,6 +113,10 @@ def get_result(result: str | int, url: str | None, as_json: bool) -> None:
             *(_origin(interpreter) if interpreter else ()),
             ("suite", f"{found.suite or ''} {found.suite_version or ''}".strip()),
             ("mode", found.mode),
+            ("kind", found.kind if found.kind != "benchmarks" else None),
+            ("grade", found.grade),
+            *(("", reason) for reason in found.grade_reasons),
+            *_conditions(found),
             ("note", found.note),
             ("benchmarks", _benchmarks(found)),
             *((f"failed {failed.name}", failed.error) for failed in found.failed),
@@ -176,6 +180,23 @@ def _benchmarks(result: "BenchmarkResult") -> str:
     return str(result.benchmarks) + (f" ({len(result.failed)} failed)" if result.failed else "")
 
 
+def _conditions(result: "BenchmarkResult") -> list[tuple[str, str]]:
+    """What a result was measured on, as far as that is known."""
+    found = [("epoch", f"{result.epoch} of {result.host}")] if result.epoch else []
+    if result.fingerprint is None:
+        return found
+    host = result.fingerprint.host
+    set_to = {"governor": host.governor, "boost": host.boost, "SMT": host.smt}
+    said = {
+        "CPU": host.cpu,
+        "microcode": host.microcode,
+        "kernel": host.kernel,
+        "set to": ", ".join(f"{name} {value}" for name, value in set_to.items() if value),
+        "isolation": host.isolation,
+    }
+    return [*found, *((name, value) for name, value in said.items() if value)]
+
+
 def _origin(interpreter: "Interpreter") -> tuple[tuple[str, Any], ...]:
     """What a Python was made from, and with."""
     return (
@@ -204,7 +225,10 @@ FIELDS: "tuple[Field[BenchmarkResult], ...]" = (
     Field("flags", lambda result: ",".join(result.flags), flexible=True, rank=3),
     Field("mode", lambda result: result.mode, rank=4),
     Field("benchmarks", _benchmarks, right=True, rank=2),
+    Field("grade", lambda result: result.grade),
     Field("created", lambda result: local_time(result.created)),
+    Field("kind", lambda result: result.kind, extra=True),
+    Field("epoch", lambda result: str(result.epoch or ""), right=True, extra=True),
     Field("status", _status, extra=True),
     Field("owner", lambda result: result.owner, extra=True),
     Field("branch", lambda result: result.branch, extra=True),

@@ -1,5 +1,6 @@
 """Hosts: the machines of a lab, and the collection `client.hosts`."""
 
+from datetime import datetime
 from typing import Any, ClassVar, Literal
 
 import msgspec
@@ -12,9 +13,11 @@ Role = Literal["worker", "isolated"]
 
 
 class Host(Entity, frozen=True, kw_only=True):
-    """A machine of the lab; role "worker" builds, "isolated" measures; status online, offline or busy.
+    """A machine of the lab; role "worker" builds, "isolated" measures; status online, offline, busy or quarantined.
 
-    `reason` is why it was disabled, `current_job` the number of the job that it works on.
+    `reason` is why it was disabled, `current_job` the number of the job that it works on. `epoch` is the number of the
+    stretch of its history that it is in, with one CPU, kernel, governor and so on, since `epoch_since`. In that it was
+    `calibrated` last, and `noise_floor` is the median over the benchmarks of its noise().
     """
 
     name: str
@@ -25,6 +28,10 @@ class Host(Entity, frozen=True, kw_only=True):
     cpus: str | None = None
     reason: str | None = None
     current_job: int | None = None
+    epoch: int | None = None
+    epoch_since: datetime | None = None
+    calibrated: datetime | None = None
+    noise_floor: float | None = None
 
     collection_: ClassVar[str] = "hosts"
 
@@ -63,12 +70,46 @@ class Host(Entity, frozen=True, kw_only=True):
         """Have the host looked over for whether it is fit to measure; returns the job that does."""
         return self._maintained("check")
 
+    def noise(self) -> "HostNoise":
+        """How far two runs of the same interpreter differ on the host, by benchmark."""
+        return ask(HostNoise, self.link, "GET", f"{self.path_}/noise")
+
     def remove(self) -> None:
         """Remove the host from the lab; Conflict while it measures. Its results stay."""
         super().remove()
 
     def _maintained(self, what: str) -> Job:
         return ask(Job, self.link, "POST", f"{self.path_}/{what}")
+
+
+class BenchmarkNoise(msgspec.Struct, frozen=True, kw_only=True):
+    """The noise of one benchmark: two runs of an interpreter differ by no more than `floor`, relative (0.01 is 1 %).
+
+    So in 95 of 100 pairs, as learned from `runs`, whose means have the median `center`, in `unit`.
+    """
+
+    name: str
+    floor: float
+    runs: int
+    center: float
+    unit: str = "second"
+    updated: datetime | None = None
+
+
+class HostNoise(Document, frozen=True, kw_only=True):
+    """The noise of a host in its present epoch; `median` is of the floors of its benchmarks.
+
+    It was calibrated `calibrations` times in that epoch, the last time at `calibrated`; without enough of them,
+    nothing is known of its noise.
+    """
+
+    host: str
+    epoch: int | None = None
+    since: datetime | None = None
+    calibrations: int = 0
+    calibrated: datetime | None = None
+    median: float | None = None
+    benchmarks: tuple[BenchmarkNoise, ...] = ()
 
 
 class WorkerAccess(msgspec.Struct, frozen=True, kw_only=True):

@@ -42,11 +42,36 @@ class Interpreter(msgspec.Struct, frozen=True, kw_only=True):
     toolchain: dict[str, Any] | None = None
 
 
+class HostPrint(msgspec.Struct, frozen=True, kw_only=True):
+    """The host's part of a fingerprint; `isolation` is how the measuring CPUs were kept free of others in this run."""
+
+    cpu: str = ""
+    microcode: str = ""
+    kernel: str = ""
+    governor: str = ""
+    boost: str = ""
+    smt: str = ""
+    isolation: str = ""
+
+
+class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
+    """Under which conditions a result was measured; the document of the result has more of it."""
+
+    host: HostPrint = HostPrint()
+    libc: str = ""
+    compiler: str = ""
+    suite: str = ""
+
+
 class BenchmarkResult(Entity, frozen=True, kw_only=True):
     """What one run left: a pyperf JSON file, whole and immutable, and what the lab's index says of it.
 
     One that was added by hand has no job, and no file until write(); what is known from the file alone (version,
     flags, suite ...) is None or empty up to then. Status is stored, or trashed once it was removed.
+
+    `kind` is that of the job. `grade` is how far it can be trusted: A (tuned, isolated, quiet), B (in doubt) or C
+    (disturbed, or not looked after), with `grade_reasons` why it is no better. `epoch` numbers the stretches of its
+    host's history with one CPU, kernel, governor and so on; `fingerprint` is not told in lists, refresh() has it.
     """
 
     id: int
@@ -69,6 +94,12 @@ class BenchmarkResult(Entity, frozen=True, kw_only=True):
     path: str | None = None
     sha256: str | None = None
     size: int | None = None
+    kind: str = "benchmarks"
+    grade: str | None = None
+    grade_reasons: tuple[str, ...] = ()
+    epoch: int | None = None
+    fingerprint_id: str | None = None
+    fingerprint: Fingerprint | None = None
 
     collection_: ClassVar[str] = "results"
 
@@ -126,7 +157,11 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """One benchmark in both results; `ratio` over 1 means a faster head, `change` says it in words."""
+    """One benchmark in both results; `ratio` over 1 means a faster head, `change` says it in words.
+
+    `noise` is how far two runs of one interpreter differ on the head's host, relative, None where nobody knows; a
+    change `within_noise` may be no change, whatever the test that `significant` tells of says.
+    """
 
     name: str
     base: Estimate
@@ -134,6 +169,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     ratio: float | None = None
     change: str = ""
     significant: bool = False
+    noise: float | None = None
+    within_noise: bool = False
 
 
 class GeometricMean(msgspec.Struct, frozen=True, kw_only=True):

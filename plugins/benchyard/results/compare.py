@@ -1,6 +1,7 @@
 """Comparing two results: benchmark by benchmark, and overall."""
 
 import math
+from collections.abc import Mapping
 
 import msgspec
 
@@ -21,7 +22,11 @@ class Summary(msgspec.Struct, frozen=True):
 
 
 class Change(msgspec.Struct, frozen=True):
-    """One benchmark of both results; `ratio` is base over head: above 1, head is faster (or smaller)."""
+    """One benchmark of both results; `ratio` is base over head: above 1, head is faster (or smaller).
+
+    `change` and `significant` are what pyperf says of these values. `noise` is how far two runs of one interpreter
+    differ there anyway, relative, None where that is not known; a change `within_noise` is none to be believed.
+    """
 
     name: str
     base: Summary
@@ -29,6 +34,8 @@ class Change(msgspec.Struct, frozen=True):
     ratio: float
     change: str
     significant: bool
+    noise: float | None = None
+    within_noise: bool = False
 
 
 class GeometricMean(msgspec.Struct, frozen=True):
@@ -53,14 +60,14 @@ class Comparison(msgspec.Struct, frozen=True):
     geometric_mean: GeometricMean | None
 
 
-def compare(base: Suite, head: Suite) -> Comparison:
-    """Compare `head` with `base`, as `pyperf compare_to BASE HEAD` does.
+def compare(base: Suite, head: Suite, *, noise: Mapping[str, float] = {}) -> Comparison:
+    """Compare `head` with `base`, as `pyperf compare_to BASE HEAD` does; `noise` are noise floors by benchmark.
 
     The geometric mean counts insignificant differences, too, as pyperf's does. It is None where there is
     nothing to compare.
     """
     names = sorted(base.benchmarks.keys() & head.benchmarks.keys())
-    changes = {name: _change(name, base.benchmarks[name], head.benchmarks[name]) for name in names}
+    changes = {name: _change(name, base.benchmarks[name], head.benchmarks[name], noise.get(name)) for name in names}
     compared = tuple(change for change in changes.values() if change is not None)
     return Comparison(
         benchmarks=compared,
@@ -77,7 +84,7 @@ def summarize(samples: Samples) -> Summary:
     return Summary(mean=mean(values), stdev=stdev(values), n=len(values), unit=samples.unit)
 
 
-def _change(name: str, base: Samples, head: Samples) -> Change | None:
+def _change(name: str, base: Samples, head: Samples, noise: float | None) -> Change | None:
     if base.unit != head.unit:
         return None
     before, after = summarize(base), summarize(head)
@@ -87,7 +94,16 @@ def _change(name: str, base: Samples, head: Samples) -> Change | None:
         return None
     significant = differ(base.values, head.values)
     change = format_change(ratio, base.unit) if significant else NOT_SIGNIFICANT
-    return Change(name=name, base=before, head=after, ratio=ratio, change=change, significant=significant)
+    return Change(
+        name=name,
+        base=before,
+        head=after,
+        ratio=ratio,
+        change=change,
+        significant=significant,
+        noise=noise,
+        within_noise=noise is not None and abs(math.log(ratio)) <= math.log1p(noise),
+    )
 
 
 def _overall(changes: tuple[Change, ...], *, of: int) -> GeometricMean | None:

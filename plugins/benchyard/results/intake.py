@@ -12,6 +12,13 @@ from benchyard.results.reading import read_suite
 #: The suite that a file without word of one is taken to be from.
 UNKNOWN = "unknown"
 
+# What runs say of themselves in the file's metadata, all with our prefix; as text, each in one line.
+_OURS = "benchyard_"
+_LETTERS = ("A", "B", "C")
+_GRADE = ("grade", "grade_reasons", "fingerprint")
+_HOST = ("cpu", "microcode", "kernel", "mitigations", "governor", "boost", "isolation")
+_REST = ("libc", "compiler", "suite")
+
 
 def take_in(
     root: Path, data: bytes, *, host: str, commit: str | None, branch: str | None, now: float, present: str | None
@@ -42,6 +49,23 @@ def take_in(
         "suite_version": str(version or UNKNOWN),
         "mode": UNKNOWN,
         "benchmarks": len(suite.benchmarks),
+        **_trust(suite.metadata),
+    }
+
+
+def _trust(metadata: dict[str, Any]) -> dict[str, Any]:
+    """What a file that a lab has measured says of how far it can be trusted, and of its conditions."""
+    said = {name: str(metadata[key]) for name in _GRADE if (key := _OURS + name) in metadata}
+    if said.get("grade") not in _LETTERS:
+        return {}
+    host = {name: str(metadata[key]) for name in _HOST if (key := _OURS + name) in metadata}
+    rest = {name: str(metadata[key]) for name in _REST if (key := _OURS + name) in metadata}
+    reasons = said.get("grade_reasons", "")
+    return {
+        "grade": said["grade"],
+        "grade_reasons": tuple(reasons.split("; ")) if reasons else (),
+        "fingerprint": {"host": host, **rest} if host or rest else None,
+        "fingerprint_id": said.get("fingerprint"),
     }
 
 

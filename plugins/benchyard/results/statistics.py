@@ -6,6 +6,7 @@ Sums are exact (`math.fsum`), so that the order of values changes nothing.
 import math
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
+from functools import cache
 
 # Two-tailed 5 % points of Student's t distribution for 1 to 30 degrees of freedom, and the first degree of
 # freedom of each coarser step. Published: NIST/SEMATECH e-Handbook of Statistical Methods, 1.3.6.7.2,
@@ -44,6 +45,34 @@ def t_quantile_95(degrees: int) -> float:
     if degrees <= len(_T_95):
         return _T_95[degrees - 1]
     return _T_95_STEPS[bisect_right(_T_95_STEPS, degrees, key=lambda step: step[0]) - 1][1]
+
+
+@cache
+def t_quantile(probability: float, degrees: int) -> float:
+    """Return the point of Student's t distribution that values stay below with a probability of 0.5 to 1.
+
+    The distribution's integral is Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.3 and 26.7.4.
+    """
+    low, high = 0.0, 1.0
+    while _t_within(high, degrees) < 2.0 * probability - 1.0:
+        high *= 2.0
+    for _ in range(60):
+        middle = (low + high) / 2.0
+        low, high = (middle, high) if _t_within(middle, degrees) < 2.0 * probability - 1.0 else (low, middle)
+    return high
+
+
+def _t_within(t: float, degrees: int) -> float:
+    """The probability that Student's t lies between -t and t."""
+    angle = math.atan(t / math.sqrt(degrees))
+    odd = degrees % 2
+    term = math.cos(angle) if odd else 1.0
+    terms = []
+    for power in range(odd, degrees - 1, 2):
+        terms.append(term)
+        term *= (power + 1) / (power + 2) * math.cos(angle) ** 2
+    series = math.sin(angle) * math.fsum(terms)
+    return 2.0 / math.pi * (angle + series) if odd else series
 
 
 def differ(base: Sequence[float], head: Sequence[float]) -> bool:

@@ -1,14 +1,14 @@
 """A comparison as plain text, for logs."""
 
-from benchyard.results.compare import Comparison, Summary
-from benchyard.results.units import format_mean
+from benchyard.results.compare import Change, Comparison, Summary
+from benchyard.results.units import format_mean, format_percent
 
 
 def comparison_text(comparison: Comparison, *, base: str, head: str) -> str:
     """Lines for each benchmark and the geometric mean; `base` and `head` say what was compared."""
     rows = [("benchmark", base, head, "change")]
     for change in comparison.benchmarks:
-        rows.append((change.name, _value(change.base), _value(change.head), change.change))
+        rows.append((change.name, _value(change.base), _value(change.head), _said(change)))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     mean = comparison.geometric_mean
@@ -17,6 +17,12 @@ def comparison_text(comparison: Comparison, *, base: str, head: str) -> str:
     for title, names in (("only in the first", comparison.missing), ("only in the second", comparison.new)):
         lines += [f"{title}: {', '.join(names)}"] if names else []
     return "\n".join(lines) + "\n"
+
+
+def _said(change: Change) -> str:
+    if change.noise is not None and change.significant and change.within_noise:
+        return f"within noise ({format_percent(change.noise)})"
+    return change.change
 
 
 def _value(summary: Summary) -> str:

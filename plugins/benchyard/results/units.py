@@ -33,6 +33,11 @@ def format_change(ratio: float, unit: str = "second") -> str:
     return f"{1.0 / ratio:.2f}x {worse}"
 
 
+def format_percent(part: float, *, sign: bool = False) -> str:
+    """Write a part of the whole: 0.0123 is "1.2 %", with its sign "+1.2 %"."""
+    return f"{part * 100:{'+' if sign else ''}.1f} %"
+
+
 def _format_values(values: Sequence[float], unit: str) -> tuple[str, ...]:
     match unit:
         case "second":

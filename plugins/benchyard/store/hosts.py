@@ -52,14 +52,40 @@ def list_hosts(conn: sa.Connection) -> tuple[Host, ...]:
 
 
 def enable_host(conn: sa.Connection, name: str, enabled: bool, *, now: float, who: str, reason: str = "") -> Host:
-    """Let a host take jobs or not, and keep why; what it measures now goes on."""
-    host = to_row(Host, require(locked_row(conn, hosts, hosts.c.name == name), f"host {name!r}"))
-    change = {"enabled": enabled, "reason": reason}
+    """Let a host take jobs or not, and keep why; what it measures now goes on.
+
+    Who enables a quarantined host takes it as it is now: what is usual for it is learned anew from then on.
+    """
+    host = lock_host(conn, name)
+    change: dict[str, Any] = {"enabled": enabled, "reason": reason}
     if (host.enabled, host.reason) == (enabled, reason):
         return host
+    values = change
+    if enabled and host.quarantined is not None:
+        change = {**change, "quarantined": None}
+        values = {**change, "band_since": now}
+    conn.execute(sa.update(hosts).where(hosts.c.name == name).values(**values, changed=now, changed_by=who))
+    record(conn, "host", name, now=now, who=who, change=change)
+    return get_host(conn, name)
+
+
+def quarantine_host(conn: sa.Connection, name: str, *, now: float, who: str, reason: str) -> Host:
+    """Disable a host because its measurements are not what they were; one that is quarantined already stays as it is.
+
+    It lasts until the host is enabled by somebody.
+    """
+    host = lock_host(conn, name)
+    if host.quarantined is not None:
+        return host
+    change = {"enabled": False, "reason": f"quarantined: {reason}", "quarantined": now}
     conn.execute(sa.update(hosts).where(hosts.c.name == name).values(**change, changed=now, changed_by=who))
     record(conn, "host", name, now=now, who=who, change=change)
     return get_host(conn, name)
+
+
+def lock_host(conn: sa.Connection, name: str) -> Host:
+    """Return a host's state, which nobody else changes before this transaction ends; NotFound where there is none."""
+    return to_row(Host, require(locked_row(conn, hosts, hosts.c.name == name), f"host {name!r}"))
 
 
 def remove_host(conn: sa.Connection, name: str, *, now: float, who: str) -> None:

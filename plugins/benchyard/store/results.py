@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from benchyard.store.errors import Conflict, Stale, StoreError
 from benchyard.store.filters import between, with_commit
 from benchyard.store.history import record
-from benchyard.store.rows import RESULT_STATUSES, Result
+from benchyard.store.rows import BENCHMARKS, RESULT_STATUSES, Result
 from benchyard.store.sql import insert_once, insert_row, locked_row, page_size, require, to_row
 from benchyard.store.tables import jobs, results
 
@@ -41,13 +41,18 @@ def add_result(
     failed: Sequence[dict[str, Any]] = (),
     status: str = "stored",
     owner: str | None = None,
+    kind: str = BENCHMARKS,
+    grade: str | None = None,
+    grade_reasons: Sequence[str] = (),
+    fingerprint: dict[str, Any] | None = None,
+    fingerprint_id: str | None = None,
 ) -> Result:
     """Add the result of a run (JOB.ATTEMPT); the same file again changes nothing, another is a Conflict.
 
     The result belongs to the job's owner unless another is given.
 
     `path` is relative to the results directory, `sha256` in hex, `size` in bytes, `benchmarks` the number of
-    benchmarks with values, `failed` one object for each that failed.
+    benchmarks with values, `failed` one object for each that failed. Its epoch is found by `epochs.place_result`.
     """
     if owner is None:
         owner = conn.execute(sa.select(jobs.c.owner).where(jobs.c.id == job_id)).scalar_one_or_none()
@@ -76,6 +81,11 @@ def add_result(
         "changed_by": who,
         "owner": require(owner, f"job {job_id}"),
         "note": "",
+        "kind": kind,
+        "grade": grade,
+        "grade_reasons": tuple(grade_reasons),
+        "fingerprint": fingerprint,
+        "fingerprint_id": fingerprint_id,
     }
     inserted = insert_once(conn, results, values, unique=["job_id", "attempt"])
     result = require(result_of_attempt(conn, job_id, attempt), f"result of run {job_id}.{attempt}")
@@ -127,6 +137,8 @@ def new_result(
         "changed_by": who,
         "owner": owner,
         "note": "",
+        "kind": BENCHMARKS,
+        "grade_reasons": (),
     }
     result = to_row(Result, insert_row(conn, results, values))
     change = {"status": "stored", "host": host, "target": target, "owner": owner}
@@ -150,6 +162,10 @@ def attach_file(
     suite_version: str | None,
     mode: str | None,
     benchmarks: int,
+    grade: str | None = None,
+    grade_reasons: Sequence[str] = (),
+    fingerprint: dict[str, Any] | None = None,
+    fingerprint_id: str | None = None,
 ) -> Result:
     """Give a result its file, once: the same bytes again change nothing, others are a Conflict."""
     result = _lock(conn, id)
@@ -168,6 +184,10 @@ def attach_file(
         "suite_version": suite_version,
         "mode": mode,
         "benchmarks": benchmarks,
+        "grade": grade,
+        "grade_reasons": tuple(grade_reasons),
+        "fingerprint": fingerprint,
+        "fingerprint_id": fingerprint_id,
     }
     return _change(conn, id, values, now=now, who=who, change={"path": path, "sha256": sha256})
 

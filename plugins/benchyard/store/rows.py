@@ -27,6 +27,9 @@ FINAL_ATTEMPT_STATUSES = frozenset(ATTEMPT_STATUSES) - {"pending", "running"}
 QUEUED_JOB_STATUSES = frozenset({"queued", "building", "ready"})
 """The jobs with one of these are their target's queue."""
 
+BENCHMARKS, CALIBRATE = "benchmarks", "calibrate"
+"""Kinds of jobs that the store tells apart: what people measure, and what the lab measures to know its hosts."""
+
 RESULT_STATUSES = ("stored", "trashed")
 USER_STATUSES = ("active", "removed")
 ROLES = ("viewer", "member", "admin")
@@ -59,7 +62,11 @@ class Token(msgspec.Struct, frozen=True):
 
 
 class Host(msgspec.Struct, frozen=True):
-    """The state of a host; what Buildbot must know of it is in the lab directory, not here."""
+    """The state of a host; what Buildbot must know of it is in the lab directory, not here.
+
+    `quarantined` is when the lab itself has disabled it; of one that was let out again, calibrations from `band_since`
+    on say what is usual for it.
+    """
 
     name: str
     enabled: bool
@@ -67,6 +74,8 @@ class Host(msgspec.Struct, frozen=True):
     created: float
     changed: float
     changed_by: str
+    quarantined: float | None = None
+    band_since: float | None = None
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -147,6 +156,10 @@ class Result(msgspec.Struct, frozen=True):
 
     Measured ones have a job and an attempt. Added ones have neither, and until their file is there no `path`,
     nor anything that is read from it.
+
+    `kind` is that of the job. `grade` says how far it can be trusted and `grade_reasons` why no further; `fingerprint`
+    is under which conditions it was measured, with its id, and `epoch` the number of the host's stretch of conditions
+    that it is in. These are None for what was measured before the lab knew them, and `epoch` for what was added.
     """
 
     id: int
@@ -175,6 +188,56 @@ class Result(msgspec.Struct, frozen=True):
     owner: str = ""
     note: str = ""
     trashed: float | None = None
+    kind: str = BENCHMARKS
+    grade: str | None = None
+    grade_reasons: tuple[str, ...] = ()
+    fingerprint: dict[str, Any] | None = None
+    fingerprint_id: str | None = None
+    epoch: int | None = None
+
+
+class Epoch(msgspec.Struct, frozen=True):
+    """A stretch of a host's history in which its part of the fingerprint is one, numbered from 1.
+
+    `host_fingerprint` is the id of that part, `since` when the run of the first result began, `result_id` that result.
+    """
+
+    host: str
+    number: int
+    host_fingerprint: str
+    fingerprint: dict[str, Any]
+    since: float
+    result_id: int
+
+
+class Calibration(msgspec.Struct, frozen=True):
+    """The means of one calibration result and their units, by benchmark.
+
+    Those of one `series` have measured the same: an interpreter with the benchmarks of a suite, in one mode.
+    """
+
+    result_id: int
+    host: str
+    epoch: int
+    series: str
+    made: float
+    means: dict[str, tuple[float, str]]
+
+
+class Noise(msgspec.Struct, frozen=True):
+    """How far two runs of one interpreter differ on a host, relative, as learned from so many `runs`.
+
+    `center` is the median of their means, in `unit`.
+    """
+
+    host: str
+    epoch: int
+    benchmark: str
+    floor: float
+    runs: int
+    center: float
+    unit: str
+    updated: float
 
 
 class BuiltInterpreter(msgspec.Struct, frozen=True):

@@ -58,6 +58,8 @@ hosts = sa.Table(
     _kept("created", sa.Float),
     _kept("changed", sa.Float),
     _kept("changed_by", PlainText),
+    sa.Column("quarantined", sa.Float),
+    sa.Column("band_since", sa.Float),
 )
 
 jobs = sa.Table(
@@ -147,12 +149,54 @@ results = sa.Table(
     _kept("owner", PlainText),
     _kept("note", PlainText),
     sa.Column("trashed", sa.Float),
+    _kept("kind", PlainText),
+    sa.Column("grade", PlainText),
+    _kept("grade_reasons", Json(tuple[str, ...])),
+    sa.Column("fingerprint", Json(dict[str, Any])),
+    sa.Column("fingerprint_id", PlainText),
+    sa.Column("epoch", sa.Integer),
     sa.Index("benchyard_results_run", "job_id", "attempt", unique=True),
     sa.Index("benchyard_results_host", "host", "id"),
     sa.Index("benchyard_results_target", "target", "id"),
     sa.Index("benchyard_results_owner", "owner", "id"),
     sa.Index("benchyard_results_branch", "branch", "id"),
     sa.Index("benchyard_results_commit", "commit"),
+)
+
+epochs = sa.Table(
+    "benchyard_epochs",
+    metadata,
+    sa.Column("host", PlainText, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    _kept("host_fingerprint", PlainText),
+    _kept("fingerprint", Json(dict[str, Any])),
+    _kept("since", sa.Float),
+    _kept("result_id", sa.Integer),
+)
+
+calibrations = sa.Table(
+    "benchyard_calibrations",
+    metadata,
+    sa.Column("result_id", sa.Integer, primary_key=True, autoincrement=False),
+    _kept("host", PlainText),
+    _kept("epoch", sa.Integer),
+    _kept("series", PlainText),
+    _kept("made", sa.Float),
+    _kept("means", Json(dict[str, tuple[float, str]])),
+    sa.Index("benchyard_calibrations_series", "host", "epoch", "series", "result_id"),
+)
+
+noise = sa.Table(
+    "benchyard_noise",
+    metadata,
+    sa.Column("host", PlainText, primary_key=True),
+    sa.Column("epoch", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("benchmark", PlainText, primary_key=True),
+    _kept("floor", sa.Float),
+    _kept("runs", sa.Integer),
+    _kept("center", sa.Float),
+    _kept("unit", PlainText),
+    _kept("updated", sa.Float),
 )
 
 interpreters = sa.Table(

@@ -1,6 +1,7 @@
 """Hosts over REST."""
 
-from typing import Annotated, Any, Literal
+import statistics
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 
@@ -8,13 +9,22 @@ from benchyard.access.roles import Role
 from benchyard.hosting.registration import NAME_PATTERN
 from benchyard.hosting.service import HostFacts
 from benchyard.queueing.requests import Line
-from benchyard.store import attempts
+from benchyard.store import attempts, calibrations, epochs
 from benchyard.store import hosts as store
-from benchyard.store.rows import Host
+from benchyard.store.rows import Epoch, Host, Noise
 from benchyard.web.calls import Call, Nothing, Paged, Reply, Route, entity_tag
 from benchyard.web.filters import Wanted
 from benchyard.web.problems import Problem
-from benchyard.web.views import HostView, NewHostView, Page, WorkerAccess, time_text
+from benchyard.web.views import (
+    BenchmarkNoise,
+    HostView,
+    NewHostView,
+    NoiseView,
+    Page,
+    WorkerAccess,
+    known_time,
+    time_text,
+)
 
 HostName = Annotated[str, msgspec.Meta(pattern=NAME_PATTERN)]
 Address = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._:-]{1,200}$")]
@@ -29,7 +39,7 @@ class HostFilter(Paged, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     role: HostRole | None = None
     target: Wanted | None = None
-    status: Literal["online", "offline", "busy"] | None = None
+    status: Literal["online", "offline", "busy", "quarantined"] | None = None
 
 
 class NewHost(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -160,8 +170,28 @@ async def _reply(call: Call, name: str) -> Reply:
     return Reply(view, tag=entity_tag(f"host-{name}", row.changed if row else 0.0))
 
 
+async def get_noise(call: Call, name: str) -> NoiseView:
+    """How far two runs of the same differ on a host, by benchmark, in its present epoch."""
+    _known(call, name)
+    found = await call.jobs.db(_condition, name)
+    return NoiseView(
+        host=name,
+        epoch=found.epoch.number if found.epoch else None,
+        since=time_text(found.epoch.since) if found.epoch else None,
+        calibrations=found.calibrations,
+        calibrated=time_text(found.calibrated),
+        median=found.median,
+        benchmarks=tuple(
+            BenchmarkNoise(row.benchmark, row.floor, row.runs, row.center, row.unit, known_time(row.updated))
+            for row in found.noise
+        ),
+    )
+
+
 async def _view(call: Call, host: HostFacts) -> HostView:
-    row, job = await call.jobs.db(_state, host.name)
+    row, job, found = await call.jobs.db(_state, host.name)
+    status = call.services.lab.status_of(host.name)
+    quarantined = row is not None and row.quarantined is not None and status != "busy"
     return HostView(
         id=host.name,
         name=host.name,
@@ -171,23 +201,49 @@ async def _view(call: Call, host: HostFacts) -> HostView:
         cpus=host.cpus,
         enabled=row.enabled if row else True,
         reason=(row.reason if row else "") or "",
-        status=call.services.lab.status_of(host.name),
+        status="quarantined" if quarantined else status,
         current_job=job,
         created=time_text(row.created) if row else None,
         changed=time_text(row.changed) if row else None,
         changed_by=row.changed_by if row else None,
+        epoch=found.epoch.number if found.epoch else None,
+        epoch_since=time_text(found.epoch.since) if found.epoch else None,
+        calibrated=time_text(found.calibrated),
+        noise_floor=found.median,
     )
 
 
-def _state(conn: Any, name: str) -> tuple[Host | None, int | None]:
+class _Condition(NamedTuple):
+    """What results say of a host: its epoch, and its calibrations and noise in that."""
+
+    epoch: Epoch | None
+    calibrations: int
+    calibrated: float | None
+    noise: tuple[Noise, ...]
+
+    @property
+    def median(self) -> float | None:
+        return statistics.median(row.floor for row in self.noise) if self.noise else None
+
+
+def _condition(conn: Any, name: str) -> _Condition:
+    epoch = epochs.current_epoch(conn, name)
+    if epoch is None:
+        return _Condition(None, 0, None, ())
+    made, last = calibrations.last_calibrated(conn, name, epoch.number)
+    return _Condition(epoch, made, last, calibrations.noise_of(conn, name, epoch.number))
+
+
+def _state(conn: Any, name: str) -> tuple[Host | None, int | None, _Condition]:
     running = (attempt.job_id for attempt in attempts.running_attempts(conn) if attempt.host == name)
-    return store.find_host(conn, name), next(running, None)
+    return store.find_host(conn, name), next(running, None), _condition(conn, name)
 
 
 ROUTES = (
     Route("GET", "/hosts", Role.VIEWER, list_hosts, Page[HostView], query=HostFilter),
     Route("POST", "/hosts", Role.ADMIN, add_host, NewHostView, body=NewHost, status=201, secret=True),
     Route("GET", "/hosts/<name>", Role.VIEWER, get_host, HostView),
+    Route("GET", "/hosts/<name>/noise", Role.VIEWER, get_noise, NoiseView),
     Route("PATCH", "/hosts/<name>", Role.ADMIN, modify_host, HostView, body=HostChange),
     Route("DELETE", "/hosts/<name>", Role.ADMIN, remove_host, HostView),
     Route("POST", "/hosts/<name>/enable", Role.ADMIN, enable_host, HostView, body=Nothing),

@@ -11,7 +11,7 @@ from benchyard.queueing.requests import Line
 from benchyard.results import intake, trash
 from benchyard.results.compare import compare
 from benchyard.results.reading import read_suite
-from benchyard.store import results
+from benchyard.store import calibrations, results
 from benchyard.store.rows import RESULT_STATUSES, Result
 from benchyard.web.calls import MAX_ID, Call, Nothing, Paged, Reply, Route, entity_tag
 from benchyard.web.filters import Moment, Wanted, moment, split_words
@@ -81,7 +81,7 @@ async def list_results(call: Call) -> Page[ResultView]:
         before=query.cursor,
         limit=query.limit + 1,
     )
-    return page_of([result_view(row) for row in rows], query.limit)
+    return page_of([result_view(row, listed=True) for row in rows], query.limit)
 
 
 async def get_result(call: Call, result_id: int) -> Reply:
@@ -174,7 +174,8 @@ async def compare_results(call: Call) -> ComparisonView:
     for row in rows:
         if not row.enabled:
             raise Problem(409, f"result {row.id} is disabled, and so is left out of comparisons; enable it first")
-    comparison = await threads.deferToThread(_compare, call.services.lab.results_dir, *rows)
+    noise = await call.jobs.db(calibrations.floors_of, rows[1].host, rows[1].epoch)
+    comparison = await threads.deferToThread(_compare, call.services.lab.results_dir, *rows, noise)
     return ComparisonView(result_view(rows[0]), result_view(rows[1]), **msgspec.structs.asdict(comparison))
 
 
@@ -204,8 +205,8 @@ def _read(root: Path, row: Result) -> bytes:
         raise Problem(404, f"the file of result {row.id} is gone from the results folder: {row.path}") from exc
 
 
-def _compare(root: Path, base: Result, head: Result) -> Any:
-    return compare(read_suite(_read(root, base)), read_suite(_read(root, head)))
+def _compare(root: Path, base: Result, head: Result, noise: dict[str, float]) -> Any:
+    return compare(read_suite(_read(root, base)), read_suite(_read(root, head)), noise=noise)
 
 
 ROUTES = (

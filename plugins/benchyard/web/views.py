@@ -175,7 +175,11 @@ def _attempt_view(attempt: Attempt) -> AttemptView:
 
 
 class ResultView(msgspec.Struct, frozen=True):
-    """A result's row of the index; one without a file yet has no `path`."""
+    """A result's row of the index; one without a file yet has no `path`.
+
+    `grade` is A, B or C, and `grade_reasons` why it is no better; `epoch` is the stretch of its host's history with
+    the same CPU, kernel, governor and so on. `fingerprint` are the conditions it was measured under, not in lists.
+    """
 
     id: int
     job: int | None
@@ -202,9 +206,15 @@ class ResultView(msgspec.Struct, frozen=True):
     created: Time
     changed: Time
     changed_by: str
+    kind: str
+    grade: Literal["A", "B", "C"] | None
+    grade_reasons: tuple[str, ...]
+    epoch: int | None
+    fingerprint_id: str | None
+    fingerprint: dict[str, Any] | None
 
 
-def result_view(result: Result) -> ResultView:
+def result_view(result: Result, *, listed: bool = False) -> ResultView:
     """A result's row, without the logs of what failed."""
     shared = {name: getattr(result, name) for name in ResultView.__struct_fields__ if hasattr(result, name)}
     return ResultView(
@@ -216,12 +226,18 @@ def result_view(result: Result) -> ResultView:
             "failed": tuple(FailedBenchmark(b["name"], b.get("error")) for b in result.failed),
             "created": known_time(result.created),
             "changed": known_time(result.changed),
+            "fingerprint": None if listed else result.fingerprint,
         }
     )
 
 
 class HostView(msgspec.Struct, frozen=True):
-    """A host: what the settings say of it, and what it does now."""
+    """A host: what the settings say of it, and what it does now.
+
+    `epoch` is the number of the stretch of its history that it is in, since `epoch_since`: the time with the same CPU,
+    kernel, governor and so on. In that it was `calibrated` last, and `noise_floor` is the median over the benchmarks
+    of how far two runs of the same differ, relative.
+    """
 
     id: str
     name: str
@@ -231,11 +247,44 @@ class HostView(msgspec.Struct, frozen=True):
     cpus: str
     enabled: bool
     reason: str
-    status: Literal["online", "offline", "busy"]
+    status: Literal["online", "offline", "busy", "quarantined"]
     current_job: int | None
     created: Time | None
     changed: Time | None
     changed_by: str | None
+    epoch: int | None = None
+    epoch_since: Time | None = None
+    calibrated: Time | None = None
+    noise_floor: float | None = None
+
+
+class BenchmarkNoise(msgspec.Struct, frozen=True):
+    """How far two runs of one interpreter differ: by no more than `floor`, relative, in 95 of 100 pairs.
+
+    Learned from so many `runs`, whose means are `center` (their median) in `unit`.
+    """
+
+    name: str
+    floor: float
+    runs: int
+    center: float
+    unit: str
+    updated: Time
+
+
+class NoiseView(msgspec.Struct, frozen=True):
+    """The noise of a host in its present epoch, by benchmark; `median` is of their floors.
+
+    `calibrations` is how often it was calibrated in this epoch, and `calibrated` when it was last.
+    """
+
+    host: str
+    epoch: int | None
+    since: Time | None
+    calibrations: int
+    calibrated: Time | None
+    median: float | None
+    benchmarks: tuple[BenchmarkNoise, ...]
 
 
 class WorkerAccess(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ from benchyard.results.compare import compare
 from benchyard.results.reading import read_suite
 from benchyard.results.text import comparison_text
 from benchyard.steps.base import LabStep, was_skipped
-from benchyard.store import jobs, results
+from benchyard.store import calibrations, jobs, results
 from benchyard.store.rows import Job, Result
 
 
@@ -34,16 +34,17 @@ class Compare(LabStep):
         pairs = await self.service.db(pairs_of, await self.service.job_of(self.build))
         said = []
         for pair in pairs:
-            text, overall = await threads.deferToThread(self._compared, pair)
+            noise = await self.service.db(calibrations.floors_of, pair.head.host, pair.head.epoch)
+            text, overall = await threads.deferToThread(self._compared, pair, noise)
             await self.addCompleteLog(f"result {pair.head.id} with {pair.base.id}", text)
             said.append(f"result {pair.head.id} is {overall}")
         if said:
             self.descriptionDone = "; ".join(said)
         return int(SUCCESS if pairs else SKIPPED)
 
-    def _compared(self, pair: Pair) -> tuple[str, str]:
+    def _compared(self, pair: Pair, noise: dict[str, float]) -> tuple[str, str]:
         base, head = (read_suite((self.results_dir / str(row.path)).read_bytes()) for row in pair)
-        found = compare(base, head)
+        found = compare(base, head, noise=noise)
         mean = found.geometric_mean
         titles = {"base": f"job {pair.base.job_id}", "head": f"job {pair.head.job_id}"}
         return comparison_text(found, **titles), mean.change if mean is not None else "not to be compared"

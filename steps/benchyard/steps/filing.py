@@ -10,6 +10,7 @@ from benchyard.results.errors import ResultError
 from benchyard.results.files import store_file
 from benchyard.results.layout import path_of_run
 from benchyard.results.reading import read_suite
+from benchyard.steps.trust import trust_columns
 from benchyard.store.rows import Attempt
 
 
@@ -52,6 +53,7 @@ def file_result(
             "suite": report["suite"],
             "suite_version": report["suite_version"],
             "mode": report["mode"],
+            **trust_columns(report),
         }
     except FileNotFoundError as exc:
         raise ResultError(f"run {attempt.run} delivered no file") from exc

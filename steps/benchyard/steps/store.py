@@ -9,9 +9,11 @@ from twisted.internet import threads
 
 from benchyard.results.errors import ResultError, StorageError
 from benchyard.steps.base import JobStep
+from benchyard.steps.calibration import Means, run_means, take_calibration
 from benchyard.steps.filing import delivery_path, file_result
+from benchyard.steps.trust import place_in_epoch
 from benchyard.store import attempts, jobs, results
-from benchyard.store.rows import Attempt, Job
+from benchyard.store.rows import CALIBRATE, Attempt, Job
 
 
 class StoreResult(JobStep):
@@ -37,12 +39,16 @@ class StoreResult(JobStep):
             await self.service.set_status(job.id, "failed", error=error)
             self.descriptionDone = error
             return int(FAILURE)
-        result_id = await self.service.db(_note, job, attempt, filed, time.time())
+        means = None
+        if job.kind == CALIBRATE:
+            means = await threads.deferToThread(run_means, self.results_dir / filed["path"])
+        result_id, told = await self.service.db(_note, job, attempt, filed, means, time.time())
         delivered.unlink(missing_ok=True)
         failed = failed_of(job, attempt)
         self.descriptionDone = f"result {result_id}: {filed['benchmarks']} benchmarks" + (
             f", {len(failed)} failed: " + ", ".join(b["name"] for b in failed) if failed else ""
         )
+        self.descriptionDone += "".join(f"; {line}" for line in told)
         return int(SUCCESS)
 
 
@@ -51,8 +57,10 @@ def failed_of(job: Job, attempt: Attempt) -> tuple[dict[str, Any], ...]:
     return (*(job.prepared or {}).get("left_out", ()), *attempt.failed_benchmarks)
 
 
-def _note(conn: Any, job: Job, attempt: Attempt, filed: dict[str, Any], now: float) -> int:
-    """The result's row and the job's success, in one transaction."""
+def _note(
+    conn: Any, job: Job, attempt: Attempt, filed: dict[str, Any], means: Means | None, now: float
+) -> tuple[int, list[str]]:
+    """The result's row, what it says of its host, and the job's success, in one transaction; also what to tell."""
     row = results.add_result(
         conn,
         now=now,
@@ -62,7 +70,14 @@ def _note(conn: Any, job: Job, attempt: Attempt, filed: dict[str, Any], now: flo
         host=attempt.host or "",
         target=job.target,
         failed=failed_of(job, attempt),
+        kind=job.kind,
         **filed,
     )
+    told = [f"grade {row.grade}"] if row.grade else []
+    opened = place_in_epoch(conn, row.id, attempt, now=now)
+    if opened is not None:
+        told.append(opened.text)
+    if means is not None:
+        told += take_calibration(conn, row.id, means, now=now)
     jobs.set_status(conn, job.id, "success", now=now, who="lab")
-    return row.id
+    return row.id, told

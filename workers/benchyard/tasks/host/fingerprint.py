@@ -48,6 +48,15 @@ class HostPrint(msgspec.Struct, frozen=True, kw_only=True):
         """The SHA-256 of it."""
         return _hash(self)
 
+    @property
+    def machine(self) -> "HostPrint":
+        """What an epoch of the host's history is told by: all but what belongs to a single run.
+
+        A shield that could not be raised once, or a job with measuring CPUs of its own, is in that result's own
+        fingerprint and grade; it would open an epoch for one run, and the next run another.
+        """
+        return msgspec.structs.replace(self, isolation="", measuring=0)
+
 
 class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
     """The host's part, and the C library and compiler of the interpreter, and the suite's label."""
