@@ -3,7 +3,6 @@
 Nothing of `benchyard.tasks` is imported before a command runs.
 """
 
-import math
 from pathlib import Path
 
 import click
@@ -54,13 +53,11 @@ def make_wheels(
 
     Example: benchyard task make-wheels --python /usr/bin/python3 --benchmarks html5lib
     """
-    from contextlib import nullcontext
-
     import msgspec
 
     from benchyard.tasks.archive import pack
-    from benchyard.tasks.hostlock import hold_host
     from benchyard.tasks.interpreters import use_interpreter
+    from benchyard.tasks.preparing import preparing
     from benchyard.tasks.trees import TreeStore
     from benchyard.tasks.wheels import RECORD, wheelhouse_name
     from benchyard.tasks.wheels import make_wheels as make
@@ -69,8 +66,7 @@ def make_wheels(
         raise click.UsageError("say which interpreter: --python PATH, or --build ID")
     store = TreeStore(interpreters or cache_folder("interpreters"))
     say = say_on(err=True)
-    lock = hold_host(state, shared=True, timeout_s=math.inf, say=say) if state else nullcontext()
-    with task_errors(), lock, use_interpreter(build or python or "", store) as (path, interpreter):
+    with task_errors(), preparing(state, say), use_interpreter(build or python or "", store) as (path, interpreter):
         suite = suite_of(suite_folder)
         folder = (wheelhouses or cache_folder("wheelhouses")) / wheelhouse_name(interpreter, suite)
         found = make(path, benchmarks, output=folder, suite=suite, say=say)
@@ -118,12 +114,10 @@ def smoke(
 
     Example: benchyard task smoke --python /usr/bin/python3 --benchmarks default
     """
-    from contextlib import nullcontext
-
     import msgspec
 
     from benchyard.tasks.files import write_atomically
-    from benchyard.tasks.hostlock import hold_host
+    from benchyard.tasks.preparing import preparing
     from benchyard.tasks.smoke import smoke as run
     from benchyard.tasks.trees import TreeStore
 
@@ -133,8 +127,7 @@ def smoke(
     if report is not None:
         report.parent.mkdir(parents=True, exist_ok=True)
         report.unlink(missing_ok=True)
-    lock = hold_host(state, shared=True, timeout_s=math.inf, say=say) if state else nullcontext()
-    with task_errors(), lock:
+    with task_errors(), preparing(state, say):
         found = run(
             build or python or "",
             benchmarks,

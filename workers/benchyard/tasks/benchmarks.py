@@ -24,7 +24,7 @@ from benchyard.tasks.errors import InterpreterError, OptionError, RunError
 from benchyard.tasks.files import append_line, tail, write_atomically
 from benchyard.tasks.interpreter import Interpreter, version_numbers
 from benchyard.tasks.interpreters import use_interpreter
-from benchyard.tasks.processes import MARK
+from benchyard.tasks.processes import BUILD_MARK, MARK
 from benchyard.tasks.progress import Progress, format_progress
 from benchyard.tasks.report import MODES, BenchmarkOutcome, Mode, RunReport
 from benchyard.tasks.resultfile import check_metadata, load_values, write_result
@@ -174,7 +174,8 @@ def pyperf_options(mode: str, affinity: Sequence[int] | None, inherit_environ: S
     if affinity is not None:
         options["--affinity"] = format_cpu_list(check_cpus(affinity))
     # Without the mark, a benchmark process whose supervisor was killed could not be found.
-    inherited = dict.fromkeys([*inherit_environ, "PYPERFORMANCE_RUNID", *([MARK] if MARK in os.environ else [])])
+    marks = [mark for mark in (MARK, BUILD_MARK) if mark in os.environ]
+    inherited = dict.fromkeys([*inherit_environ, "PYPERFORMANCE_RUNID", *marks])
     options["--inherit-environ"] = ",".join(inherited)
     return options
 
