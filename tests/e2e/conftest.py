@@ -89,7 +89,7 @@ class LabHandle:
         for process in psutil.process_iter():
             try:
                 environ = process.environ()
-                known = {environ.get("BENCHYARD_SUPERVISOR", ""), environ.get("BENCHYARD_RUN", "")}
+                known = {environ.get(f"BENCHYARD_{name}", "") for name in ("SUPERVISOR", "RUN", "BUILD")}
                 if any(str(self.root) in text for text in (*known, *process.cmdline())):
                     found.append(process)
             except psutil.Error:

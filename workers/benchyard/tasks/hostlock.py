@@ -14,6 +14,10 @@ from pathlib import Path
 
 from benchyard.tasks.errors import HostBusyError
 
+#: What `hold_host` says, each minute, while it waits, and when it need not wait any more.
+WAITING = "benchyard: this host is measuring; nothing is prepared on it meanwhile"
+GOING_ON = "benchyard: this host is free"
+
 _POLL_S = 0.1
 _SAY_EVERY_S = 60.0
 
@@ -59,23 +63,23 @@ def hold_host(
     *,
     timeout_s: float = 6 * 3600.0,
     say: Callable[[str], None] | None = None,
-) -> Iterator[None]:
-    """Hold the lock of the host, shared for preparing and building, exclusively for measuring.
+) -> Iterator[int]:
+    """Hold the lock of the host, shared for preparing and building, exclusively for measuring; gives its descriptor.
 
     Waits at most `timeout_s` seconds, telling `say` so every minute; then raises HostBusyError.
     """
     state = Path(state)
     began = time.monotonic()
-    said = began - _SAY_EVERY_S
+    said: float | None = None
 
     def pause() -> bool:
         nonlocal said
         now = time.monotonic()
         if now - began >= timeout_s:
             return False
-        if say is not None and now - said >= _SAY_EVERY_S:
+        if say is not None and (said is None or now - said >= _SAY_EVERY_S):
             said = now
-            say(f"waiting for the host: {state / 'host.lock'} is held ({now - began:.0f} s so far)")
+            say(f"{WAITING} ({now - began:.0f} s so far)")
         time.sleep(_POLL_S)
         return True
 
@@ -83,6 +87,8 @@ def hold_host(
     if fd is None:
         raise HostBusyError(f"the host was not free within {timeout_s:g} s: {state / 'host.lock'} is held")
     try:
-        yield
+        if say is not None and said is not None:
+            say(GOING_ON)
+        yield fd
     finally:
         os.close(fd)
