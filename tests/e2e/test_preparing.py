@@ -80,7 +80,7 @@ class Bench:
 
     def archive(self, job: Job) -> Path:
         """The only archive of a job's interpreter, with nothing half beside it."""
-        (found,) = self.archives.glob(f"*{job.interpreter}*")
+        (found,) = (path for path in self.archives.glob(f"*{job.interpreter}*") if path.suffix != ".sha256")
         return found
 
     def program(self, job: Job) -> bytes:

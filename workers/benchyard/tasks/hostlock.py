@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchyard.tasks.errors import HostBusyError
+from benchyard.tasks.errors import HostBusyError, TaskError
 
 #: What `hold_host` says, each minute, while it waits, and when it need not wait any more.
 WAITING = "benchyard: this host is measuring; nothing is prepared on it meanwhile"
@@ -42,6 +42,28 @@ def wait_lock(path: Path, *, shared: bool, pause: Callable[[], bool]) -> int | N
         if not pause():
             return None
     return fd
+
+
+@contextmanager
+def hold_lock(path: Path, *, limit_s: float, failure: TaskError, shared: bool = False) -> Iterator[int]:
+    """Hold a lock file, made with its folder where there is none; gives its descriptor.
+
+    Raises `failure` if it is not free within `limit_s` seconds.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + limit_s
+
+    def pause() -> bool:
+        time.sleep(_POLL_S)
+        return time.monotonic() < deadline
+
+    fd = wait_lock(path, shared=shared, pause=pause)
+    if fd is None:
+        raise failure
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def acquire_host(state: Path, *, shared: bool, pause: Callable[[], bool]) -> int | None:
