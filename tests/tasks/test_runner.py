@@ -33,6 +33,36 @@ def test_a_run_is_started_and_followed_to_its_end(host: Any) -> None:
     assert [words[4] for words in host.log()] == ["running", "done"]
 
 
+SYSTEMD_RUN = """\
+#!/bin/sh
+echo "$@" >> {asked}
+{refuse}
+while [ "$1" != -- ]; do shift; done
+shift
+exec "$@"
+"""
+
+
+@pytest.mark.parametrize("refuse", ["", "echo 'Failed to start transient scope unit' >&2; exit 1"])
+def test_where_systemd_rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: Any, refuse: str) -> None:
+    """The supervisor is started in a unit of its own; where systemd refuses, without. (Its program is a stand-in.)"""
+    from benchyard.tasks import runner
+
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "systemd-run").write_text(SYSTEMD_RUN.format(asked=tmp_path / "asked", refuse=refuse))
+    (programs / "systemd-run").chmod(0o755)
+    (tmp_path / "run/systemd/system").mkdir(parents=True)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    assert runner.scope_command(host.state / "runs" / "1.1", tmp_path / "nowhere") == []
+    command = runner.scope_command(host.state / "runs" / "1.1", tmp_path)
+    monkeypatch.setattr(runner, "scope_command", lambda run: command)
+    assert attach("1.1", ["true"], state=host.state, out=io.BytesIO()).state == "done"
+    (asked,) = (tmp_path / "asked").read_text().splitlines()
+    assert asked.startswith("--scope --quiet --collect --unit=benchyard-1.1-")
+    assert host.starts("1.1") == 1
+
+
 def test_a_failing_command_has_a_status_of_its_own(host: Any) -> None:
     """A command that fails, is killed or does not exist makes attach end with 73; its exit code is in the state."""
     assert host.run("1.1", "sh", "-c", "exit 74")[0] == 73

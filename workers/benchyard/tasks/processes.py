@@ -102,7 +102,8 @@ def _marks(name: str) -> Iterator[tuple[int, bytes]]:
 
 
 def _read_all(name: str) -> Iterator[tuple[int, bytes]]:
-    for entry in Path("/proc").iterdir():
+    proc = Path("/proc")
+    for entry in proc.iterdir() if proc.is_dir() else ():
         if entry.name.isdigit():
             try:
                 yield int(entry.name), (entry / name).read_bytes()

@@ -4,9 +4,11 @@ A run is known by its name (JOB.ATTEMPT) for ever: attaching again never starts 
 whoever attached before. See rundir.py for the files and supervisor.py for the process that does the work.
 """
 
+import hashlib
 import math
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +20,7 @@ from typing import Protocol
 
 import msgspec
 
+from benchyard.tasks.attached import outlives, start_attached
 from benchyard.tasks.cpus import check_cpus
 from benchyard.tasks.errors import OptionError, SupervisorError
 from benchyard.tasks.files import tail
@@ -104,8 +107,10 @@ def attach(
     with _control(directory):
         if directory.read_state() is None:
             asked = directory.asked_outcome()
-            if asked is None:
+            if asked is None and outlives():
                 _start(directory, order)
+            elif asked is None:
+                start_attached(directory, order)
             else:
                 _write_unstarted(directory, asked)
     return _follow(directory, out)
@@ -202,6 +207,27 @@ def _start(directory: RunDir, order: Order) -> None:
     """Start the supervisor and return when it has written its first state."""
     if not directory.order.exists():  # else a supervisor is coming up whose starter was killed: it may read it now
         directory.write_order(order)
+    scope = scope_command(directory.path)
+    said = _started(directory, scope)
+    if said is not None and scope:  # systemd does not let us: the worker's unit must then leave its processes alone
+        said = _started(directory, [])
+    if said is not None:
+        raise SupervisorError(f"run {directory.run}: its supervisor did not start: {said}")
+
+
+def scope_command(run: Path, root: Path = Path("/")) -> list[str]:
+    """What starts a command in a unit of its own where systemd rules, else nothing.
+
+    In the unit of the worker daemon, the run would end with that: `KillMode=control-group` is the default.
+    """
+    if not (root / "run/systemd/system").is_dir() or shutil.which("systemd-run") is None:
+        return []
+    name = f"benchyard-{run.name}-{hashlib.sha256(os.fsencode(run)).hexdigest()[:8]}"
+    return ["systemd-run", "--scope", "--quiet", "--collect", f"--unit={name}", "--"]
+
+
+def _started(directory: RunDir, scope: Sequence[str]) -> str | None:
+    """Start the supervisor, in a unit of its own by `scope`; None when it has a state, else its last words."""
     environ = {name: value for name, value in os.environ.items() if name != MARK}
     read_end, write_end = os.pipe()
     try:
@@ -210,6 +236,7 @@ def _start(directory: RunDir, order: Order) -> None:
             # for good.
             process = subprocess.Popen(
                 [
+                    *scope,
                     sys.executable,
                     "-P",
                     "-m",
@@ -231,11 +258,12 @@ def _start(directory: RunDir, order: Order) -> None:
             ready, _, _ = select.select([read_end], [], [], 0.1)
             ended = bool(ready) and not os.read(read_end, 1)
             if ended and not directory.alive() and directory.read_state() is None:
-                said = tail(directory.output, 1) or "it said nothing"
-                raise SupervisorError(f"run {directory.run}: its supervisor did not start: {said}")
+                process.wait(timeout=_START_LIMIT_S)
+                return tail(directory.output, 1) or "it said nothing"
             if time.monotonic() > deadline:
                 raise SupervisorError(f"run {directory.run}: its supervisor did not start within {_START_LIMIT_S:g} s")
         process.wait(timeout=_START_LIMIT_S)  # it has forked and ended
+        return None
     finally:
         os.close(read_end)
         if write_end >= 0:
