@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.timeout(1500), pytest.mark.slow]
 
-JOBS, KILLS, JOB_S = 4, 10, 600.0
+JOBS, KILLS, JOB_S = 3, 8, 600.0
 
 #: What a run sets on this host, and what it must hold again.
 KNOBS = ("proc/sys/kernel/randomize_va_space", "proc/sys/kernel/perf_event_max_sample_rate")
