@@ -1,10 +1,12 @@
 """Labs for end-to-end tests: real masters, workers and runs, driven as a user would."""
 
 import os
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +91,7 @@ class LabHandle:
         for process in psutil.process_iter():
             try:
                 environ = process.environ()
-                known = {environ.get("BENCHYARD_SUPERVISOR", ""), environ.get("BENCHYARD_RUN", "")}
+                known = {environ.get(f"BENCHYARD_{name}", "") for name in ("SUPERVISOR", "RUN", "BUILD")}
                 if any(str(self.root) in text for text in (*known, *process.cmdline())):
                     found.append(process)
             except psutil.Error:
@@ -114,6 +116,17 @@ class LabHandle:
         raise AssertionError(f"no program runs in {self.root / name}")
 
 
+def ports(*options: str) -> list[str]:
+    """Options that give a lab free ports, unless it has been given some."""
+    said: list[str] = []
+    with ExitStack() as held:
+        for option in ("--http-port", "--worker-port"):
+            probe = held.enter_context(socket.socket())
+            probe.bind(("127.0.0.1", 0))
+            said += [] if option in options else [option, str(probe.getsockname()[1])]
+    return said
+
+
 def wait_for(condition: Callable[[], object], what: str, timeout_s: float = 60.0) -> None:
     """Wait until a condition holds, with a bound."""
     deadline = time.monotonic() + timeout_s
@@ -130,7 +143,8 @@ def make_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...,
     def make(*options: str, up: bool = True) -> LabHandle:
         home = tmp_path_factory.mktemp("lab")
         lab = LabHandle(home / "lab", home)
-        lab.check("lab", "init", str(lab.root), *options)
+        # Ports that no other lab takes between this and the lab's start.
+        lab.check("lab", "init", str(lab.root), *options, *ports(*options))
         made.append(lab)
         if up:
             lab.up()

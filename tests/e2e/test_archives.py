@@ -22,9 +22,7 @@ pytestmark = [pytest.mark.timeout(900), pytest.mark.slow]
 JOB_S = 300.0
 
 #: Nothing listens there: the package index is away.
-AWAY = (
-    "[global]\nindex-url = http://127.0.0.1:9/simple\nextra-index-url =\nno-index = false\nretries = 1\ntimeout = 2\n"
-)
+AWAY = "[global]\nproxy = http://127.0.0.1:9\nretries = 1\ntimeout = 2\n"
 
 
 class Place(NamedTuple):

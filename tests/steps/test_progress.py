@@ -1,6 +1,7 @@
 """What a step reads of a run's log."""
 
-from benchyard.steps.progress import ProgressObserver
+from benchyard.steps.progress import ProgressObserver, WaitObserver
+from benchyard.tasks.hostlock import GOING_ON, WAITING
 from benchyard.tasks.progress import Progress, format_progress
 
 
@@ -25,3 +26,12 @@ def test_last_words() -> None:
         "benchyard: second".removeprefix("benchyard: "),
         "no such file",
     )
+
+
+def test_waiting_is_told_until_the_host_is_free() -> None:
+    """Each change is told once: the line is repeated each minute, and other lines do not end the wait."""
+    told: list[bool] = []
+    observer = WaitObserver(told.append)
+    for line in ("hello", f"{WAITING} (0 s so far)", "warning: x", f"{WAITING} (60 s so far)", GOING_ON, "built"):
+        observer.errLineReceived(line)
+    assert told == [True, False]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from benchyard.tasks.errors import HostBusyError
-from benchyard.tasks.hostlock import hold_host
+from benchyard.tasks.hostlock import GOING_ON, WAITING, hold_host
 from benchyard.tasks.processes import MARK, marked, marked_by_others
 from benchyard.tasks.runner import active_runs, list_runs, stop
 
@@ -72,7 +72,7 @@ def test_a_run_makes_preparing_wait(host: Any, wait_for: Any) -> None:
     ):
         pass
     assert said
-    assert "waiting for the host" in said[0]
+    assert said[0].startswith(WAITING)
     command = [
         sys.executable,
         "-m",
@@ -85,9 +85,11 @@ def test_a_run_makes_preparing_wait(host: Any, wait_for: Any) -> None:
     ]
     checking = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert checking.stderr is not None
-    assert b"waiting for the host" in checking.stderr.readline()
+    assert checking.stderr.readline().startswith(WAITING.encode())
     stop("1.1", state=host.state)
-    assert b"executable" in checking.communicate(timeout=60)[0]
+    found, errors = checking.communicate(timeout=60)
+    assert b"executable" in found
+    assert errors == GOING_ON.encode() + b"\n"
     assert checking.returncode == 0
     client.communicate(timeout=60)
 

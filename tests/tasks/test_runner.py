@@ -3,7 +3,9 @@
 import io
 import os
 import signal
+import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -205,6 +207,30 @@ def test_the_command_is_pinned_and_its_supervisor_is_not(host: Any, wait_for: An
     assert tuple(sorted(os.sched_getaffinity(host.read("1.1")["supervisor"]))) == cpus
     stop("1.1", state=host.state)
     client.communicate(timeout=60)
+
+
+@pytest.fixture
+def first_cpu_only() -> Iterator[Path]:
+    """A group of processes that may use CPU 0 alone."""
+    group = Path("/sys/fs/cgroup/cpuset") / f"benchyard-test-{os.getpid()}"
+    if len(available_cpus()) < 2 or not os.access(group.parent, os.W_OK):
+        pytest.skip("needs two CPUs, and the right to make a cpuset")
+    group.mkdir()
+    try:
+        (group / "cpuset.cpus").write_text("0")
+        (group / "cpuset.mems").write_text("0")
+        yield group
+    finally:
+        group.rmdir()
+
+
+def test_a_cpu_that_cannot_be_had_is_named(host: Any, first_cpu_only: Path) -> None:
+    """A run whose CPU is there, but kept from it, ends with that reason."""
+    enter = ["sh", "-c", 'echo $$ > "$0/cgroup.procs" && exec "$@"', str(first_cpu_only)]
+    argv = [*enter, *host.argv("1.1", "true", cpus="1")]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 73
+    assert "CPU 1 cannot be had here: it is switched off, or shielded from this run" in done.stderr
 
 
 def test_the_command_bears_the_mark_and_runs_where_it_was_asked_to(

@@ -3,7 +3,6 @@
 Nothing of `benchyard.tasks` is imported before a command runs.
 """
 
-import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -73,14 +72,10 @@ def check_interpreter(path: str, state: Path | None, as_json: bool) -> None:
 
     Example: benchyard task check-interpreter /usr/bin/python3
     """
-    from contextlib import nullcontext
-
-    from benchyard.tasks.hostlock import hold_host
     from benchyard.tasks.interpreter import inspect_interpreter
+    from benchyard.tasks.preparing import preparing
 
-    # A measurement may take days; whoever started this decides how long to wait for it.
-    lock = hold_host(state, shared=True, timeout_s=math.inf, say=say_on(err=True)) if state else nullcontext()
-    with task_errors(), lock:
+    with task_errors(), preparing(state, say_on(err=True)):
         interpreter = inspect_interpreter(path)
     if as_json:
         print_json(interpreter)

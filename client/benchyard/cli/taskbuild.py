@@ -84,17 +84,21 @@ def build_cpython(
 
 @click.command()
 @_set_option
+@state_option(required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document, on one line.")
-def toolchain(environ: Settings, as_json: bool) -> None:
+def toolchain(environ: Settings, state: Path | None, as_json: bool) -> None:
     """Say what this machine builds interpreters with.
+
+    With a state directory, not while this host measures.
 
     Example: benchyard task toolchain --set CC=clang
     """
     import msgspec
 
+    from benchyard.tasks.preparing import preparing
     from benchyard.tasks.recipe import find_toolchain
 
-    with task_errors():
+    with task_errors(), preparing(state, say_on(err=True)):
         found = find_toolchain(environ)
     if as_json:
         click.echo(msgspec.json.encode(found).decode())
@@ -106,14 +110,18 @@ def toolchain(environ: Settings, as_json: bool) -> None:
 @click.argument("url")
 @click.argument("commit")
 @click.option("--mirror", type=click.Path(file_okay=False, path_type=Path), required=True, help="The mirror.")
-def fetch_source(url: str, commit: str, mirror: Path) -> None:
+@state_option(required=False)
+def fetch_source(url: str, commit: str, mirror: Path, state: Path | None) -> None:
     """Bring COMMIT of the repository at URL into this host's mirror.
+
+    With a state directory, not while this host measures.
 
     Example: benchyard task fetch-source --mirror mirror.git https://github.com/python/cpython COMMIT
     """
     from benchyard.tasks.mirror import update_mirror
+    from benchyard.tasks.preparing import preparing
 
-    with task_errors():
+    with task_errors(), preparing(state, say_on(err=True)):
         fetched = update_mirror(mirror, url, commit)
     click.echo(f"benchyard: {commit} " + (f"was fetched from {url}" if fetched else "is here already"))
 
@@ -124,37 +132,21 @@ def fetch_source(url: str, commit: str, mirror: Path) -> None:
 @click.option("--remove", type=click.Path(path_type=Path), help="A directory that must not be there before.")
 @click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED)
 def build_step(state: Path, ccache: Path | None, remove: Path | None, argv: tuple[str, ...]) -> None:
-    """Become ARGV, a part of a build, as soon as nothing is measured on this host.
+    """Run ARGV, a part of a build, as soon as nothing is measured on this host; its status is that of ARGV.
+
+    In a builder's folder, named by the variable BENCHYARD_BUILD, whatever it leaves running is ended.
 
     Example: benchyard task build-step --state ~/worker/state -- make -j8
     """
-    import time
-
-    from benchyard.tasks.hostlock import acquire_host
+    from benchyard.tasks.preparing import preparing, run_command
     from benchyard.tasks.recipe import build_environ
 
-    said = False
-
-    def pause() -> bool:
-        nonlocal said
-        if not said:
-            said = True
-            click.echo("benchyard: this host is measuring; nothing is prepared on it meanwhile")
-        time.sleep(0.1)
-        return True
-
-    with task_errors():
-        fd = acquire_host(state, shared=True, pause=pause)
-    if remove is not None:
-        shutil.rmtree(remove, ignore_errors=True)
-    # The lock goes on to the build and all it starts: no measurement begins while any of it lives.
-    os.set_inheritable(fd or 0, True)
-    try:
-        os.execvpe(  # noqa: S606 (that is what this command is for)
-            argv[0], argv, build_environ(os.environ, str(ccache) if ccache is not None else None)
-        )
-    except OSError as exc:
-        raise click.ClickException(f"{argv[0]} cannot be run: {exc.strerror}") from exc
+    environ = build_environ(os.environ, str(ccache) if ccache is not None else None)
+    with task_errors(), preparing(state, say_on(err=True)) as lock:
+        if remove is not None:
+            shutil.rmtree(remove, ignore_errors=True)
+        status = run_command(argv, environ, lock)
+    click.get_current_context().exit(status)
 
 
 @click.command("pack-interpreter")
@@ -171,22 +163,20 @@ def pack_interpreter(
 
     Example: benchyard task pack-interpreter ID --installed DIR --recipe JSON --toolchain JSON --archive FILE
     """
-    import math
-
     import msgspec
 
     from benchyard.tasks.archive import pack
     from benchyard.tasks.building import finish, installed_tree, left_out
-    from benchyard.tasks.hostlock import hold_host
+    from benchyard.tasks.preparing import preparing
     from benchyard.tasks.recipe import Recipe, Toolchain
 
     recipe = msgspec.json.decode(recipe_text, type=Recipe)
     made_with = msgspec.json.decode(toolchain_text, type=Toolchain)
-    with task_errors(), hold_host(state, shared=True, timeout_s=math.inf):
+    with task_errors(), preparing(state, say_on(err=True)):
         tree = installed_tree(installed)
         record = finish(tree, id, recipe, made_with)
         packed = pack(tree, archive, leave_out=left_out)
-    shutil.rmtree(installed, ignore_errors=True)
+        shutil.rmtree(installed, ignore_errors=True)
     click.echo(msgspec.json.encode({"sha256": packed.sha256, "size": packed.size, "record": record}).decode())
 
 

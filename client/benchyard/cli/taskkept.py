@@ -3,12 +3,11 @@
 Nothing of `benchyard.tasks` is imported before a command runs.
 """
 
-import math
 from pathlib import Path
 
 import click
 
-from benchyard.cli.taskshared import state_option, task_errors
+from benchyard.cli.taskshared import say_on, state_option, task_errors
 
 #: Folders of a host's state that keep directories by the hash of what is in them.
 KINDS = ("interpreters", "suites", "wheels")
@@ -54,8 +53,8 @@ def keep(name: str, state: Path, archive: Path, sha256: str, limit: int | None) 
     Example: benchyard task keep wheels/ID --state ~/worker/state --archive wheels.tar.gz --sha256 SUM
     """
     from benchyard.tasks.environment import drop_dead_environments
-    from benchyard.tasks.hostlock import hold_host
     from benchyard.tasks.interpreters import check_interpreter_tree
+    from benchyard.tasks.preparing import preparing
     from benchyard.tasks.suite import check_suite_tree
     from benchyard.tasks.trees import TreeStore
     from benchyard.tasks.wheels import check_wheelhouse_tree
@@ -64,7 +63,7 @@ def keep(name: str, state: Path, archive: Path, sha256: str, limit: int | None) 
     checks = {"interpreters": check_interpreter_tree, "suites": check_suite_tree, "wheels": check_wheelhouse_tree}
     check = checks[kind]
     try:
-        with task_errors(), hold_host(state, shared=True, timeout_s=math.inf):
+        with task_errors(), preparing(state, say_on(err=True)):
             TreeStore(state / kind, limit=limit).add(id, archive, sha256=sha256, check=lambda tree: check(tree, id))
             drop_dead_environments(state / "environments")
     finally:

@@ -3,7 +3,6 @@
 Nothing of `benchyard.tasks` is imported before a command runs.
 """
 
-import math
 from pathlib import Path
 
 import click
@@ -58,15 +57,13 @@ def make_wheels(
 
     Example: benchyard task make-wheels --python /usr/bin/python3 --benchmarks html5lib
     """
-    from contextlib import nullcontext
-
     import msgspec
 
     from benchyard.tasks.archive import pack
     from benchyard.tasks.environment import telling_line
     from benchyard.tasks.files import write_atomically
-    from benchyard.tasks.hostlock import hold_host
     from benchyard.tasks.interpreters import use_interpreter
+    from benchyard.tasks.preparing import preparing
     from benchyard.tasks.trees import TreeStore
     from benchyard.tasks.wheels import RECORD, drop_old_wheelhouses, wheelhouse_name
     from benchyard.tasks.wheels import make_wheels as make
@@ -75,8 +72,7 @@ def make_wheels(
         raise click.UsageError("say which interpreter: --python PATH, or --build ID")
     store = TreeStore(interpreters or cache_folder("interpreters"))
     say = say_on(err=True)
-    lock = hold_host(state, shared=True, timeout_s=math.inf, say=say) if state else nullcontext()
-    with task_errors(), lock, use_interpreter(build or python or "", store) as (path, interpreter):
+    with task_errors(), preparing(state, say), use_interpreter(build or python or "", store) as (path, interpreter):
         suite = suite_of(suite_folder)
         folder = (wheelhouses or cache_folder("wheelhouses")) / wheelhouse_name(interpreter, suite)
         found = make(path, benchmarks, output=folder, suite=suite, say=say)
@@ -129,12 +125,10 @@ def smoke(
 
     Example: benchyard task smoke --python /usr/bin/python3 --benchmarks default
     """
-    from contextlib import nullcontext
-
     import msgspec
 
     from benchyard.tasks.files import write_atomically
-    from benchyard.tasks.hostlock import hold_host
+    from benchyard.tasks.preparing import preparing
     from benchyard.tasks.smoke import smoke as run
     from benchyard.tasks.trees import TreeStore
 
@@ -144,8 +138,7 @@ def smoke(
     if report is not None:
         report.parent.mkdir(parents=True, exist_ok=True)
         report.unlink(missing_ok=True)
-    lock = hold_host(state, shared=True, timeout_s=math.inf, say=say) if state else nullcontext()
-    with task_errors(), lock:
+    with task_errors(), preparing(state, say):
         found = run(
             build or python or "",
             benchmarks,

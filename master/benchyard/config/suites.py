@@ -1,10 +1,6 @@
 """The suites that the settings name, made when a job first asks for one, and packed for the hosts that measure."""
 
 import hashlib
-import os
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -13,7 +9,7 @@ from benchyard.config.settings import SETTINGS_FILE, Settings
 from benchyard.config.settings import Suite as SuiteSettings
 from benchyard.tasks.errors import SuiteError
 from benchyard.tasks.files import write_atomically
-from benchyard.tasks.hostlock import wait_lock
+from benchyard.tasks.hostlock import hold_lock
 from benchyard.tasks.suite import Suite, installed_suite, open_suite
 from benchyard.tasks.suitemaking import make_suite, pack_suite
 from benchyard.tasks.trees import TreeStore
@@ -40,7 +36,9 @@ def find_suite(settings: Settings, name: str) -> Suite:
         known = ", ".join(settings.suites) or "none"
         raise SuiteError(f"no suite {name[:80]!r}; {SETTINGS_FILE} has {known}")
     store = TreeStore(settings.suites_dir)
-    with _locked(settings.suites_dir / f"{name}.lock"):
+    lock = settings.suites_dir / f"{name}.lock"
+    failure = SuiteError(f"{lock} is held by another process for too long")
+    with hold_lock(lock, limit_s=_LOCK_S, failure=failure):
         made = _made(settings, store, name)
         pack_suite(store, made.id, settings.archives_dir / "suites" / f"{made.id}.tar.gz")
     return open_suite(store.tree(made.id))
@@ -80,21 +78,3 @@ def _made_of(asked: SuiteSettings) -> str:
                 found = path.lstat()
                 sum.update(f"{path}\0{found.st_size}\0{found.st_mtime_ns}\0".encode())
     return sum.hexdigest()
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    deadline = time.monotonic() + _LOCK_S
-
-    def pause() -> bool:
-        time.sleep(0.1)
-        return time.monotonic() < deadline
-
-    fd = wait_lock(path, shared=False, pause=pause)
-    if fd is None:
-        raise SuiteError(f"{path} is held by another process for too long")
-    try:
-        yield
-    finally:
-        os.close(fd)

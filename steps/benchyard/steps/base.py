@@ -9,6 +9,7 @@ from buildbot.util.twisted import async_to_deferred
 from twisted.internet import defer, task
 from twisted.python import failure, log
 
+from benchyard.steps.progress import WaitObserver
 from benchyard.store.rows import Job
 
 #: Set by the worker's buildbot.tac: which Python has benchyard there, and where the host keeps its state.
@@ -60,6 +61,7 @@ class LabStep(buildstep.BuildStep):
         super().__init__(haltOnFailure=True, flunkOnFailure=True, **kwargs)
         self.interrupted: defer.Deferred[None] = defer.Deferred()
         self.canceled = False
+        self.addLogObserver("stdio", WaitObserver(self._show_waiting))
 
     @property
     def service(self) -> Service:
@@ -76,10 +78,23 @@ class LabStep(buildstep.BuildStep):
             log.err(None, f"benchyard: in step {self.name} of build {self.build.buildid}; it is tried again")
             await self.addLogWithFailure(failure.Failure())
             return await self.later("something went wrong in the lab; trying again")
+        finally:
+            self.descriptionSuffix: list[str] = []  # it told what the step was waiting for
 
     async def do(self) -> int:
         """Do the step's work and give Buildbot's result code."""
         raise NotImplementedError
+
+    def getCurrentSummary(self) -> dict[str, str]:
+        """What the step is at; stock leaves the suffix out where there is no description."""
+        if self.description is None and self.descriptionSuffix:
+            return {"step": " ".join(self.descriptionSuffix)}
+        found: dict[str, str] = super().getCurrentSummary()
+        return found
+
+    def _show_waiting(self, waits: bool) -> None:
+        self.descriptionSuffix = ["waits while this host measures"] if waits else []
+        self.updateSummary()
 
     def released(self) -> int:
         """The result of a step that was interrupted: only a person's stop is an end."""
@@ -152,9 +167,15 @@ class TaskStep(buildstep.ShellMixin, LabStep):
         """Whether nothing that commands say can be believed any more: interrupted, or the connection is gone."""
         return bool(self.stopped or self.build.conn is None)
 
+    @property
+    def variables(self) -> dict[str, str]:
+        """What the step's commands find in their environment besides the worker's own variables."""
+        return {}
+
     async def task(self, *arguments: str) -> int | None:
         """Run `benchyard task ...` on the worker; its exit status, None once the step is cut off."""
-        command = await self.makeRemoteShellCommand(command=task_command(self.environ, *arguments))
+        argv = task_command(self.environ, *arguments)
+        command = await self.makeRemoteShellCommand(command=argv, env=self.variables)
         await self.runCommand(command)
         return None if self.cut_off else int(command.rc)
 

@@ -65,7 +65,7 @@ class FindTools(PrepareStep):
         self.addLogObserver("stdio", observer)
         recipe = recipe_of(job)
         variables = [part for name, value in sorted(recipe.environ.items()) for part in ("--set", f"{name}={value}")]
-        rc = await self.task("toolchain", "--json", *variables)
+        rc = await self.task("toolchain", "--json", *variables, *state_option(self.environ))
         if rc is None:
             return self.released()
         if rc != 0:

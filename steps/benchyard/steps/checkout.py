@@ -3,15 +3,15 @@
 import posixpath
 from typing import Any
 
-from buildbot.process import buildstep
+from buildbot.process import buildstep, remotecommand
 from buildbot.process.logobserver import LogLineObserver
 from buildbot.process.properties import renderer
 from buildbot.process.results import FAILURE, SKIPPED, SUCCESS
 from buildbot.steps.source.git import Git
 from twisted.internet import defer
 
-from benchyard.steps.base import STATE_VARIABLE, LabStep, was_skipped
-from benchyard.steps.prepare import PrepareStep
+from benchyard.steps.base import STATE_VARIABLE, LabStep, state_option, task_command, was_skipped
+from benchyard.steps.prepare import END_S, PrepareStep, build_variables
 from benchyard.steps.progress import TailObserver
 from benchyard.store.rows import Job
 from benchyard.tasks.mirror import kept_ref
@@ -44,7 +44,8 @@ class FetchSource(PrepareStep):
         observer = TailObserver()
         self.addLogObserver("stdio", observer)
         source = job.spec["source"]
-        rc = await self.task("fetch-source", "--mirror", mirror_of(self.environ), source["url"], source["commit"])
+        where = ("--mirror", mirror_of(self.environ), *state_option(self.environ))
+        rc = await self.task("fetch-source", *where, source["url"], source["commit"])
         if rc is None:
             return self.released()
         if rc == 0:
@@ -81,6 +82,7 @@ class Checkout(LabStep, Git):
         job, _attempt = await self.service.run_of(self.build)
         observer = _Rejects()
         self.addLogObserver("stdio", observer)
+        self.env = build_variables(self)
         try:
             return int(await Git.run(self))
         except buildstep.BuildStepFailed:
@@ -100,6 +102,14 @@ class Checkout(LabStep, Git):
         await self.service.set_status(job.id, "failed", error=why)
         self.descriptionDone = why
         return int(FAILURE)
+
+    def runCommand(self, command: Any) -> Any:
+        """Git's commands as parts of the build, which wait while this host measures."""
+        if isinstance(command, remotecommand.RemoteShellCommand):
+            environ = self.worker.worker_environ
+            command.command = task_command(environ, "build-step", *state_option(environ), "--", *command.command)
+            command.args["sigtermTime"] = END_S
+        return super().runCommand(command)
 
     def run_vc(self, _branch: Any, revision: Any, patch: Any) -> Any:
         """The mirror has commits and no branches."""

@@ -7,10 +7,26 @@ from buildbot.process.results import CANCELLED, SKIPPED, SUCCESS
 from benchyard.steps.base import TaskStep, state_option
 from benchyard.steps.progress import TailObserver
 from benchyard.store.rows import Job
+from benchyard.tasks.processes import BUILD_MARK
+
+#: Seconds that a command which is cancelled has to end all that it has started.
+END_S = 10
+
+
+def build_variables(step: Any) -> dict[str, str]:
+    """What marks the commands of a step as parts of a build, see `benchyard.tasks.preparing`."""
+    return {BUILD_MARK: step.getProperty("builddir")}
 
 
 class PrepareStep(TaskStep):
-    """A step of the stage, for one job."""
+    """A step of the stage, for one job; nothing that its commands start outlives them."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(sigtermTime=END_S, **kwargs)
+
+    @property
+    def variables(self) -> dict[str, str]:
+        return build_variables(self)
 
     async def do(self) -> int:
         job, _attempt = await self.service.run_of(self.build)

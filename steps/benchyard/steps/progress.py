@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 
 from buildbot.process.logobserver import LogLineObserver
 
+from benchyard.tasks.hostlock import GOING_ON, WAITING
 from benchyard.tasks.progress import Progress, parse_progress
 
 #: Lines of a log that are kept for an error's text.
@@ -44,6 +45,23 @@ class TailObserver(LogLineObserver):
 def _last(lines: Iterable[str]) -> str:
     full = [line.strip() for line in lines if line.strip()]
     return full[-1].removeprefix("benchyard: ") if full else ""
+
+
+class WaitObserver(LogLineObserver):
+    """Calls `show` with whether a command waits for a measurement on its host to end, each time that changes."""
+
+    def __init__(self, show: Callable[[bool], None]) -> None:
+        super().__init__()
+        self._show = show
+        self._waits = False
+
+    def outLineReceived(self, line: str) -> None:
+        waits = line.startswith(WAITING) or (self._waits and not line.startswith(GOING_ON))
+        if waits != self._waits:
+            self._waits = waits
+            self._show(waits)
+
+    errLineReceived = outLineReceived
 
 
 class ProgressObserver(TailObserver):

@@ -15,7 +15,7 @@ from benchyard.tasks.environment import Environment, clean_environ, telling_line
 from benchyard.tasks.errors import OptionError
 from benchyard.tasks.files import tail
 from benchyard.tasks.interpreter import Interpreter, version_numbers
-from benchyard.tasks.processes import MARK
+from benchyard.tasks.processes import BUILD_MARK, MARK
 from benchyard.tasks.report import MODES, BenchmarkOutcome
 from benchyard.tasks.resultfile import load_values
 from benchyard.tasks.suite import Suite
@@ -43,7 +43,8 @@ def pyperf_options(mode: str, affinity: Sequence[int] | None, inherit_environ: S
     if affinity is not None:
         options["--affinity"] = format_cpu_list(check_cpus(affinity))
     # Without the mark, a benchmark process whose supervisor was killed could not be found.
-    inherited = dict.fromkeys([*inherit_environ, "PYPERFORMANCE_RUNID", *([MARK] if MARK in os.environ else [])])
+    marks = [mark for mark in (MARK, BUILD_MARK) if mark in os.environ]
+    inherited = dict.fromkeys([*inherit_environ, "PYPERFORMANCE_RUNID", *marks])
     options["--inherit-environ"] = ",".join(inherited)
     return options
 

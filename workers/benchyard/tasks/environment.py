@@ -21,7 +21,7 @@ import msgspec
 
 from benchyard.tasks.errors import EnvironmentMakeError
 from benchyard.tasks.files import tail, write_atomically
-from benchyard.tasks.hostlock import try_lock, wait_lock
+from benchyard.tasks.hostlock import hold_lock, try_lock
 from benchyard.tasks.interpreter import Interpreter
 from benchyard.tasks.suite import Suite
 
@@ -197,19 +197,9 @@ class _Maker:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        deadline = time.monotonic() + _LOCK_LIMIT_S
-
-        def pause() -> bool:
-            time.sleep(0.1)
-            return time.monotonic() < deadline
-
-        fd = wait_lock(self._lock, shared=False, pause=pause)
-        if fd is None:
-            raise EnvironmentMakeError(f"environment {self.root}: another process holds {self._lock}")
-        try:
+        failure = EnvironmentMakeError(f"environment {self.root}: another process holds {self._lock}")
+        with hold_lock(self._lock, limit_s=_LOCK_LIMIT_S, failure=failure):
             yield
-        finally:
-            os.close(fd)
 
     def record(self) -> Record | None:
         """Return the record of a whole environment, None where there is none or its interpreter has gone."""

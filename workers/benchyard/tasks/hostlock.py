@@ -12,7 +12,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchyard.tasks.errors import HostBusyError
+from benchyard.tasks.errors import HostBusyError, TaskError
+
+#: What `hold_host` says, each minute, while it waits, and when it need not wait any more.
+WAITING = "benchyard: this host is measuring; nothing is prepared on it meanwhile"
+GOING_ON = "benchyard: this host is free"
 
 _POLL_S = 0.1
 _SAY_EVERY_S = 60.0
@@ -40,6 +44,28 @@ def wait_lock(path: Path, *, shared: bool, pause: Callable[[], bool]) -> int | N
     return fd
 
 
+@contextmanager
+def hold_lock(path: Path, *, limit_s: float, failure: TaskError, shared: bool = False) -> Iterator[int]:
+    """Hold a lock file, made with its folder where there is none; gives its descriptor.
+
+    Raises `failure` if it is not free within `limit_s` seconds.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + limit_s
+
+    def pause() -> bool:
+        time.sleep(_POLL_S)
+        return time.monotonic() < deadline
+
+    fd = wait_lock(path, shared=shared, pause=pause)
+    if fd is None:
+        raise failure
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
 def acquire_host(state: Path, *, shared: bool, pause: Callable[[], bool]) -> int | None:
     """Return a descriptor that holds the host, taken in turn; None once `pause` says False."""
     state.mkdir(parents=True, exist_ok=True)
@@ -59,23 +85,23 @@ def hold_host(
     *,
     timeout_s: float = 6 * 3600.0,
     say: Callable[[str], None] | None = None,
-) -> Iterator[None]:
-    """Hold the lock of the host, shared for preparing and building, exclusively for measuring.
+) -> Iterator[int]:
+    """Hold the lock of the host, shared for preparing and building, exclusively for measuring; gives its descriptor.
 
     Waits at most `timeout_s` seconds, telling `say` so every minute; then raises HostBusyError.
     """
     state = Path(state)
     began = time.monotonic()
-    said = began - _SAY_EVERY_S
+    said: float | None = None
 
     def pause() -> bool:
         nonlocal said
         now = time.monotonic()
         if now - began >= timeout_s:
             return False
-        if say is not None and now - said >= _SAY_EVERY_S:
+        if say is not None and (said is None or now - said >= _SAY_EVERY_S):
             said = now
-            say(f"waiting for the host: {state / 'host.lock'} is held ({now - began:.0f} s so far)")
+            say(f"{WAITING} ({now - began:.0f} s so far)")
         time.sleep(_POLL_S)
         return True
 
@@ -83,6 +109,8 @@ def hold_host(
     if fd is None:
         raise HostBusyError(f"the host was not free within {timeout_s:g} s: {state / 'host.lock'} is held")
     try:
-        yield
+        if say is not None and said is not None:
+            say(GOING_ON)
+        yield fd
     finally:
         os.close(fd)

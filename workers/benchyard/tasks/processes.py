@@ -1,4 +1,4 @@
-"""Finding and ending the processes of a run: by descent, and by the mark they bear in their environment."""
+"""Finding and ending the processes of a run or build: by descent, and by the mark they bear in their environment."""
 
 import os
 import signal
@@ -12,6 +12,9 @@ MARK = "BENCHYARD_RUN"
 
 # Names the file that says what the host was made for the run.
 SETUP_VARIABLE = "BENCHYARD_SETUP"
+
+# The same for a build in the lab; its value is the absolute directory of the builder on this host.
+BUILD_MARK = "BENCHYARD_BUILD"
 
 GRACE_S = 2.0
 _POLL_S = 0.05
@@ -34,9 +37,9 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
-def marked(directory: Path) -> list[int]:
-    """Return the processes that bear the mark of the run with this directory, this process left out."""
-    return [pid for pid, value in _marks() if value == os.fsencode(directory)]
+def marked(directory: Path, mark: str = MARK) -> list[int]:
+    """Return the processes that bear the mark of the run, or build, with this directory, this process left out."""
+    return [pid for pid, value in _marks(mark) if value == os.fsencode(directory)]
 
 
 def marked_by_others(runs: Path, own: Path) -> list[int]:
@@ -44,7 +47,7 @@ def marked_by_others(runs: Path, own: Path) -> list[int]:
     live.
     """
     below = os.fsencode(runs) + b"/"
-    return [pid for pid, value in _marks() if value.startswith(below) and value != os.fsencode(own)]
+    return [pid for pid, value in _marks(MARK) if value.startswith(below) and value != os.fsencode(own)]
 
 
 def kill_all(
@@ -87,8 +90,8 @@ def _kill(pid: int, number: signal.Signals) -> None:
         pass  # another user's: it stays in what `kill_all` returns
 
 
-def _marks() -> Iterator[tuple[int, bytes]]:
-    prefix = MARK.encode() + b"="
+def _marks(name: str) -> Iterator[tuple[int, bytes]]:
+    prefix = name.encode() + b"="
     own = os.getpid()
     for pid, environ in _read_all("environ"):
         if pid == own or prefix not in environ:

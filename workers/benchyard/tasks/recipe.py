@@ -14,6 +14,7 @@ import msgspec
 
 from benchyard.tasks.errors import RecipeError, SourceError
 from benchyard.tasks.flags import flag_options
+from benchyard.tasks.processes import BUILD_MARK
 
 #: Where an interpreter believes to be installed. It finds its files from where it really is, so that all hosts can have
 #: it in places of their own; what it is made of must not depend on the host that made it.
@@ -21,6 +22,9 @@ PREFIX = "/opt/benchyard/python"
 
 #: Variables of `configure` that a target may set.
 COMPILER_VARIABLES = ("CC", "CXX", "CFLAGS", "CPPFLAGS", "LDFLAGS", "LIBS", "PKG_CONFIG_PATH")
+
+#: What a build gets of its caller's variables: where its tools are, and whose it is.
+_KEPT = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "CCACHE_DIR", BUILD_MARK)
 
 #: Where Debian and Fedora keep compilers' names that lead to ccache.
 _CCACHE = ("/usr/lib/ccache", "/usr/lib64/ccache")
@@ -96,9 +100,7 @@ def install_command(destination: str) -> list[str]:
 
 def build_environ(environ: Mapping[str, str], ccache: str | None) -> dict[str, str]:
     """The variables of a build: nothing that could change its result comes from the caller, but PATH does."""
-    kept = {
-        name: environ[name] for name in ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "CCACHE_DIR") if name in environ
-    }
+    kept = {name: environ[name] for name in _KEPT if name in environ}
     if ccache is not None:
         kept["PATH"] = ccache + os.pathsep + kept.get("PATH", os.defpath)
     return {**kept, "LC_ALL": "C.UTF-8"}

@@ -4,16 +4,14 @@ NAME.git     the repository
 NAME.lock    held while it is changed, by a git that has outlived its caller as well
 """
 
-import os
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from benchyard.tasks.errors import SourceError
 from benchyard.tasks.git import FETCH_S, git
-from benchyard.tasks.hostlock import wait_lock
+from benchyard.tasks.hostlock import hold_lock
 
 #: Packs of objects, of which each fetch makes one, that are put together once there are more: git looks into them all.
 MANY_PACKS = 50
@@ -41,22 +39,11 @@ def changing(path: Path, *, limit_s: float) -> Iterator[int]:
 
     Waits at most `limit_s` seconds, then raises SourceError.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    deadline = time.monotonic() + limit_s
-
-    def pause() -> bool:
-        time.sleep(0.1)
-        return time.monotonic() < deadline
-
-    held = wait_lock(path.with_suffix(".lock"), shared=False, pause=pause)
-    if held is None:
-        raise SourceError(f"{path} is being fetched into by another process for {limit_s:g} s; look what hangs")
-    try:
+    failure = SourceError(f"{path} is being fetched into by another process for {limit_s:g} s; look what hangs")
+    with hold_lock(path.with_suffix(".lock"), limit_s=limit_s, failure=failure) as held:
         _make(path)
         _sweep(path)
         yield held
-    finally:
-        os.close(held)
 
 
 def put_together(path: Path, *how: str, keep: int) -> None:

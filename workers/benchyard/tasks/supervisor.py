@@ -17,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from benchyard.tasks.cpus import format_cpu_list
 from benchyard.tasks.host.setup import Setup, put_back, put_back_leftovers, set_up
 from benchyard.tasks.host.shield import left_behind, processes_of
 from benchyard.tasks.hostlock import acquire_host, try_lock
@@ -189,6 +190,10 @@ def _execute(
         )
     except (OSError, ValueError, subprocess.SubprocessError) as exc:
         reason = f"cannot run {order.argv[0]!r} in {order.cwd!r}: {exc}"
+        if isinstance(exc, subprocess.SubprocessError) and order.cpus is not None:  # all in `prepare` that can fail
+            reason = (
+                f"CPU {format_cpu_list(order.cpus)} cannot be had here: it is switched off, or shielded from this run"
+            )
         print(f"benchyard: {reason}", flush=True)
         return msgspec.structs.replace(state, state="done", rc=_COMMAND_NOT_FOUND, reason=reason)
     state = msgspec.structs.replace(state, state="running", pid=process.pid, rc=None)

@@ -8,14 +8,13 @@ ROOT/ID/        the directory, whole
 import os
 import re
 import shutil
-import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from benchyard.tasks.archive import unpack
 from benchyard.tasks.errors import ArchiveError
-from benchyard.tasks.hostlock import try_lock, wait_lock
+from benchyard.tasks.hostlock import hold_lock, try_lock
 
 _ID = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _HALF = re.compile(r"\.([0-9a-f]{64})\.(?:[0-9]+\.)?(?:part|dropped)", re.ASCII)
@@ -128,21 +127,10 @@ class TreeStore:
     @contextmanager
     def _locked(self, id: str, *, shared: bool) -> Iterator[None]:
         path = self._lock(id)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        deadline = time.monotonic() + _LOCK_S
-
-        def pause() -> bool:
-            time.sleep(0.1)
-            return time.monotonic() < deadline
-
-        fd = wait_lock(path, shared=shared, pause=pause)
-        if fd is None:
-            raise ArchiveError(f"{id[:12]} is being made by another process for too long: see {path}")
-        try:
+        failure = ArchiveError(f"{id[:12]} is being made by another process for too long: see {path}")
+        with hold_lock(path, shared=shared, limit_s=_LOCK_S, failure=failure) as fd:
             os.utime(fd)
             yield
-        finally:
-            os.close(fd)
 
 
 def tree_size(tree: Path) -> int:

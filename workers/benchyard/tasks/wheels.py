@@ -11,7 +11,6 @@ import os
 import re
 import shutil
 import subprocess
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,7 +27,7 @@ from benchyard.tasks.environment import (
 )
 from benchyard.tasks.errors import ArchiveError, EnvironmentMakeError
 from benchyard.tasks.files import sync_file, tail, write_atomically
-from benchyard.tasks.hostlock import try_lock, wait_lock
+from benchyard.tasks.hostlock import hold_lock, try_lock
 from benchyard.tasks.interpreter import Interpreter, inspect_interpreter
 from benchyard.tasks.suite import Suite, installed_suite
 from benchyard.tasks.trees import tree_size
@@ -250,24 +249,11 @@ def _lock_of(output: Path) -> Path:
     return output.with_name(output.name + ".lock")
 
 
-class _locked:
-    """Holds a wheelhouse's lock."""
-
-    def __init__(self, output: Path) -> None:
-        self._path = _lock_of(output)
-
-    def __enter__(self) -> None:
-        deadline = time.monotonic() + _LOCK_S
-
-        def pause() -> bool:
-            time.sleep(0.1)
-            return time.monotonic() < deadline
-
-        fd = wait_lock(self._path, shared=False, pause=pause)
-        if fd is None:
-            raise EnvironmentMakeError(f"another process holds {self._path}")
+@contextmanager
+def _locked(output: Path) -> Iterator[None]:
+    """Hold a wheelhouse's lock, whose time is that of the last use."""
+    path = _lock_of(output)
+    failure = EnvironmentMakeError(f"another process holds {path}")
+    with hold_lock(path, limit_s=_LOCK_S, failure=failure) as fd:
         os.utime(fd)
-        self._fd = fd
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._fd)
+        yield

@@ -4,10 +4,8 @@ STATE/tuning.json   present as long as something may have to be put back
 STATE/tuning.lock   held while somebody tunes or restores
 """
 
-import os
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -15,10 +13,9 @@ import msgspec
 from benchyard.tasks.errors import HostBusyError, TuningError
 from benchyard.tasks.files import sync_directory, write_atomically
 from benchyard.tasks.host.knobs import KNOBS, Site
-from benchyard.tasks.hostlock import wait_lock
+from benchyard.tasks.hostlock import hold_lock
 
 _LOCK_LIMIT_S = 60.0
-_POLL_S = 0.05
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -107,20 +104,10 @@ def site_of(entry: Entry) -> Site:
 def hold_tuning(state_dir: Path) -> Iterator[None]:
     """Keep others from tuning and restoring by this state directory; raises HostBusyError after a minute."""
     path = state_dir / "tuning.lock"
-    deadline = time.monotonic() + _LOCK_LIMIT_S
-
-    def pause() -> bool:
-        time.sleep(_POLL_S)
-        return time.monotonic() < deadline
-
-    try:
-        state_dir.mkdir(parents=True, exist_ok=True)
-        fd = wait_lock(path, shared=False, pause=pause)
-    except OSError as exc:
-        raise TuningError(f"cannot use {path}: {exc.strerror}") from exc
-    if fd is None:
-        raise HostBusyError(f"somebody else has been tuning this host for {_LOCK_LIMIT_S:g} s: {path} is held")
-    try:
+    failure = HostBusyError(f"somebody else has been tuning this host for {_LOCK_LIMIT_S:g} s: {path} is held")
+    with ExitStack() as held:
+        try:
+            held.enter_context(hold_lock(path, limit_s=_LOCK_LIMIT_S, failure=failure))
+        except OSError as exc:
+            raise TuningError(f"cannot use {path}: {exc.strerror}") from exc
         yield
-    finally:
-        os.close(fd)
