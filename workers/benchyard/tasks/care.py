@@ -70,6 +70,8 @@ class Care:
             return {}
         self._directory = directory
         wrapper = write_wrapper(self.setup.shield, directory, python)
+        if not self._watched:  # the wrapper's word is enough: pyperf ends where it cannot have just these CPUs
+            return {"--python": str(wrapper)}
         return {"--affinity": format_cpu_list(self._measuring), "--python": str(wrapper)}
 
     def mark(self) -> Moment | None:
