@@ -49,6 +49,16 @@ def test_read_writes_the_very_bytes(run: "Run", lab: "LabServer", server_module:
     assert (tmp_path / "r.json").read_bytes() == server_module.FILE
 
 
+def test_attachments_are_named_and_read(run: "Run", lab: "LabServer", tmp_path: Path) -> None:
+    """`result get` names the files that belong to a result, `result read --attachment` writes one."""
+    lab.attachments[lab.add_result()] = {"nbody.svg": b"<svg/>"}
+    assert "attached 1       nbody.svg, 6 bytes\n" in run("result", "get", "1").out
+    assert run("result", "read", "1", "--attachment", "nbody.svg", "-o", str(tmp_path / "n.svg")).status == 0
+    assert (tmp_path / "n.svg").read_bytes() == b"<svg/>"
+    ran = run("result", "read", "1", "--attachment", "nbody.txt")
+    assert ran.status == 1 and "no attachment of this name" in ran.err
+
+
 def test_read_to_a_bad_place(run: "Run", lab: "LabServer", tmp_path: Path) -> None:
     """A file that cannot be written is one line, exit status 1."""
     lab.add_result()

@@ -39,6 +39,16 @@ def test_a_job_is_submitted(run: "Run", lab: "LabServer") -> None:
     }
 
 
+def test_a_job_of_another_kind(run: "Run", lab: "LabServer") -> None:
+    """--kind is sent as it is: the lab knows its kinds, and which of them need no interpreter."""
+    assert run("submit", "--kind", "calibrate", "--host", "quiet-1").status == 0
+    assert (lab.seen[-1].body["kind"], lab.seen[-1].body["host"]) == ("calibrate", "quiet-1")
+    assert run("submit", *PYTHON, "--kind", "profile").status == 0
+    assert run("job", "list", "--kind", "profile", "--columns", "job,kind").status == 0
+    assert lab.seen[-1].query["kind"] == ["profile"]
+    assert run("submit", "--benchmarks", "nbody").status == 2
+
+
 def test_a_job_that_is_not_queued(run: "Run", lab: "LabServer") -> None:
     """--no-run makes the job only, and says how to queue it."""
     ran = run("submit", *PYTHON, "--no-run")

@@ -166,6 +166,7 @@ class LabServer:
         self.users: dict[str, dict[str, Any]] = {"anna": a_user("anna", role="admin")}
         self.tokens: dict[int, dict[str, Any]] = {}
         self.files: dict[int, bytes] = {}
+        self.attachments: dict[int, dict[str, bytes]] = {}
         self.queue: dict[str, Any] = {"paused": False, "paused_by": None, "paused_at": None, "reason": None}
         self.version = 1
         self.order: list[int] = []
@@ -343,8 +344,8 @@ class LabServer:
     def make_job(self, body: dict[str, Any]) -> Answer:
         if "nbdoy" in body["benchmarks"]:
             raise Problem(400, "unknown benchmark 'nbdoy'; did you mean 'nbody'?", field="benchmarks")
-        number = self.add_job(status="queued" if body["run"] else "created")
-        self.jobs[number]["spec"] |= {"python": body["python"], "selection": body["benchmarks"]}
+        number = self.add_job(status="queued" if body["run"] else "created", kind=body.get("kind", "benchmarks"))
+        self.jobs[number]["spec"] |= {"python": body.get("python", ""), "selection": body["benchmarks"]}
         self.scripts[number] = self.scripts.pop(0, [])
         return as_json(self.jobs[number], 201)
 
@@ -361,6 +362,8 @@ class LabServer:
         key = int(text)
         if action == "file" and key in self.results:
             return self.answer_file(seen, key)
+        if action.startswith("attachments") and key in self.results:
+            return self.answer_attachments(key, action.partition("/")[2])
         return self.change(seen, self.results, key, "result", action)
 
     def answer_file(self, seen: Seen, key: int) -> Answer:
@@ -373,6 +376,17 @@ class LabServer:
         sha256 = hashlib.sha256(seen.data).hexdigest()
         self.results[key] |= {"path": "bm/x.json", "sha256": sha256, "size": len(seen.data), "version": "3.14.0"}
         return as_json(self.results[key], headers={"ETag": etag(self.results[key])})
+
+    def answer_attachments(self, key: int, name: str) -> Answer:
+        files = self.attachments.get(key, {})
+        if not name:
+            items = [
+                {"name": n, "content_type": "image/svg+xml", "size": len(d), "sha256": ""} for n, d in files.items()
+            ]
+            return as_json({"items": items, "next": None})
+        if name not in files:
+            raise Problem(404, f"result {key} has no attachment of this name")
+        return Answer(200, files[name], "image/svg+xml")
 
     def comparison(self, base: int, head: int) -> dict[str, Any]:
         def estimate(mean: float, stdev: float) -> dict[str, Any]:

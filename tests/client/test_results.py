@@ -113,6 +113,18 @@ def test_a_file_is_attached_once(client: Client, lab: "LabServer", tmp_path: Pat
         written.write(b'{"benchmarks": [1]}')
 
 
+def test_attachments(client: Client, lab: "LabServer") -> None:
+    """attachments() lists the files beside a result's own, and attachment() gives the bytes of one."""
+    result = client.results.get(lab.add_result())
+    assert result.attachments() == ()
+    lab.attachments[result.id] = {"nbody.svg": b"<svg/>"}
+    (file,) = result.attachments()
+    assert (file.name, file.content_type, file.size) == ("nbody.svg", "image/svg+xml", 6)
+    assert result.attachment("nbody.svg") == b"<svg/>"
+    with pytest.raises(NotFound, match="no attachment of this name"):
+        result.attachment("nbody.txt")
+
+
 def test_what_is_no_result_is_refused(client: Client, lab: "LabServer") -> None:
     """Bytes that are not a pyperf file raise Invalid with the field."""
     with pytest.raises(Invalid, match="not a pyperf file") as caught:

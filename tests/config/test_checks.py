@@ -93,3 +93,42 @@ def test_cpus_are_known_here_only(settings: Settings) -> None:
     assert refusal(settings, host="bench", affinity="9999")[0] == "affinity"
     asked: dict[str, Any] = {"python": "/p", "benchmarks": ("nbody",), "host": "away"}
     assert check_job(settings, JobRequest(**asked, affinity="999")).spec.affinity == "999"
+
+
+@pytest.fixture
+def pinned(lab: MakeLab) -> Settings:
+    """A lab whose target has a pinned interpreter."""
+    calibration = f'calibration = {{python = "{PYTHON}", benchmarks = ["nbody"], mode = "fast"}}\n'
+    return load_settings(lab(f"[targets.linux]\n{calibration}[targets.macos]\n", bench=HERE))
+
+
+def test_calibration(pinned: Settings) -> None:
+    """A calibration has the target's pinned interpreter and benchmarks, and is never taken for measured before."""
+    checked = check_job(pinned, JobRequest(kind="calibrate", host="bench"))
+    assert (checked.kind, checked.repeats, checked.host) == ("calibrate", True, "bench")
+    assert (checked.spec.python, checked.spec.benchmarks, checked.spec.mode) == (PYTHON, ("nbody",), "fast")
+    again = check_job(pinned, JobRequest(kind="calibrate", target="linux", python=PYTHON, benchmarks=("json_loads",)))
+    assert again.spec.benchmarks == ("json_loads",)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"kind": "calibrate", "python": "/usr/bin/other"}, f"measures the target's calibration, {PYTHON}, and"),
+        ({"kind": "calibrate", "python": None, "ref": "main"}, "and nothing else"),
+        ({"kind": "calibrate", "python": None, "flags": ("jit",)}, "leave all else out"),
+        ({"kind": "calibrate", "python": None, "target": "macos"}, "target 'macos' has no calibration; add one to"),
+        ({"kind": "calibration"}, "did you mean 'calibrate'?"),
+    ],
+)
+def test_calibration_is_of_nothing_else(pinned: Settings, asked: dict[str, Any], message: str) -> None:
+    """Another interpreter would spoil what is known of the host."""
+    field, said = refusal(pinned, **asked)
+    assert (field, message in said) == ("kind", True), said
+
+
+def test_kinds_need_an_interpreter(settings: Settings) -> None:
+    """All other kinds measure what is asked for, and nothing is compared that has no values."""
+    assert refusal(settings, kind="profile", python=None)[0] == "python"
+    assert refusal(settings, kind="profile", python=None, ref="main", also_base=True)[0] == "also_base"
+    assert check_job(settings, JobRequest(kind="memory", python=PYTHON, target="linux")).kind == "memory"

@@ -18,6 +18,7 @@ from benchyard.config.settings import SettingsError, load_settings
 from benchyard.config.workers import make_workers
 from benchyard.config.www import make_www
 from benchyard.hosting.registration import register_host, secret_path, write_secret
+from benchyard.queueing.doors import request_of_properties
 from benchyard.queueing.engine import LabBuild
 from benchyard.queueing.order import Lane
 
@@ -213,6 +214,23 @@ def test_schedule_asks_for_what_it_says(lab: MakeLab) -> None:
         "mode": "fast",
         "reason": "schedule n",
     }
+
+
+def test_calibration_has_a_schedule_for_each_host(lab: MakeLab) -> None:
+    """What is about the hosts themselves is one job for each isolated host of each target."""
+    text = (
+        '[targets.linux]\ncalibration = {python = "/p"}\n[schedules.drift]\nkind = "calibrate"\n'
+        'cron = "0 4 * * *"\ntargets = ["linux"]\n'
+    )
+    host = 'role = "isolated"\ntarget = "linux"\n'
+    folder = lab(text, b1=host, b2=host, prep='role = "worker"\ntarget = "linux"\n')
+    made = [s for s in make_schedulers(load_settings(folder)) if s.name.startswith("nightly-")]
+    assert [s.name for s in made] == ["nightly-drift-b1", "nightly-drift-b2"]
+    for scheduler, name in zip(made, ("b1", "b2"), strict=True):
+        properties = scheduler._config_kwargs["properties"]
+        assert (properties["kind"], properties["host"]) == ("calibrate", name)
+        request = request_of_properties(properties, target="linux")
+        assert (request.kind, request.host, request.python) == ("calibrate", name, None)
 
 
 def test_inner_builders_have_no_door(two_hosts: Path) -> None:

@@ -208,3 +208,43 @@ def test_unreadable_host_file(lab: MakeLab) -> None:
     folder = lab(T)
     (folder / "hosts.d" / "bench.toml").mkdir()
     assert refusal(folder) == f"{folder}/hosts.d/bench.toml: cannot be read: Is a directory"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            '[targets.linux]\n[schedules.n]\nkind = "calibrate"\ncron = "0 3 * * *"\ntargets = ["linux"]\n',
+            "[schedules.n]: target 'linux' has no calibration; add one to [targets.linux]",
+        ),
+        (
+            '[targets.linux]\ncalibration = {python = "/p"}\n'
+            '[schedules.n]\nkind = "calibrate"\ncron = "0 3 * * *"\ntargets = ["linux"]\npython = "/p"\n',
+            "[schedules.n]: kind = 'calibrate' has its own interpreter; leave python and ref out",
+        ),
+        (
+            '[targets.linux]\n[schedules.n]\nkind = "profil"\ncron = "0 3 * * *"\ntargets = ["linux"]\npython = "/p"\n',
+            "[schedules.n] kind: no kind of job 'profil'; did you mean 'profile'?",
+        ),
+        (
+            "[targets.linux]\ncalibration = {}\n",
+            "[targets.linux] calibration: give it either a python, installed on the hosts, or a ref to build",
+        ),
+        (
+            '[targets.linux]\ncalibration = {ref = "v3.13.0"}\n',
+            "[targets.linux] calibration: there is no repository to build from; add a table such as [remotes.upstream]",
+        ),
+        (
+            '[targets.linux]\ncalibration = {python = "/p", flags = ["jit"]}\n',
+            "[targets.linux] calibration flags: are for an interpreter that is built: give a ref instead of a python",
+        ),
+        (
+            '[targets.linux]\ncalibration = {python = "/p"}\n[remotes.r]\nurl = "https://x.example/r"\n'
+            '[pollers.p]\nkind = "calibrate"\ntargets = ["linux"]\nbranches = ["main"]\n',
+            "[pollers.p] kind = 'calibrate': is not for commits; give it a schedule",
+        ),
+    ],
+)
+def test_kinds_and_calibration(lab: MakeLab, text: str, message: str) -> None:
+    """A kind that there is not, and a calibration that cannot work, are refused at the start."""
+    assert message in refusal(lab(text))

@@ -53,7 +53,7 @@ def _forget() -> Iterator[None]:
     Prepare.done.clear()
 
 
-def check(request: JobRequest, _source: Source | None) -> CheckedJob:
+def check(request: JobRequest, _source: Source | None, _reference: str | None) -> CheckedJob:
     """Find every job good but those that want the benchmark `bad`."""
     if "bad" in request.benchmarks:
         raise Invalid("benchmarks", "unknown benchmark 'bad'")

@@ -63,7 +63,7 @@ def release() -> None:
             gate.callback(SUCCESS)
 
 
-def check(request: JobRequest, _source: Source | None) -> CheckedJob:
+def check(request: JobRequest, _source: Source | None, _reference: str | None) -> CheckedJob:
     """Find every job good, as it is."""
     spec = JobSpec(python=request.python or "", benchmarks=request.benchmarks)
     return CheckedJob(target=request.target or "t", host=request.host, spec=spec)

@@ -1,5 +1,7 @@
 """What people ask, checked at every door alike."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +16,7 @@ from benchyard.queueing.doors import (
     request_of_properties,
     spec_row,
 )
-from benchyard.queueing.requests import MODES, Invalid, JobRequest, JobSpec, parse_request, split_selection
+from benchyard.queueing.requests import MODES, Invalid, JobRequest, JobSpec, Source, parse_request, split_selection
 from benchyard.queueing.runs import Run, push_key, run_of_key, stage_key
 from benchyard.store.rows import Job
 
@@ -144,7 +146,9 @@ def test_job_once_more() -> None:
     """A rebuild asks for what its job was asked, not for what that came to then."""
     spec = {"python": "/p", "benchmarks": ["a", "b"], "selection": ["a*"], "mode": "fast", "affinity": "1"}
     row = {**dict.fromkeys(Job.__struct_fields__), "id": 7, "target": "t", "host": "h", "spec": spec}
+    row["kind"] = "memory"
     assert request_of_job(Job(**row)) == JobRequest(  # type: ignore[arg-type]
+        kind="memory",
         target="t",
         host="h",
         python="/p",
@@ -191,3 +195,19 @@ def test_stage_is_known_by_its_key() -> None:
     assert run_of_key("sweep:" + stage_key("linux-measure", run)) == run
     for key in (None, "", "linux-measure", push_key("linux", 12, 3), "x:1.2.3", "x:-1.2", "x:1.", "x:1234567890.1"):
         assert run_of_key(key) is None
+
+
+def test_kinds_are_never_taken_for_one_another() -> None:
+    """Jobs of two kinds measure different things; of the first kind, identities are what they were before kinds."""
+    spec = JobSpec(source=Source(remote="r", url="u", ref="main", commit="c", recipe="x"), benchmarks=("nbody",))
+    parts: list[object] = ["t", "x", ["nbody"], "default", None, ["", ""], {}]
+    before = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    assert spec.identity("t") == spec.identity("t", "benchmarks") == before
+    assert len({spec.identity("t", kind) for kind in ("benchmarks", "memory", "profile")}) == 3
+
+
+def test_kind_of_a_door() -> None:
+    """A form's or a schedule's request names its kind; one with a kind may leave the interpreter to that."""
+    asked = request_of_properties({"kind": "calibrate", "host": "h"}, target="t")
+    assert (asked.kind, asked.python, asked.host) == ("calibrate", None, "h")
+    assert request_of_properties({"python": "/p"}, target="t").kind == "benchmarks"

@@ -165,3 +165,11 @@ def test_noise_is_beside_the_change(make_file: MakeFile) -> None:
         "1.05x slower",
         "1.05x slower",
     ]
+
+
+def test_noise_of_times_is_not_that_of_memory(make_file: MakeFile) -> None:
+    """How far times differ on a host says nothing of peaks of memory."""
+    base = read_suite(make_file({"a": [1000, 1001, 1002]}, unit="byte"))
+    head = read_suite(make_file({"a": [1020, 1021, 1022]}, unit="byte"))
+    (row,) = compare(base, head, noise={"a": 0.5}).benchmarks
+    assert (row.noise, row.within_noise, row.significant) == (None, False, True)

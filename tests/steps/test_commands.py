@@ -8,6 +8,7 @@ import pytest
 from benchyard.cli.task import task
 from benchyard.steps.base import PYTHON_VARIABLE, STATE_VARIABLE, state_option, task_command
 from benchyard.steps.commands import MODE_OPTIONS, HostCare, measuring_arguments
+from benchyard.steps.kinds import find_kind
 from benchyard.store.rows import Attempt, Job
 
 MakeJob = Callable[..., Job]
@@ -17,7 +18,8 @@ CARE = HostCare()
 
 
 def arguments(job: Job, attempt: Attempt, care: HostCare = CARE) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    return measuring_arguments(job, attempt, state="/var/lab state", care=care, limit_s=28800.0)
+    kind = find_kind(job.kind)
+    return measuring_arguments(job, attempt, kind, state="/var/lab state", care=care, limit_s=28800.0)
 
 
 def value_of(option: str, words: tuple[str, ...]) -> str | None:
@@ -80,7 +82,9 @@ def test_cpus(make_job: MakeJob, make_attempt: MakeAttempt, asked: str | None, o
 def test_limits(make_job: MakeJob, make_attempt: MakeAttempt) -> None:
     """A benchmark that has run before is given so much time, in whole seconds; others have the run's."""
     limits = {"nbody": 300.0, "other": 7.0}
-    _options, run = measuring_arguments(make_job(), make_attempt(), state="/s", care=CARE, limit_s=1.0, limits=limits)
+    _options, run = measuring_arguments(
+        make_job(), make_attempt(), find_kind("benchmarks"), state="/s", care=CARE, limit_s=1.0, limits=limits
+    )
     assert value_of("--limits", run) == "nbody=300"
 
 

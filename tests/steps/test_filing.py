@@ -10,7 +10,10 @@ import pytest
 
 from benchyard.results.errors import ResultError
 from benchyard.steps.filing import deliver, delivery_path, file_result
+from benchyard.steps.kinds import find_kind
 from benchyard.store.rows import Attempt
+
+KIND = find_kind("benchmarks")
 
 MakeAttempt = Callable[..., Attempt]
 
@@ -47,7 +50,7 @@ def test_result_is_filed(
     root: Path, delivered: Path, real_file: bytes, make_attempt: MakeAttempt, report: dict[str, Any]
 ) -> None:
     """The file is kept byte for byte under bench_runner's name, and its columns say what it is."""
-    columns = file_result(root, delivered, make_attempt(report=report))
+    columns = file_result(root, delivered, make_attempt(report=report), KIND)
     folder = "bm-20260507-3.16.0a0-49918f5-JIT"
     assert columns == {
         "interpreter": report["interpreter"],
@@ -81,7 +84,7 @@ def test_result_of_a_built_interpreter(
         "merge_base": "1" * 40,
         "time": 1777680000.0,
     }
-    columns = file_result(root, delivered, make_attempt(report=report), source)
+    columns = file_result(root, delivered, make_attempt(report=report), KIND, source)
     told = ("remote", "url", "ref", "branch", "merge_base")
     assert columns["branch"] == "idea"
     assert {name: columns["interpreter"][name] for name in told} == {name: source[name] for name in told}
@@ -94,15 +97,15 @@ def test_filing_twice_is_filing_once(
     root: Path, delivered: Path, make_attempt: MakeAttempt, report: dict[str, Any]
 ) -> None:
     """After a crash between the file and its row, the same file is found again."""
-    first = file_result(root, delivered, make_attempt(report=report))
-    assert file_result(root, delivered, make_attempt(report=report)) == first
+    first = file_result(root, delivered, make_attempt(report=report), KIND)
+    assert file_result(root, delivered, make_attempt(report=report), KIND) == first
     assert files_in(root) == [root / first["path"]]
 
 
 def test_nothing_delivered(root: Path, make_attempt: MakeAttempt, report: dict[str, Any]) -> None:
     """A run that left no file is named."""
     with pytest.raises(ResultError, match=r"^run 7\.2 delivered no file$"):
-        file_result(root, root / "7.2.json", make_attempt(report=report))
+        file_result(root, root / "7.2.json", make_attempt(report=report), KIND)
 
 
 @pytest.mark.parametrize("lacking", ["interpreter", "started", "suite", "mode"])
@@ -112,14 +115,14 @@ def test_report_that_lacks_something(
     """A report without something that is needed is told with what it lacks, and nothing is kept."""
     del report[lacking]
     with pytest.raises(ResultError, match=rf"^the report of run 7\.2 lacks '{lacking}'$"):
-        file_result(root, delivered, make_attempt(report=report))
+        file_result(root, delivered, make_attempt(report=report), KIND)
     assert files_in(root) == []
 
 
 def test_no_report(root: Path, delivered: Path, make_attempt: MakeAttempt) -> None:
     """A file without a report is not a result: nobody knows what it measured."""
     with pytest.raises(ResultError, match="lacks 'interpreter'"):
-        file_result(root, delivered, make_attempt())
+        file_result(root, delivered, make_attempt(), KIND)
 
 
 def test_delivered_file_is_broken(
@@ -128,5 +131,5 @@ def test_delivered_file_is_broken(
     """Half a file is refused and not kept."""
     delivered.write_bytes(real_file[: len(real_file) // 2])
     with pytest.raises(ResultError):
-        file_result(root, delivered, make_attempt(report=report))
+        file_result(root, delivered, make_attempt(report=report), KIND)
     assert files_in(root) == []

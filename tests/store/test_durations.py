@@ -38,9 +38,10 @@ def test_benchmarks_of_a_host(conn: sa.Connection, make_job: Callable[..., Job])
         job = make_job(conn, spec={"mode": "fast"})
         run(conn, job, 1.0)
         conn.execute(sa.update(tables.attempts).where(tables.attempts.c.job_id == job.id).values(report=said))
-    assert benchmark_durations(conn, "bench", "fast") == {"a": (5.0, 4.0)}
-    assert benchmark_durations(conn, "bench", "rigorous") == {}
-    assert benchmark_durations(conn, "other", "fast") == {}
+    assert benchmark_durations(conn, "bench", "fast", "benchmarks") == {"a": (5.0, 4.0)}
+    assert benchmark_durations(conn, "bench", "rigorous", "benchmarks") == {}
+    assert benchmark_durations(conn, "other", "fast", "benchmarks") == {}
+    assert benchmark_durations(conn, "bench", "fast", "profile") == {}
 
 
 def test_shape_follows_the_spec(conn: sa.Connection, make_job: Callable[..., Job]) -> None:

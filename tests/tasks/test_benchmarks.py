@@ -197,3 +197,24 @@ def test_a_python_too_old_for_the_suite_is_refused(tmp_path: Path) -> None:
     versions = Path.home() / ".pyenv" / "versions"
     for path in [*versions.glob("2.7.*/bin/python"), *versions.glob("3.[67].*/bin/python")]:
         _refused(tmp_path, InterpreterError, r"the suite needs >=3\.", python=str(path))
+
+
+@pytest.mark.slow
+def test_memory(tmp_path: Path, environments: Path) -> None:
+    """With `track_memory` the values are bytes, one of each process, and the grade is of memory."""
+    output = tmp_path / "out.json"
+    report = run_benchmarks(
+        sys.executable,
+        ["nbody"],
+        mode="fast",
+        track_memory=True,
+        affinity=available_cpus()[-1:],
+        output=output,
+        environments=environments,
+    )
+    (benchmark,) = pyperf.BenchmarkSuite.load(str(output)).get_benchmarks()
+    assert benchmark.get_unit() == "byte"
+    assert all(1 << 20 < value < 1 << 30 for value in benchmark.get_values())
+    assert report.grade is not None
+    assert report.grade.letter in ("A", "B")
+    assert report.benchmarks[0].conditions is None

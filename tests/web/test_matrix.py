@@ -24,6 +24,8 @@ MATRIX = {
         "GET /results/compare",
         "GET /results/<int:result_id>",
         "GET /results/<int:result_id>/file",
+        "GET /results/<int:result_id>/attachments",
+        "GET /results/<int:result_id>/attachments/<name>",
         "GET /hosts",
         "GET /hosts/<name>",
         "GET /hosts/<name>/noise",

@@ -30,6 +30,7 @@ for command in jobedit.COMMANDS:
 
 @jobs.command("list")
 @click.option("--status", multiple=True, metavar="STATUS", help="Jobs of this status; may be repeated.")
+@click.option("--kind", metavar="KIND", help="Jobs of this kind, like profile.")
 @target_option("Jobs of this target.")
 @host_option("Jobs for this host, or that were measured there.")
 @click.option("--user", "--owner", "user", metavar="USER", shell_complete=complete.users, help="Jobs of this user.")
@@ -40,6 +41,7 @@ for command in jobedit.COMMANDS:
 @list_options
 def list_jobs(
     status: tuple[str, ...],
+    kind: str | None,
     target: str | None,
     host: str | None,
     user: str | None,
@@ -54,7 +56,7 @@ def list_jobs(
     Example: benchyard job list --status failed,lost --since 2026-11-01 --columns job,owner,reason
     """
     with how.connect() as client:
-        filters = {"target": target, "host": host, "user": user, "commit": commit, "branch": branch}
+        filters = {"kind": kind, "target": target, "host": host, "user": user, "commit": commit, "branch": branch}
         pages = client.jobs.list(status=status, **filters, since=since, until=until, limit=how.limit, cursor=how.cursor)
         how.show(pages, FIELDS, empty="no jobs")
 
@@ -213,6 +215,7 @@ FIELDS: "tuple[Field[Job], ...]" = (
     Field("owner", lambda job: job.owner, rank=3),
     Field("created", lambda job: local_time(job.created), rank=1),
     Field("time", _time, right=True),
+    Field("kind", lambda job: job.kind, extra=True),
     Field("mode", lambda job: job.spec.mode, extra=True),
     Field("affinity", lambda job: job.spec.affinity, extra=True),
     Field("origin", lambda job: job.origin, extra=True),
@@ -250,6 +253,7 @@ def _show(job: "Job", as_json: bool) -> None:
             ("job", job.id),
             ("status", describe(job)),
             ("disabled", None if job.enabled else f"by {job.changed_by}: it keeps its place and does not start"),
+            ("kind", job.kind),
             ("target", job.target),
             ("host", job.place),
             ("python", job.spec.interpreter),

@@ -94,6 +94,7 @@ def get_result(result: str | int, url: str | None, as_json: bool) -> None:
 
     with connect(url) as client:
         found = find_result(client, result)
+        attached = found.attachments() if found.path and not as_json else ()
     if as_json:
         print_json(found.document)
         return
@@ -124,6 +125,7 @@ def get_result(result: str | int, url: str | None, as_json: bool) -> None:
             ("file", found.path or f"none yet; attach it with `benchyard result write {found.id} FILE`"),
             ("size", f"{found.size} bytes" if found.size is not None else None),
             ("sha256", found.sha256),
+            *((f"attached {number}", f"{file.name}, {file.size} bytes") for number, file in enumerate(attached, 1)),
         )
     )
 
@@ -137,14 +139,16 @@ def get_result(result: str | int, url: str | None, as_json: bool) -> None:
     metavar="FILE",
     help="Write to this file instead of stdout.",
 )
+@click.option("--attachment", metavar="NAME", help="Write this file of the result instead, as `result get` names it.")
 @lab_options
-def read_result(result: str | int, output: Path | None, url: str | None, as_json: bool) -> None:
+def read_result(result: str | int, output: Path | None, attachment: str | None, url: str | None, as_json: bool) -> None:
     """Write the pyperf JSON file of a result, byte for byte (--json changes nothing: it is JSON).
 
     Example: benchyard result read last --output main.json
     """
     with connect(url) as client:
-        data = find_result(client, result).read()
+        found = find_result(client, result)
+        data = found.read() if attachment is None else found.attachment(attachment)
     if output is None:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()

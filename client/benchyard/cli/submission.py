@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+DEFAULT_KIND = "benchmarks"
+
 #: Options that say what to build, and so do not go with --python.
 _BUILDING = ("ref", "remote", "branch", "patch", "flags", "configure_args", "also_base", "again", "strict")
 
@@ -40,7 +42,7 @@ def submission_options(command: F) -> F:
         if fast and rigorous:
             raise click.UsageError("--fast and --rigorous exclude each other")
         asked = {name: others.pop(name) for name in _NAMES}
-        for name in ("affinity", "host", "target", "ref", "remote", "branch", "suite"):
+        for name in ("affinity", "host", "target", "ref", "remote", "branch", "suite", "kind"):
             if asked[name] is not None and not asked[name].strip():
                 raise click.BadParameter(
                     "it is empty; leave the option out to let the lab choose", param_hint=f"--{name}"
@@ -51,7 +53,7 @@ def submission_options(command: F) -> F:
             option = building[0].rstrip("s").replace("_", "-") if building[0] != "again" else "again"
             raise click.UsageError(f"--{option} is for an interpreter that is built: give --ref instead of --python")
         named = any(asked[name] for name in ("ref", "remote", "branch", "patch"))
-        if python is None and not named and others.get("commits") is None:
+        if python is None and not named and others.get("commits") is None and asked["kind"] == DEFAULT_KIND:
             raise click.UsageError("say which interpreter: --python PATH on the host, or --ref REF to build one")
         asked |= {
             "python": interpreter_path(python) if python is not None else None,
@@ -68,11 +70,18 @@ def submission_options(command: F) -> F:
 
 
 _NAMES = (
-    *("python", "ref", "remote", "branch", "patch", "flags", "configure_args", "also_base", "again", "strict"),
+    *("kind", "python", "ref", "remote", "branch", "patch", "flags", "configure_args", "also_base", "again", "strict"),
     *("target", "host", "suite", "benchmarks", "same_loops", "affinity", "reason"),
 )
 
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
+    click.option(
+        "--kind",
+        metavar="KIND",
+        default=DEFAULT_KIND,
+        show_default=True,
+        help="Another kind of job: memory, profile, calibrate, or what the lab has more.",
+    ),
     click.option("--python", metavar="PATH", help="The interpreter, as its path on the host."),
     click.option("--ref", metavar="REF", help="Build this branch, tag or commit instead."),
     click.option("--remote", metavar="NAME", help="Build it from this remote, fork's owner, or URL."),

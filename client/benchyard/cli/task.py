@@ -16,6 +16,7 @@ from benchyard.cli.taskbuild import COMMANDS as BUILD_COMMANDS
 from benchyard.cli.taskcheck import COMMANDS as CHECK_COMMANDS
 from benchyard.cli.taskhost import COMMANDS as HOST_COMMANDS
 from benchyard.cli.taskkept import COMMANDS as KEPT_COMMANDS
+from benchyard.cli.taskprofile import COMMANDS as PROFILE_COMMANDS
 from benchyard.cli.taskshared import (
     benchmarks_option,
     cache_folder,
@@ -127,6 +128,7 @@ def check_interpreter(path: str, state: Path | None, as_json: bool) -> None:
     callback=_parse_counts,
     help="When benchmarks are taken for hung and ended.",
 )
+@click.option("--track-memory", is_flag=True, help="Measure the peak of each benchmark's memory instead of its time.")
 @click.option(
     "--guard",
     type=click.Choice(("strict", "warn", "off")),
@@ -159,6 +161,7 @@ def run_benchmarks(
     inherit_environ: tuple[str, ...],
     loops: dict[str, int],
     limits: dict[str, int],
+    track_memory: bool,
     guard: "Policy",
     guard_wait: float,
     setup: Path | None,
@@ -200,7 +203,8 @@ def run_benchmarks(
                 suite=suite_of(suite_folder),
                 loops=loops,
                 limits=limits,
-                care=read_care(setup, guard, guard_wait),
+                track_memory=track_memory,
+                care=read_care(setup, guard, guard_wait, watched=not track_memory),
                 say=say,
             )
         except RunError as exc:
@@ -319,5 +323,13 @@ def _describe(outcome: Any) -> str:
     return f"{text} ({outcome.reason})" if outcome.reason else text
 
 
-for command in (*BUILD_COMMANDS, *CHECK_COMMANDS, *HOST_COMMANDS, *KEPT_COMMANDS, *SMOKE_COMMANDS, *SUITE_COMMANDS):
+for command in (
+    *BUILD_COMMANDS,
+    *CHECK_COMMANDS,
+    *HOST_COMMANDS,
+    *KEPT_COMMANDS,
+    *PROFILE_COMMANDS,
+    *SMOKE_COMMANDS,
+    *SUITE_COMMANDS,
+):
     task.add_command(command)

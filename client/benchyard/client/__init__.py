@@ -32,11 +32,12 @@ from benchyard.client.health import Health
 from benchyard.client.hosts import AddedHost, Host
 from benchyard.client.jobs import Job
 from benchyard.client.queues import ExpectedStart, Queue, QueuedJob, TargetQueue
-from benchyard.client.results import BenchmarkResult, Comparison
+from benchyard.client.results import Attachment, BenchmarkResult, Comparison
 from benchyard.client.users import NewToken, Token, User
 
 __all__ = [
     "AddedHost",
+    "Attachment",
     "BenchmarkResult",
     "Client",
     "ClientError",

@@ -247,6 +247,7 @@ class Jobs(Collection[Job]):
         self,
         *,
         status: str | Sequence[str] = (),
+        kind: str | None = None,
         target: str | None = None,
         host: str | None = None,
         user: str | None = None,
@@ -259,11 +260,11 @@ class Jobs(Collection[Job]):
     ) -> Pages[Job]:
         """Iterate over jobs, newest first; of what is given only.
 
-        `status` is one or several, `user` the owner; `commit` and `branch` are those of the job's results,
-        `since` and `until` bound the time at which it was made.
+        `status` is one or several, `kind` as in `add`, `user` the owner; `commit` and `branch` are those of the job's
+        results, `since` and `until` bound the time at which it was made.
         """
         statuses = status if isinstance(status, str) else ",".join(status)
-        filters = {"status": statuses, "target": target, "host": host, "user": user, "commit": commit}
+        filters = {"status": statuses, "kind": kind, "target": target, "host": host, "user": user, "commit": commit}
         return self._listed({**filters, "branch": branch, "since": since, "until": until}, limit, cursor)
 
     def get(self, job_id: int) -> Job:
@@ -279,6 +280,7 @@ class Jobs(Collection[Job]):
         self,
         python: str | None = None,
         *,
+        kind: str = "benchmarks",
         ref: str | None = None,
         remote: str | None = None,
         branch: str | None = None,
@@ -300,6 +302,8 @@ class Jobs(Collection[Job]):
     ) -> Job:
         """Make a job that measures an interpreter; queue it unless told not to.
 
+        `kind` is "benchmarks", "memory", "profile" or another of the lab's; "calibrate" has its interpreter from the
+        target's settings.
         `python` is the path of one on the host. One to build is named by `ref` or `branch` of a `remote`, with the text
         of a `patch` on top, built with `flags`; where just the same was measured already, that job is returned, unless
         `again`. `also_base` measures what it is based on, too, and `base_job` of the job names that one. `benchmarks`
@@ -307,7 +311,13 @@ class Jobs(Collection[Job]):
         "2-3". `suite` is one of the lab's own; `same_loops` is the id of a result whose loop counts are taken. Raises
         Invalid, with the field, for what the lab refuses.
         """
-        spec = {"python": python, "benchmarks": [*benchmarks], "mode": mode, "affinity": affinity}
+        spec = {
+            "kind": None if kind == "benchmarks" else kind,
+            "python": python,
+            "benchmarks": [*benchmarks],
+            "mode": mode,
+            "affinity": affinity,
+        }
         source = {"ref": ref, "remote": remote, "branch": branch, "patch": patch}
         lists = {"flags": [*flags] or None, "configure_args": [*configure_args] or None}
         switches = {name: True for name, on in (("also_base", also_base), ("again", again), ("strict", strict)) if on}

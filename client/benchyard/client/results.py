@@ -3,6 +3,7 @@
 import hashlib
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
+from urllib.parse import quote
 
 import msgspec
 
@@ -42,6 +43,15 @@ class Interpreter(msgspec.Struct, frozen=True, kw_only=True):
     toolchain: dict[str, Any] | None = None
 
 
+class Attachment(Document, frozen=True, kw_only=True):
+    """A file that belongs to a result besides its own, such as a flame graph; `sha256` in hex, `size` in bytes."""
+
+    name: str
+    content_type: str = "application/octet-stream"
+    size: int = 0
+    sha256: str = ""
+
+
 class HostPrint(msgspec.Struct, frozen=True, kw_only=True):
     """The host's part of a fingerprint; `isolation` is how the measuring CPUs were kept free of others in this run."""
 
@@ -65,6 +75,8 @@ class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
 
 class BenchmarkResult(Entity, frozen=True, kw_only=True):
     """What one run left: a pyperf JSON file, whole and immutable, and what the lab's index says of it.
+
+    That of a profile is another JSON file: it says what was profiled, and `attachments` has the rest.
 
     One that was added by hand has no job, and no file until write(); what is known from the file alone (version,
     flags, suite ...) is None or empty up to then. Status is stored, or trashed once it was removed.
@@ -128,6 +140,14 @@ class BenchmarkResult(Entity, frozen=True, kw_only=True):
             raise ServerError(f"the file of result {self.id} came damaged: its SHA-256 is not {self.sha256}")
         return data
 
+    def attachments(self) -> "tuple[Attachment, ...]":
+        """Return the files that belong to the result besides its own, by name."""
+        return ask(_Attachments, self.link, "GET", f"{self.path_}/attachments").items
+
+    def attachment(self, name: str) -> bytes:
+        """Return one of these files, byte for byte; NotFound if there is none of this name."""
+        return self.link.api.get_bytes(f"{self.path_}/attachments/{quote(name, safe='')}")
+
     def write(self, file: "bytes | str | Path | BinaryIO") -> "BenchmarkResult":
         """Attach a pyperf JSON file: its bytes, its path, or the open file.
 
@@ -145,6 +165,10 @@ class BenchmarkResult(Entity, frozen=True, kw_only=True):
         """Compare this result, as the base, with another as the head."""
         head = other if isinstance(other, int) else other.id
         return _compare(self.link, self.id, head)
+
+
+class _Attachments(Document, frozen=True, kw_only=True):
+    items: tuple[Attachment, ...] = ()
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):

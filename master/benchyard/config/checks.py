@@ -1,7 +1,7 @@
 """What is refused before a job is made: everything the master can know to be wrong."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 import msgspec
@@ -12,6 +12,7 @@ from benchyard.config.suites import find_suite
 from benchyard.queueing.requests import CheckedJob, Invalid, JobRequest, JobSpec, Source
 from benchyard.results.errors import ResultError
 from benchyard.results.reading import read_loops
+from benchyard.steps.kinds import Kind, UnknownKind, find_kind
 from benchyard.tasks.cpus import check_cpus, format_cpu_list, parse_cpu_list
 from benchyard.tasks.errors import CpuListError, InterpreterError, SelectionError, TaskError
 from benchyard.tasks.interpreter import inspect_interpreter
@@ -19,17 +20,24 @@ from benchyard.tasks.suite import Suite, installed_suite
 
 
 def check_schedules(settings: Settings) -> None:
-    """Refuse schedules whose benchmarks there are not: their jobs would fail each night.
+    """Refuse schedules and calibrations whose benchmarks there are not: their jobs would fail each night.
 
     Those of a suite of the settings' are looked at with each job: it may have to be fetched first.
     """
     for name, schedule in settings.schedules.items():
         if schedule.suite or any(settings.targets[target].suite for target in schedule.targets):
             continue
-        try:
-            installed_suite().select(schedule.benchmarks)
-        except SelectionError as exc:
-            raise SettingsError(f"{settings.directory / SETTINGS_FILE}: [schedules.{name}] benchmarks: {exc}") from exc
+        _check_selection(settings, f"[schedules.{name}]", schedule.benchmarks)
+    for name, target in settings.targets.items():
+        if target.calibration is not None and not target.suite:
+            _check_selection(settings, f"[targets.{name}] calibration", target.calibration.benchmarks)
+
+
+def _check_selection(settings: Settings, where: str, benchmarks: Sequence[str]) -> None:
+    try:
+        installed_suite().select(benchmarks)
+    except SelectionError as exc:
+        raise SettingsError(f"{settings.directory / SETTINGS_FILE}: {where} benchmarks: {exc}") from exc
 
 
 def check_job(
@@ -41,12 +49,17 @@ def check_job(
     or the run does so. One to build is made a full commit, unless its `source` is known already. `reference` is the
     result file whose loop counts are taken. Blocks for as long as that takes.
     """
+    kind = _kind(request.kind)
+    target = _target(settings, request)
+    if kind.pinned:
+        request = _pinned(settings, target, request, known=source is not None)
     if request.is_built == (request.python is not None):
         raise Invalid("python", "say which interpreter: the full path of one on the host, or a ref to build; not both")
     for name in ("flags", "configure_args", "also_base", "strict"):
         if getattr(request, name) and not request.is_built:
             raise Invalid(name, "is for an interpreter that is built: give a ref instead of a python")
-    target = _target(settings, request)
+    if request.also_base and not kind.has_values:
+        raise Invalid("also_base", f"results of kind {kind.name!r} have no values to compare")
     host = _host(settings, target, request)
     suite_name = request.suite or settings.targets[target].suite
     suite = _suite(settings, suite_name)
@@ -55,6 +68,8 @@ def check_job(
         source = resolve_source(settings, target, request)
     return CheckedJob(
         target=target,
+        kind=kind.name,
+        repeats=kind.pinned,
         host=host,
         spec=JobSpec(
             python=_python(settings, target, host, request.python) if request.python is not None else "",
@@ -72,6 +87,37 @@ def check_job(
         ),
         patch=request.patch,
         base=_base_request(request, source) if request.also_base and source is not None else None,
+    )
+
+
+def _kind(name: str) -> Kind:
+    try:
+        return find_kind(name)
+    except UnknownKind as exc:
+        raise Invalid("kind", f"{exc}") from exc
+
+
+def _pinned(settings: Settings, target: str, request: JobRequest, *, known: bool) -> JobRequest:
+    """The request with the pinned interpreter of its target; of what is known already, the job is made once more."""
+    pinned = settings.targets[target].calibration
+    if pinned is None:
+        raise Invalid("kind", f"target {target!r} has no calibration; add one to [targets.{target}] of {SETTINGS_FILE}")
+    if known:
+        return request
+    asked = {"ref": request.ref, "remote": request.remote, "branch": request.branch, "patch": request.patch}
+    own = {"ref": pinned.ref or None, "remote": pinned.remote or None, "branch": None, "patch": None}
+    if request.python not in (None, pinned.python) or any(asked[name] not in (None, own[name]) for name in asked):
+        only = pinned.python or pinned.ref
+        raise Invalid("kind", f"{request.kind!r} measures the target's calibration, {only}, and nothing else")
+    if request.flags or request.configure_args or request.also_base:
+        raise Invalid("kind", f"{request.kind!r} measures the target's calibration as it is: leave all else out")
+    return msgspec.structs.replace(
+        request,
+        python=pinned.python or None,
+        **own,
+        flags=pinned.flags,
+        benchmarks=request.benchmarks or pinned.benchmarks,
+        mode=pinned.mode if request.mode == "default" else request.mode,
     )
 
 

@@ -1,12 +1,14 @@
 """Schedulers: Buildbot's doors to the queue, and what drives the stages."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from twisted.internet.endpoints import quoteStringArgument
 
 from benchyard.config.names import STAGES, stage_builder
 from benchyard.config.settings import Measured, Poller, Remote, Schedule, Settings
-from benchyard.queueing.requests import MODES
+from benchyard.queueing.requests import DEFAULT_KIND, MODES
+from benchyard.steps.kinds import find_kind, known_kinds
 from benchyard.tasks.flags import FLAGS
 
 
@@ -20,7 +22,8 @@ def make_schedulers(settings: Settings) -> list[Any]:
     stages = [stage_builder(target, stage) for target in settings.targets for stage in STAGES]
     made = [schedulers.Triggerable(name="stages", builderNames=stages)]
     made += [_force(settings, target) for target in settings.targets]
-    made += [_nightly(name, schedule) for name, schedule in settings.schedules.items()]
+    for name, schedule in settings.schedules.items():
+        made += _nightlies(settings, name, schedule)
     made += [_on_commit(settings, name, poller) for name, poller in settings.pollers.items()]
     if settings.lab.try_port:
         made.append(_try(settings))
@@ -77,6 +80,7 @@ def _properties(measured: Measured, **more: str) -> dict[str, str]:
     """What is to be measured, in the words that a force form has for it."""
     said = {
         **more,
+        "kind": measured.kind if measured.kind != DEFAULT_KIND else "",
         "remote": measured.remote,
         "flags": ",".join(measured.flags),
         "suite": measured.suite,
@@ -101,6 +105,13 @@ def _force(settings: Settings, target: str) -> Any:
         priority=util.IntParameter(name="priority", label="Priority (higher goes first)", default=0),
         username=util.UserNameParameter(label="Your name"),
         properties=[
+            util.ChoiceStringParameter(
+                name="kind",
+                label="What is measured",
+                tooltip="; ".join(f"{kind.name}: {kind.meaning}" for kind in known_kinds().values()),
+                choices=list(known_kinds()),
+                default=DEFAULT_KIND,
+            ),
             util.StringParameter(
                 name="python",
                 label="Interpreter",
@@ -153,20 +164,32 @@ def _force(settings: Settings, target: str) -> Any:
     )
 
 
-def _nightly(name: str, schedule: Schedule) -> Any:
+def _nightlies(settings: Settings, name: str, schedule: Schedule) -> list[Any]:
+    """One scheduler for a schedule; of a kind that is about the hosts themselves, one for each host."""
+    if not find_kind(schedule.kind).pinned:
+        return [_nightly(f"nightly-{name}", name, schedule, schedule.targets)]
+    return [
+        _nightly(f"nightly-{name}-{host}", name, schedule, (target,), host=host)
+        for target in schedule.targets
+        for host in settings.isolated(target)
+    ]
+
+
+def _nightly(scheduler: str, name: str, schedule: Schedule, targets: Sequence[str], **more: str) -> Any:
     from buildbot.plugins import schedulers
 
     minute, hour, day, month, weekday = schedule.cron.split()
+    said = {"reason": f"schedule {name}", "python": schedule.python, "ref": schedule.ref, **more}
     return schedulers.Nightly(
-        name=f"nightly-{name}",
-        builderNames=list(schedule.targets),
+        name=scheduler,
+        builderNames=list(targets),
         minute=minute,
         hour=hour,
         dayOfMonth=day,
         month=month,
         dayOfWeek=_named_days(weekday),
         codebases={"": {"repository": "", "branch": None}},
-        properties=_properties(schedule, reason=f"schedule {name}", python=schedule.python, ref=schedule.ref),
+        properties=_properties(schedule, **said),
     )
 
 

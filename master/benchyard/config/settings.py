@@ -16,6 +16,7 @@ from croniter import croniter
 
 from benchyard.config.names import STAGES, stage_builder, target_of_coordinator
 from benchyard.hosting.registration import HOSTS_DIR, NAME_RULE, SECRETS_DIR, is_name
+from benchyard.queueing.requests import DEFAULT_KIND
 
 SETTINGS_FILE = "benchyard.toml"
 
@@ -47,11 +48,26 @@ class Lab(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     try_port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
 
 
+class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The `calibration` of a target: the pinned interpreter that jobs of kind `calibrate` measure, and how.
+
+    It is installed on each host (`python`), or built of a `ref`: a tag or a commit, which stay what they are.
+    """
+
+    python: str = ""
+    ref: str = ""
+    remote: str = ""
+    flags: tuple[str, ...] = ()
+    benchmarks: tuple[str, ...] = ()
+    mode: Literal["default", "fast", "rigorous"] = "default"
+
+
 class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A `[targets.NAME]` table: an arch/OS pair to measure on, and how interpreters are built for it.
 
     `build_on` says whose compiler is used, `compiler` has its variables (CC, CFLAGS, ...), `flags` are those of every
     build. `exclude` are benchmarks that are never measured here, `suite` is measured where none is named.
+    `calibration` is what tells how far two runs on a host of this target differ.
     """
 
     description: str = ""
@@ -60,6 +76,7 @@ class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     flags: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     suite: str = ""
+    calibration: Calibration | None = None
 
 
 class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -86,9 +103,13 @@ class Remote(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Measured(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What is measured without anybody asking: an installed interpreter, or one to build of a branch or tag."""
+    """What is measured without anybody asking: an installed interpreter, or one to build of a branch or tag.
+
+    `kind` is what the jobs do; of a kind whose interpreter is pinned, there is one for each host.
+    """
 
     targets: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    kind: str = DEFAULT_KIND
     remote: str = ""
     flags: tuple[str, ...] = ()
     suite: str = ""
@@ -210,6 +231,8 @@ def load_settings(directory: Path) -> Settings:
     for name, target in file.targets.items():
         _check_build(path, name, target)
         _check_suite_name(f"{path}: [targets.{name}]", target.suite, file)
+        if target.calibration is not None:
+            _check_calibration(f"{path}: [targets.{name}] calibration", name, target.calibration, file)
     for name, suite in file.suites.items():
         _check_suite(path, name, suite)
     for name, remote in file.remotes.items():
@@ -284,7 +307,10 @@ def _check_schedule(path: Path, name: str, schedule: Schedule, file: "_File") ->
     _check_name(path, f"[schedules.{name}]", name)
     if len(schedule.cron.split()) != 5 or not croniter.is_valid(schedule.cron):
         raise SettingsError(f"{where} cron = {schedule.cron!r}: not a cron line of five fields, such as '0 3 * * *'")
-    if bool(schedule.python) == bool(schedule.ref):
+    if _is_pinned(where, schedule, file):
+        if schedule.python or schedule.ref or schedule.remote or schedule.flags:
+            raise SettingsError(f"{where}: kind = {schedule.kind!r} has its own interpreter; leave python and ref out")
+    elif bool(schedule.python) == bool(schedule.ref):
         raise SettingsError(f"{where}: give it either a python, installed on the host, or a ref to build")
     _check_measured(where, schedule, file, builds=bool(schedule.ref))
 
@@ -292,7 +318,23 @@ def _check_schedule(path: Path, name: str, schedule: Schedule, file: "_File") ->
 def _check_poller(path: Path, name: str, poller: Poller, file: "_File") -> None:
     where = f"{path}: [pollers.{name}]"
     _check_name(path, f"[pollers.{name}]", name)
+    if _is_pinned(where, poller, file):
+        raise SettingsError(f"{where} kind = {poller.kind!r}: is not for commits; give it a schedule")
     _check_measured(where, poller, file, builds=True)
+
+
+def _is_pinned(where: str, measured: Measured, file: "_File") -> bool:
+    """Whether the interpreter is the pinned one of each target, which must have one then."""
+    from benchyard.steps.kinds import UnknownKind, find_kind
+
+    try:
+        kind = find_kind(measured.kind)
+    except UnknownKind as exc:
+        raise SettingsError(f"{where} kind: {exc}") from exc
+    for name in measured.targets if kind.pinned else ():
+        if name in file.targets and file.targets[name].calibration is None:
+            raise SettingsError(f"{where}: target {name!r} has no calibration; add one to [targets.{name}]")
+    return kind.pinned
 
 
 def _check_measured(where: str, measured: Measured, file: "_File", *, builds: bool) -> None:
@@ -323,6 +365,15 @@ def _check_build(path: Path, name: str, target: Target) -> None:
         check_flags(target.flags)
     except RecipeError as exc:
         raise SettingsError(f"{path}: [targets.{name}] {exc.field}: {exc}") from exc
+
+
+def _check_calibration(where: str, target: str, calibration: Calibration, file: "_File") -> None:
+    if bool(calibration.python) == bool(calibration.ref):
+        raise SettingsError(f"{where}: give it either a python, installed on the hosts, or a ref to build")
+    if calibration.flags and not calibration.ref:
+        raise SettingsError(f"{where} flags: are for an interpreter that is built: give a ref instead of a python")
+    measured = Measured(targets=(target,), remote=calibration.remote, flags=calibration.flags)
+    _check_measured(where, measured, file, builds=bool(calibration.ref))
 
 
 def _check_suite_name(where: str, suite: str, file: "_File") -> None:

@@ -7,7 +7,7 @@ from twisted.python import log
 
 from benchyard.queueing import cancellation, creation, doors, endings, engine
 from benchyard.queueing.order import Lane
-from benchyard.queueing.requests import Invalid, JobSpec
+from benchyard.queueing.requests import DEFAULT_KIND, Invalid, JobSpec
 from benchyard.store import attempts, jobs
 from benchyard.store.rows import Job
 
@@ -59,6 +59,7 @@ async def _admit(service: "JobService", request_id: int, buildset: Any, lane: La
     plain = {name: value for name, (value, _source) in properties.items()}
     origin, owner = doors.origin_of(buildset, plain)
     how: dict[str, Any] = {"now": time.time(), "who": owner, "owner": owner, "origin": origin, "request_id": request_id}
+    original = None
     try:
         original = await _rebuilt_job(service, buildset)
         if original is not None:
@@ -71,9 +72,8 @@ async def _admit(service: "JobService", request_id: int, buildset: Any, lane: La
     except Exception as exc:
         refused = {"spec": doors.refused_spec(plain), "reason": str(plain.get("reason", "")), "host": None}
         why = _why_refused(exc, request_id)
-        await service.db(
-            jobs.create_job, kind="benchmarks", target=lane.target, status="failed", error=why, **refused, **how
-        )
+        kind = original.kind if original is not None else str(plain.get("kind") or DEFAULT_KIND)[:100]
+        await service.db(jobs.create_job, kind=kind, target=lane.target, status="failed", error=why, **refused, **how)
         service.ending.add(request_id)
     else:
         await service.db(creation.create_checked, checked, status="queued", reason=request.reason, **how)

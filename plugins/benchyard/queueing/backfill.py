@@ -74,7 +74,7 @@ def _is_known(conn: Any, checked: CheckedJob, again: bool) -> bool:
 
     One that has failed is tried again, one that was canceled as well.
     """
-    identity = checked.spec.identity(checked.target)
+    identity = checked.spec.identity(checked.target, checked.kind)
     same = jobs.same_jobs(conn, identity, _UNDER_WAY) if identity is not None else ()
     if any(checked.host in (None, job.host) for job in same):
         return True
@@ -85,7 +85,7 @@ def _seconds(conn: Any, wanted: list[CheckedJob]) -> float | None:
     """How long one host is busy with all of them, by the jobs that took about as long before."""
     total = 0.0
     for checked in wanted:
-        shape = durations.shape_of("benchmarks", checked.target, {**msgspec.to_builtins(checked.spec)})
+        shape = durations.shape_of(checked.kind, checked.target, {**msgspec.to_builtins(checked.spec)})
         known = durations.past_durations(conn, [shape])[shape]
         if not known:
             return None

@@ -78,7 +78,7 @@ async def modify(service: "JobService", job: Job, fields: Mapping[str, Any], *, 
         reason=fields.get("reason"),
         host=checked.host,
         spec=spec_row(checked.spec),
-        identity=checked.spec.identity(job.target),
+        identity=checked.spec.identity(job.target, job.kind),
     )
 
 

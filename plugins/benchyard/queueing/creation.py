@@ -24,11 +24,11 @@ def create_checked(conn: Any, checked: CheckedJob, **columns: Any) -> Job:
         interpreters.keep_patch(conn, source.patch, checked.patch)
     return jobs.create_job(
         conn,
-        kind="benchmarks",
+        kind=checked.kind,
         target=checked.target,
         host=checked.host,
         spec=doors.spec_row(checked.spec),
-        identity=checked.spec.identity(checked.target),
+        identity=checked.spec.identity(checked.target, checked.kind),
         **columns,
     )
 
@@ -39,7 +39,7 @@ def known_job(conn: Any, checked: CheckedJob) -> Job | None:
     Its result must still be there, and be enabled. One that lacks benchmarks, as these do not run, is not what a
     strict request asks for; any other gets it, as a benchmark that needs a newer Python would lack each time.
     """
-    identity = checked.spec.identity(checked.target)
+    identity = None if checked.repeats else checked.spec.identity(checked.target, checked.kind)
     newest = interpreters.newest_toolchain(conn, checked.target)
     for job in jobs.same_jobs(conn, identity, ("success",)) if identity is not None else ():
         built = interpreters.find_interpreter(conn, (job.prepared or {}).get("interpreter", ""))

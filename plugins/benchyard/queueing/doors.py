@@ -13,8 +13,8 @@ from benchyard.store.tables import jobs
 
 #: Properties of a forced or scheduled request that say what to measure.
 FIELDS = (
-    *("python", "ref", "remote", "branch", "flags", "suite", "benchmarks", "mode", "host", "affinity", "reason"),
-    "strict",
+    *("kind", "python", "ref", "remote", "branch", "flags", "suite", "benchmarks", "mode", "host", "affinity"),
+    *("reason", "strict"),
 )
 
 #: What only a request by REST may say: it makes two jobs of one, or is a file, a result, or for admins.
@@ -49,7 +49,8 @@ def request_of_properties(
             asked[name] = split_selection(asked[name])
     if "python" not in asked:
         asked = {**_of_stamp(stamp, remotes), **asked}
-    if not any(name in asked for name in ("python", "ref", "branch")):
+    # A kind may know its interpreter by itself; one that does not is refused when it is checked.
+    if not any(name in asked for name in ("python", "ref", "branch")) and "kind" not in asked:
         raise Invalid("python", "say which interpreter: the full path of one on the host, or a ref to build")
     return parse_request({**asked, "target": target, "again": True})
 
@@ -88,6 +89,7 @@ def request_of_job(job: Job) -> JobRequest:
 def request_of_spec(job: Job, spec: JobSpec, **changed: Any) -> JobRequest:
     """A request for what a job does, with some fields changed."""
     fields: dict[str, Any] = {
+        "kind": job.kind,
         "target": job.target,
         "host": job.host,
         "python": spec.python or None,

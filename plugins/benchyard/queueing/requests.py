@@ -10,6 +10,9 @@ import msgspec
 Mode = Literal["default", "fast", "rigorous"]
 MODES: tuple[Mode, ...] = ("default", "fast", "rigorous")
 
+#: What a job does where nothing else is asked for. Which kinds there are is known where they are checked.
+DEFAULT_KIND = "benchmarks"
+
 #: No control characters: these texts are shown on terminals and pages, and written into logs.
 _PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 
@@ -34,13 +37,15 @@ class Invalid(Exception):
 class JobRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A job as it is asked for; `run` false leaves it `created`, off the queue.
 
-    The interpreter is one that is installed on the host (`python`), or one to build: from `ref` or the tip of `branch`
-    of a `remote`, with a `patch` on top. Where just the same was measured already, that job is given instead of a new
-    one, unless `again`. With `also_base`, what it is based on is measured too, and compared with. A benchmark that
-    fails its smoke is left out, or with `strict` the end of the job. `suite` is one of the settings'; `same_loops` is
-    the result whose loop counts are taken, so that nothing is calibrated anew.
+    `kind` is one of the lab's; one that it does not know is answered with those that it does. The interpreter is one
+    that is installed on the host (`python`), or one to build: from `ref` or the tip of `branch` of a `remote`, with a
+    `patch` on top. Where just the same was measured already, that job is given instead of a new one, unless `again`.
+    With `also_base`, what it is based on is measured too, and compared with. A benchmark that fails its smoke is left
+    out, or with `strict` the end of the job. `suite` is one of the settings'; `same_loops` is the result whose loop
+    counts are taken, so that nothing is calibrated anew.
     """
 
+    kind: Word = DEFAULT_KIND
     python: Path | None = None
     ref: Ref | None = None
     remote: Address | None = None
@@ -115,19 +120,23 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
         """The spec of a job's row."""
         return msgspec.convert(spec, cls)
 
-    def identity(self, target: str) -> str | None:
+    def identity(self, target: str, kind: str = DEFAULT_KIND) -> str | None:
         """What jobs of a target have in common that measure just the same; None where the host has the interpreter."""
         if self.source is None:
             return None
         suite = [self.suite_id, self.suite_version]
         parts = [target, self.source.recipe, sorted(self.benchmarks), self.mode, self.affinity, suite, self.loops]
+        if kind != DEFAULT_KIND:  # those of the default kind are in datastores that know no other
+            parts.append(kind)
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 class CheckedJob(msgspec.Struct, frozen=True, kw_only=True):
-    """A request that was found good."""
+    """A request that was found good; one that `repeats` is made to measure again what was measured before."""
 
     target: str
+    kind: str = DEFAULT_KIND
+    repeats: bool = False
     host: str | None
     spec: JobSpec
     patch: str | None = None

@@ -60,11 +60,15 @@ class Comparison(msgspec.Struct, frozen=True):
     geometric_mean: GeometricMean | None
 
 
+#: The unit that noise floors are of: they are learned from times.
+_TIME = "second"
+
+
 def compare(base: Suite, head: Suite, *, noise: Mapping[str, float] = {}) -> Comparison:
     """Compare `head` with `base`, as `pyperf compare_to BASE HEAD` does; `noise` are noise floors by benchmark.
 
-    The geometric mean counts insignificant differences, too, as pyperf's does. It is None where there is
-    nothing to compare.
+    Noise is that of times, and says nothing of values in other units. The geometric mean counts insignificant
+    differences, too, as pyperf's does. It is None where there is nothing to compare.
     """
     names = sorted(base.benchmarks.keys() & head.benchmarks.keys())
     changes = {name: _change(name, base.benchmarks[name], head.benchmarks[name], noise.get(name)) for name in names}
@@ -93,6 +97,7 @@ def _change(name: str, base: Samples, head: Samples, noise: float | None) -> Cha
     if not (0.0 < ratio < math.inf):
         return None
     significant = differ(base.values, head.values)
+    floor = noise if base.unit == _TIME else None
     change = format_change(ratio, base.unit) if significant else NOT_SIGNIFICANT
     return Change(
         name=name,
@@ -101,8 +106,8 @@ def _change(name: str, base: Samples, head: Samples, noise: float | None) -> Cha
         ratio=ratio,
         change=change,
         significant=significant,
-        noise=noise,
-        within_noise=noise is not None and abs(math.log(ratio)) <= math.log1p(noise),
+        noise=floor,
+        within_noise=floor is not None and abs(math.log(ratio)) <= math.log1p(floor),
     )
 
 

@@ -29,18 +29,23 @@ def store_file(root: Path, relative: PurePosixPath, data: bytes) -> StoredFile:
 
     Raises ResultError for a path that leaves `root`, StorageError where the disk refuses.
     """
-    if relative.is_absolute() or not relative.parts or ".." in relative.parts:
-        raise ResultError(f"the path of a result file must stay in the results directory: {str(relative)!r:.80}")
     if not data:
         raise ResultError(f"the result file {relative} would be empty")
     for number in range(1, _MOST_RERUNS + 1):
         place = relative if number == 1 else PurePosixPath(f"rerun-{number}", relative)
-        try:
-            if _create(root, place, data) or (root / place).read_bytes() == data:
-                return StoredFile(path=str(place), sha256=hashlib.sha256(data).hexdigest(), size=len(data))
-        except OSError as exc:
-            raise StorageError(f"cannot write the result file {root / place}: {exc.strerror or exc}") from exc
+        if keep_file(root, place, data):
+            return StoredFile(path=str(place), sha256=hashlib.sha256(data).hexdigest(), size=len(data))
     raise StorageError(f"there are {_MOST_RERUNS} results named {relative} already: move some away")
+
+
+def keep_file(root: Path, place: PurePosixPath, data: bytes) -> bool:
+    """Keep `data` at just this path below `root`; False where other bytes have it. Raises as `store_file` does."""
+    if place.is_absolute() or not place.parts or ".." in place.parts:
+        raise ResultError(f"the path of a result file must stay in the results directory: {str(place)!r:.80}")
+    try:
+        return _create(root, place, data) or (root / place).read_bytes() == data
+    except OSError as exc:
+        raise StorageError(f"cannot write the result file {root / place}: {exc.strerror or exc}") from exc
 
 
 def _create(root: Path, place: PurePosixPath, data: bytes) -> bool:

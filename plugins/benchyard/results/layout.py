@@ -20,6 +20,9 @@ from benchyard.results.errors import ResultError
 # neither; a debug build is named, so that it is never taken for a base.
 _FLAG_NAMES = {"debug": "DEBUG", "jit": "JIT", "nogil": "NOGIL", "tailcall": "TAILCALL"}
 
+#: The end of the name of a pyperf file.
+VALUES = ".json"
+
 _HASH_LENGTH = 7
 _REF_LENGTH = 20
 # Linux takes no longer names.
@@ -57,7 +60,7 @@ def result_path(
         "ref": ref[:_REF_LENGTH],
     }
     middle = [_field(name, value) for name, value in fields.items()]
-    file = "-".join(["bm", stamp, *middle, version, commit]) + ".json"
+    file = "-".join(["bm", stamp, *middle, version, commit]) + VALUES
     if max(len(folder), len(file)) > _NAME_BYTES:
         raise ResultError(f"the name of the result file is longer than {_NAME_BYTES} bytes: {file[:80]}...")
     return PurePosixPath(folder, file)
@@ -84,6 +87,17 @@ def path_of_run(interpreter: Mapping[str, Any], *, host: str, started: float) ->
         commit=str(commit or interpreter["id"]),
         flags=tuple(interpreter.get("flags", ())),
     )
+
+
+def path_without_values(path: PurePosixPath, kind: str) -> PurePosixPath:
+    """Return where the result of a kind without values goes: not `.json`, as bench_runner takes these for pyperf's."""
+    return path.with_suffix(f".{_field('kind', kind)}")
+
+
+def valueless_kind(path: str) -> str | None:
+    """Return the kind of a result without values by its path, None for a pyperf file."""
+    suffix = PurePosixPath(path).suffix
+    return None if suffix == VALUES else suffix.removeprefix(".")
 
 
 def _owner(url: str | None) -> str:

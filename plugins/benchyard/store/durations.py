@@ -24,12 +24,13 @@ def past_durations(conn: sa.Connection, shapes: Collection[str]) -> dict[str, tu
     return {shape: _durations(conn, shape) for shape in shapes}
 
 
-def benchmark_durations(conn: sa.Connection, host: str, mode: str) -> dict[str, tuple[float, ...]]:
-    """Seconds that each benchmark took in the newest good runs of a host in this mode, newest first."""
+def benchmark_durations(conn: sa.Connection, host: str, mode: str, kind: str) -> dict[str, tuple[float, ...]]:
+    """Seconds of each benchmark in the newest good runs of a host for a kind of job in this mode, newest first."""
     rows = conn.execute(
         sa.select(attempts.c.report, jobs.c.spec)
         .join(jobs, jobs.c.id == attempts.c.job_id)
-        .where(attempts.c.host == host, attempts.c.status == "success", attempts.c.report.is_not(None))
+        .where(jobs.c.kind == kind, attempts.c.host == host)
+        .where(attempts.c.status == "success", attempts.c.report.is_not(None))
         .order_by(attempts.c.job_id.desc())
         .limit(LOOK_BACK)
     )

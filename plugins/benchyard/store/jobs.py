@@ -101,6 +101,7 @@ def list_jobs(
     conn: sa.Connection,
     *,
     status: Sequence[str] = (),
+    kind: str | None = None,
     target: str | None = None,
     owner: str | None = None,
     before: int | None = None,
@@ -120,6 +121,8 @@ def list_jobs(
     statement = sa.select(jobs).where(jobs.c.removed.is_(None)).order_by(jobs.c.id.desc()).limit(page_size(limit))
     if status:
         statement = statement.where(jobs.c.status.in_(status))
+    if kind is not None:
+        statement = statement.where(jobs.c.kind == kind)
     if target is not None:
         statement = statement.where(jobs.c.target == target)
     if owner is not None:

@@ -113,6 +113,8 @@ async def _write(request: Any, route: Route, reply: Reply) -> bytes:
     request.setHeader(b"Vary", b"Accept-Encoding, Authorization, Cookie")
     if reply.tag is not None:
         request.setHeader(b"ETag", reply.tag.encode())
+    for name, value in reply.headers.items():
+        request.setHeader(name.encode(), value.encode())
     body: bytes = reply.body
     if len(body) < GZIP_FROM or b"gzip" not in (request.getHeader(b"accept-encoding") or b""):
         return body

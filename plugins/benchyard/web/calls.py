@@ -1,7 +1,7 @@
 """A call of the REST interface: who asks, for what, with which words; and how an operation is described."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -81,12 +81,13 @@ class Call(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """What a handler answers beyond a plain view: bytes, another status, or an entity tag."""
+    """What a handler answers beyond a plain view: bytes, another status, an entity tag, or more headers."""
 
     body: Any
     status: int | None = None
     content_type: str = "application/json"
     tag: str | None = None
+    headers: Mapping[str, str] = {}
 
 
 class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

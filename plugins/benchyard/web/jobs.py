@@ -23,6 +23,7 @@ class JobFilter(Paged, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Which jobs: `status` may name several, separated by commas."""
 
     status: Wanted = ""
+    kind: Wanted | None = None
     target: Wanted | None = None
     host: Wanted | None = None
     user: Wanted | None = None
@@ -56,6 +57,7 @@ async def list_jobs(call: Call) -> Page[JobView]:
         _views,
         call.services.url,
         status=split_words(query.status, JOB_STATUSES, "status"),
+        kind=query.kind,
         target=query.target,
         host=query.host,
         owner=query.user,

@@ -9,7 +9,9 @@ from twisted.internet import threads
 from benchyard.access.roles import Role
 from benchyard.queueing.requests import Line
 from benchyard.results import intake, trash
+from benchyard.results.attachments import list_attachments, read_attachment
 from benchyard.results.compare import compare
+from benchyard.results.layout import valueless_kind
 from benchyard.results.reading import read_suite
 from benchyard.store import calibrations, results
 from benchyard.store.rows import RESULT_STATUSES, Result
@@ -17,10 +19,16 @@ from benchyard.web.calls import MAX_ID, Call, Nothing, Paged, Reply, Route, enti
 from benchyard.web.filters import Moment, Wanted, moment, split_words
 from benchyard.web.jobs import page_of
 from benchyard.web.problems import Problem
-from benchyard.web.views import ComparisonView, Page, ResultView, result_view
+from benchyard.web.views import AttachmentView, ComparisonView, Page, ResultView, attachment_view, result_view
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_.+/-]+$")]
 Commit = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{7,64}$")]
+#: Headers of files that runs have left: these come from programs that people submit, under the lab's own address.
+HARMLESS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
+    "X-Content-Type-Options": "nosniff",
+}
+
 Id = Annotated[int, msgspec.Meta(ge=1, le=MAX_ID)]
 
 
@@ -144,6 +152,23 @@ async def get_file(call: Call, result_id: int) -> Reply:
     return Reply(data, tag=f'"{row.sha256}"')
 
 
+async def list_files(call: Call, result_id: int) -> Page[AttachmentView]:
+    """The files that belong to a result besides its own, such as flame graphs."""
+    row = await _row(call, result_id)
+    found = await threads.deferToThread(list_attachments, *_place(call.services.lab.results_dir, row))
+    return Page(tuple(attachment_view(attachment) for attachment in found))
+
+
+async def get_attachment(call: Call, result_id: int, name: str) -> Reply:
+    """One of these files, byte for byte; a browser shows it, and runs nothing that may be in it."""
+    row = await _row(call, result_id)
+    found = await threads.deferToThread(read_attachment, *_place(call.services.lab.results_dir, row), name)
+    if found is None:
+        raise Problem(404, f"result {result_id} has no attachment of this name")
+    attachment, data = found
+    return Reply(data, content_type=attachment.content_type, tag=f'"{attachment.sha256}"', headers=HARMLESS)
+
+
 async def put_file(call: Call, result_id: int) -> Reply:
     """Attach a pyperf file, once: the same bytes again change nothing, others are a conflict."""
     row = await _own(call, result_id)
@@ -172,6 +197,9 @@ async def compare_results(call: Call) -> ComparisonView:
     """The comparison of a base result with a head result."""
     rows = [await _row(call, number) for number in (call.query.base, call.query.head)]
     for row in rows:
+        kind = valueless_kind(row.path) if row.path is not None else None
+        if kind is not None:
+            raise Problem(409, f"result {row.id} is a {kind}: it has no values to compare; name one of times")
         if not row.enabled:
             raise Problem(409, f"result {row.id} is disabled, and so is left out of comparisons; enable it first")
     noise = await call.jobs.db(calibrations.floors_of, rows[1].host, rows[1].epoch)
@@ -195,12 +223,17 @@ def _reply(row: Result) -> Reply:
     return Reply(result_view(row), tag=entity_tag("result", row.changed))
 
 
-def _read(root: Path, row: Result) -> bytes:
+def _place(root: Path, row: Result) -> tuple[Path, str]:
+    """Where a result's file is: the folder, and the path below it."""
     if row.path is None:
         raise Problem(404, f"result {row.id} has no file yet")
-    folder = root / trash.FOLDER if row.status == "trashed" else root
+    return root / trash.FOLDER if row.status == "trashed" else root, row.path
+
+
+def _read(root: Path, row: Result) -> bytes:
+    folder, path = _place(root, row)
     try:
-        return (folder / row.path).read_bytes()
+        return (folder / path).read_bytes()
     except FileNotFoundError as exc:
         raise Problem(404, f"the file of result {row.id} is gone from the results folder: {row.path}") from exc
 
@@ -219,6 +252,15 @@ ROUTES = (
     Route("POST", "/results/<int:result_id>/enable", Role.MEMBER, enable_result, ResultView, body=Nothing),
     Route("POST", "/results/<int:result_id>/disable", Role.MEMBER, disable_result, ResultView, body=Nothing),
     Route("GET", "/results/<int:result_id>/file", Role.VIEWER, get_file, dict[str, Any]),
+    Route("GET", "/results/<int:result_id>/attachments", Role.VIEWER, list_files, Page[AttachmentView]),
+    Route(
+        "GET",
+        "/results/<int:result_id>/attachments/<name>",
+        Role.VIEWER,
+        get_attachment,
+        bytes,
+        content_type="*/*",
+    ),
     Route("PUT", "/results/<int:result_id>/file", Role.MEMBER, put_file, ResultView, raw=True),
     Route("POST", "/results/<int:result_id>/upload", Role.MEMBER, upload, ResultView, body=Nothing),
 )

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
 
+from benchyard.results.attachments import Attachment
 from benchyard.results.compare import Change, GeometricMean
 from benchyard.store.rows import Attempt, Job, Result, Token, User
 
@@ -229,6 +230,20 @@ def result_view(result: Result, *, listed: bool = False) -> ResultView:
             "fingerprint": None if listed else result.fingerprint,
         }
     )
+
+
+class AttachmentView(msgspec.Struct, frozen=True):
+    """A file that belongs to a result; `sha256` in hex, `size` in bytes."""
+
+    name: str
+    content_type: str
+    size: int
+    sha256: str
+
+
+def attachment_view(attachment: Attachment) -> AttachmentView:
+    """A file that belongs to a result."""
+    return AttachmentView(attachment.name, attachment.content_type, attachment.size, attachment.sha256)
 
 
 class HostView(msgspec.Struct, frozen=True):

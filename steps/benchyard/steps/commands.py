@@ -4,6 +4,8 @@ import posixpath
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from benchyard.steps.kinds import Kind
+from benchyard.steps.kinds.kind import Parts
 from benchyard.store.rows import Attempt, Job
 
 #: Options of `benchyard task run-benchmarks` by a job's mode.
@@ -25,7 +27,7 @@ class HostCare(NamedTuple):
 
 
 class MeasuringArguments(NamedTuple):
-    """Arguments after `task attach RUN` and after `task run-benchmarks`."""
+    """Arguments after `task attach RUN`, and after `task COMMAND` of the job's kind."""
 
     options: tuple[str, ...]
     run: tuple[str, ...]
@@ -79,6 +81,7 @@ def benchmarks_of(job: Job) -> tuple[str, ...]:
 def measuring_arguments(
     job: Job,
     attempt: Attempt,
+    kind: Kind,
     *,
     state: str,
     care: HostCare,
@@ -93,30 +96,31 @@ def measuring_arguments(
     """
     folder = posixpath.join(state, "runs", attempt.run)
     measuring = job.spec.get("affinity") or care.cpus or "auto"
-    left = (*(() if care.tune else ("--no-tune",)), *(() if care.shield else ("--no-shield",)))
+    tuned, shielded = care.tune and kind.tune, care.shield and kind.shield
+    left = (*(() if tuned else ("--no-tune",)), *(() if shielded else ("--no-shield",)))
     ready = ("--restarts", RESTARTS, "--measuring", measuring, *left)
-    return MeasuringArguments(
-        options=("--state", state, "--limit", f"{limit_s:.0f}", *ready),
-        run=(
+    parts = Parts(
+        what=(
             *interpreter_options(job, state),
-            *source_options(job),
             *suite_options(job, state),
             "--benchmarks",
             ",".join(benchmarks_of(job)),
             *MODE_OPTIONS[job.spec["mode"]],
-            *loops_options(job),
-            *limits_options(job, limits),
+        ),
+        facts=source_options(job),
+        loops=loops_options(job),
+        limits=limits_options(job, limits),
+        guard=(
             "--guard",
-            care.guard,
+            care.guard if kind.guarded else "off",
             "--guard-wait",
             f"{care.guard_wait_s:g}",
-            "--output",
-            posixpath.join(folder, "result.json"),
-            "--report",
-            posixpath.join(folder, "report.json"),
-            "--environments",
-            posixpath.join(state, "environments"),
-            "--inherit-environ",
-            "BENCHYARD_RUN",
         ),
+        folder=folder,
+        report=("--report", posixpath.join(folder, "report.json")),
+        cache=("--environments", posixpath.join(state, "environments"), "--inherit-environ", "BENCHYARD_RUN"),
+    )
+    return MeasuringArguments(
+        options=("--state", state, "--limit", f"{limit_s:.0f}", *ready),
+        run=kind.arguments(parts),
     )

@@ -10,6 +10,7 @@ from benchyard.results.compare import compare
 from benchyard.results.reading import read_suite
 from benchyard.results.text import comparison_text
 from benchyard.steps.base import LabStep, was_skipped
+from benchyard.steps.kinds import find_kind
 from benchyard.store import calibrations, jobs, results
 from benchyard.store.rows import Job, Result
 
@@ -31,7 +32,8 @@ class Compare(LabStep):
         self.results_dir = results_dir
 
     async def do(self) -> int:
-        pairs = await self.service.db(pairs_of, await self.service.job_of(self.build))
+        job = await self.service.job_of(self.build)
+        pairs = await self.service.db(pairs_of, job) if find_kind(job.kind).has_values else []
         said = []
         for pair in pairs:
             noise = await self.service.db(calibrations.floors_of, pair.head.host, pair.head.epoch)

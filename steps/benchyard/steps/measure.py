@@ -11,10 +11,12 @@ from buildbot.process.results import CANCELLED, FAILURE, RETRY
 from twisted.internet import threads
 from twisted.python import log
 
+from benchyard.results.errors import ResultError
 from benchyard.steps.base import STATE_VARIABLE, LabStep, state_option, task_command
 from benchyard.steps.commands import HostCare, measuring_arguments
 from benchyard.steps.fetch import fetch_file
-from benchyard.steps.filing import deliver
+from benchyard.steps.filing import attachments_of, deliver, deliver_attachment
+from benchyard.steps.kinds import Kind, UnknownKind, find_kind
 from benchyard.steps.outcomes import LOST, Ending, ending_of, ending_of_attempt, failure_text
 from benchyard.steps.progress import ProgressObserver
 from benchyard.store import attempts, durations, jobs
@@ -51,16 +53,20 @@ class Measure(buildstep.ShellMixin, LabStep):
             return ending_of_attempt(attempt).results
         if job.cancel_by is not None:
             return await self._cancel(attempt)
+        try:
+            kind = find_kind(job.kind)
+        except UnknownKind as exc:  # there was one of this name when the job was submitted
+            return await self._end_without_run(attempt, str(exc))
         host = self.worker.workername
         if not await self.service.db(_begin, attempt, host, time.time()):
             return await self.later("the job was taken off the queue")
-        exit_code = await self._attach(job, attempt, host)
+        exit_code = await self._attach(job, attempt, kind, host)
         if self._is_cut_off():
             return await self._let_go(attempt)
         ending = ending_of(exit_code)
         if ending is None:
-            return await self._not_attached(attempt, exit_code)
-        return await self._end(attempt, ending)
+            return await self._not_attached(attempt, kind, exit_code)
+        return await self._end(attempt, kind, ending)
 
     def _is_cut_off(self) -> bool:
         """Whether nothing that commands say can be believed any more: interrupted, or the connection is gone."""
@@ -70,13 +76,14 @@ class Measure(buildstep.ShellMixin, LabStep):
         """Leave the run alone, to be attached to again, unless a person wants its end."""
         return await self._cancel(attempt) if self.canceled else int(RETRY)
 
-    async def _attach(self, job: Job, attempt: Attempt, host: str) -> int | None:
+    async def _attach(self, job: Job, attempt: Attempt, kind: Kind, host: str) -> int | None:
         environ = self.worker.worker_environ
         self._observer = ProgressObserver(lambda progress: self._show(job.id, progress))
         self.addLogObserver("stdio", self._observer)
         arguments = measuring_arguments(
             job,
             attempt,
+            kind,
             state=environ[STATE_VARIABLE],
             care=self.hosts.get(host, HostCare()),
             limit_s=await self.service.db(time_limit, job, self.limit_s),
@@ -86,21 +93,21 @@ class Measure(buildstep.ShellMixin, LabStep):
             command=[
                 *task_command(environ, "attach", attempt.run, *arguments.options),
                 "--",
-                *task_command(environ, "run-benchmarks", *arguments.run),
+                *task_command(environ, kind.command, *arguments.run),
             ]
         )
         await self.runCommand(command)
         return command.rc
 
-    async def _not_attached(self, attempt: Attempt, exit_code: int | None) -> int:
+    async def _not_attached(self, attempt: Attempt, kind: Kind, exit_code: int | None) -> int:
         """The attached command broke by itself; the run may be well, and is lost only once the host has stopped it."""
         why = f"attaching failed with exit status {exit_code}: {self._observer.last_error or 'no word why'}"
         tries = len(await self.master.db.builds.getBuilds(buildrequestid=self.build.requests[0].id))
         if tries >= TRIES and await self._stop_on_host(attempt):
-            return await self._end(attempt, LOST._replace(cause=why))
+            return await self._end(attempt, kind, LOST._replace(cause=why))
         return await self.later(f"{why}; trying again")
 
-    async def _end(self, attempt: Attempt, ending: Ending) -> int:
+    async def _end(self, attempt: Attempt, kind: Kind, ending: Ending) -> int:
         """Note how the run ended, once all that it left has been brought home."""
         folder = posixpath.join(self.worker.worker_environ[STATE_VARIABLE], "runs", attempt.run)
         report = None
@@ -108,11 +115,12 @@ class Measure(buildstep.ShellMixin, LabStep):
             text = await fetch_file(self, folder, "report.json")
             report = msgspec.json.decode(text, type=dict[str, Any]) if text else None
         if ending.status == "success":
-            result = await fetch_file(self, folder, "result.json")
-            if result:
+            result = await fetch_file(self, folder, kind.result)
+            wrong = await self._bring_attachments(attempt, posixpath.join(folder, kind.result), report)
+            if result and wrong is None:
                 await threads.deferToThread(deliver, self.incoming, attempt, result)
             else:
-                ending = Ending("failed", FAILURE, "the run left no result file")
+                ending = Ending("failed", FAILURE, wrong or "the run left no result file")
         if self._is_cut_off():
             return await self._let_go(attempt)
         cause = None if ending.status == "success" else failure_text(ending, report, self._observer.last_line)
@@ -120,6 +128,24 @@ class Measure(buildstep.ShellMixin, LabStep):
         if cause is not None:
             self.descriptionDone = cause
         return ending.results
+
+    async def _bring_attachments(self, attempt: Attempt, result: str, report: dict[str, Any] | None) -> str | None:
+        """Bring home what a report names besides the result, from the folder of that; says what is wrong with it."""
+        try:
+            attachments = attachments_of(report)
+        except ResultError as exc:
+            return f"the run's report is not usable: {exc}"
+        for attachment in attachments:
+            data = await fetch_file(self, posixpath.dirname(result), attachment.name)
+            if data is None:
+                return f"the run left no file {attachment.name}, which its report names"
+            await threads.deferToThread(deliver_attachment, self.incoming, attempt, attachment.name, data)
+        return None
+
+    async def _end_without_run(self, attempt: Attempt, why: str) -> int:
+        await self.service.db(_note_end, attempt, "failed", why, None, time.time())
+        self.descriptionDone = why
+        return int(FAILURE)
 
     async def _cancel(self, attempt: Attempt) -> int:
         """End the run of a canceled job on the host, and note that nothing of it is left."""
@@ -175,7 +201,7 @@ def time_limit(conn: Any, job: Job, most_s: float) -> float:
 
 def benchmark_limits(conn: Any, job: Job, host: str) -> dict[str, float]:
     """The same in seconds for each benchmark that has run on this host before."""
-    known = durations.benchmark_durations(conn, host, job.spec["mode"])
+    known = durations.benchmark_durations(conn, host, job.spec["mode"], job.kind)
     return {name: max(LEAST_BENCHMARK_S, PATIENCE * max(seconds)) for name, seconds in known.items()}
 
 

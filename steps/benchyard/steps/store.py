@@ -10,7 +10,8 @@ from twisted.internet import threads
 from benchyard.results.errors import ResultError, StorageError
 from benchyard.steps.base import JobStep
 from benchyard.steps.calibration import Means, run_means, take_calibration
-from benchyard.steps.filing import delivery_path, file_result
+from benchyard.steps.filing import attachments_of, delivery_path, file_result, forget_delivery
+from benchyard.steps.kinds import find_kind
 from benchyard.steps.trust import place_in_epoch
 from benchyard.store import attempts, jobs, results
 from benchyard.store.rows import CALIBRATE, Attempt, Job
@@ -28,10 +29,11 @@ class StoreResult(JobStep):
     async def do_for(self, job: Job) -> int:
         await self.service.set_status(job.id, "storing")
         attempt = await self.service.db(attempts.current_attempt, job.id)
+        kind = find_kind(job.kind)
         delivered = delivery_path(self.incoming, attempt)
         try:
             source = job.spec.get("source")
-            filed = await threads.deferToThread(file_result, self.results_dir, delivered, attempt, source)
+            filed = await threads.deferToThread(file_result, self.results_dir, delivered, attempt, kind, source)
         except StorageError as exc:
             return await self.later(f"{exc}; trying again")
         except ResultError as exc:
@@ -43,13 +45,20 @@ class StoreResult(JobStep):
         if job.kind == CALIBRATE:
             means = await threads.deferToThread(run_means, self.results_dir / filed["path"])
         result_id, told = await self.service.db(_note, job, attempt, filed, means, time.time())
-        delivered.unlink(missing_ok=True)
+        await threads.deferToThread(forget_delivery, delivered)
+        for graph in attachments_of(attempt.report):
+            if graph.name.endswith(".svg"):
+                await self.addURL(graph.name, self._address(result_id, graph.name))
         failed = failed_of(job, attempt)
         self.descriptionDone = f"result {result_id}: {filed['benchmarks']} benchmarks" + (
             f", {len(failed)} failed: " + ", ".join(b["name"] for b in failed) if failed else ""
         )
         self.descriptionDone += "".join(f"; {line}" for line in told)
         return int(SUCCESS)
+
+    def _address(self, result_id: int, name: str) -> str:
+        """Where the web shows a file of a result, to be linked from the job's page."""
+        return f"{self.master.config.buildbotURL}plugins/benchyard/api/v1/results/{result_id}/attachments/{name}"
 
 
 def failed_of(job: Job, attempt: Attempt) -> tuple[dict[str, Any], ...]:

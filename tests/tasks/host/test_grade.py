@@ -1,11 +1,12 @@
 """How far a result can be trusted."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchyard.tasks.host.fingerprint import HostPrint
-from benchyard.tasks.host.grade import grade
+from benchyard.tasks.host.grade import grade, grade_memory
 from benchyard.tasks.host.guard import Finding, GuardReport
 from benchyard.tasks.host.knobreport import KnobReport, Status
 from benchyard.tasks.host.setup import Setup
@@ -69,3 +70,18 @@ def test_disturbed(changed: dict[str, Any], reason: str) -> None:
     found = grade(**{"setup": setup(), "guard": QUIET, "host": METAL, **changed})
     assert found.letter == "C"
     assert found.reasons[0].startswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("text", "letter"),
+    [("always [madvise] never", "A"), ("[always] madvise never", "B"), ("garbage", "A"), (None, "A")],
+)
+def test_memory(tmp_path: Path, text: str | None, letter: str) -> None:
+    """Huge pages that are given unasked make a peak a matter of luck."""
+    folder = tmp_path / "sys/kernel/mm/transparent_hugepage"
+    folder.mkdir(parents=True)
+    if text is not None:
+        (folder / "enabled").write_text(text)
+    found = grade_memory(tmp_path)
+    assert found.letter == letter
+    assert bool(found.reasons) == (letter != "A")

@@ -45,6 +45,7 @@ def run_benchmarks(
     suite: Suite | None = None,
     loops: Mapping[str, int] = {},
     limits: Mapping[str, float] = {},
+    track_memory: bool = False,
     care: Care | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> RunReport:
@@ -56,12 +57,16 @@ def run_benchmarks(
     on. With the folder of `wheels`, only these are installed. `metadata` is added to the file's own. `inherit_environ`
     names variables the benchmarks get besides PATH, HOME and the like; the mark of a durable run is always one. `suite`
     is the installed one by default. `loops` fixes how often benchmarks, by name, are done for one value, which pyperf
-    else finds out for itself; after `limits` seconds they are taken for hung. `care` looks after the host. `say` gets
-    the lines to show. Raises TaskError for arguments that cannot be used, and, with the report, RunError where no
-    benchmark gave a value and UnfitError where the host is not fit: then the report is written, and `output` is not.
+    else finds out for itself; after `limits` seconds they are taken for hung. With `track_memory`, the values are
+    bytes: in each process the peak of the memory that it shares with no other, looked at each 10 ms. `care` looks after
+    the host. `say` gets the lines to show. Raises TaskError for arguments that cannot be used, and, with the report,
+    RunError where no benchmark gave a value and UnfitError where the host is not fit: then the report is written, and
+    `output` is not.
     """
     output, report = output.resolve(), report.resolve() if report else None
     options = pyperf_options(mode, affinity, inherit_environ)
+    if track_memory:
+        options["--track-memory"] = ""
     extra = check_metadata(metadata or {})
     suite = suite or installed_suite()
     names = suite.select(selections)
@@ -80,7 +85,16 @@ def run_benchmarks(
             environment_s=0.0,
             benchmarks=(),
         )
-        run = _Run(suite, options, loops, limits, care or Care(), say, output=output, environments=environments)
+        run = _Run(
+            suite,
+            options,
+            loops,
+            limits,
+            care or Care(watched=not track_memory),
+            say,
+            output=output,
+            environments=environments,
+        )
         try:
             whole = run.measure_all(path, interpreter, names, empty, wheels=wheels, metadata=extra)
         finally:
@@ -131,7 +145,8 @@ class _Run:
         """Measure one benchmark after the other and write the file; the report that was begun comes back whole."""
         self.output.parent.mkdir(parents=True, exist_ok=True)
         plan = {"interpreter": interpreter.id, "suite": self.suite.label, "names": names, "mode": empty.mode}
-        self.parts = Parts(self.output.with_name(self.output.name + ".parts"), {**plan, "loops": self.loops})
+        memory = {"memory": True} if "--track-memory" in self.options else {}
+        self.parts = Parts(self.output.with_name(self.output.name + ".parts"), {**plan, "loops": self.loops, **memory})
         what = f"{interpreter.implementation} {interpreter.version} at {python}"
         self.say(f"benchyard: measuring {what} with {SUITE} {self.suite.label}")
         environment = ensure_environment(

@@ -11,8 +11,8 @@ import msgspec
 from benchyard.tasks.cpus import format_cpu_list
 from benchyard.tasks.errors import OptionError
 from benchyard.tasks.host.conditions import Conditions
-from benchyard.tasks.host.fingerprint import Fingerprint, read_host
-from benchyard.tasks.host.grade import Grade, grade
+from benchyard.tasks.host.fingerprint import Fingerprint, HostPrint, read_host
+from benchyard.tasks.host.grade import Grade, grade, grade_memory
 from benchyard.tasks.host.guard import GuardReport, Policy, look, wait_until_fit
 from benchyard.tasks.host.setup import Setup, read_setup
 from benchyard.tasks.host.shield import problem_of
@@ -26,11 +26,14 @@ from benchyard.tasks.suite import Suite
 class Care:
     """Looks after one run of benchmarks on a host that was set up for it, or that nobody has set up.
 
-    `directory` is the run's own, `affinity` are the measuring CPUs where there is no setup.
+    `directory` is the run's own, `affinity` are the measuring CPUs where there is no setup. With `watched` false nobody
+    looks for what disturbs the benchmarks: their memory, for one, does not depend on that.
     """
 
-    def __init__(self, setup: Setup | None = None, policy: Policy = "off", wait_s: float = 0.0) -> None:
-        self.setup, self._policy, self._wait_s = setup, policy, wait_s
+    def __init__(
+        self, setup: Setup | None = None, policy: Policy = "off", wait_s: float = 0.0, *, watched: bool = True
+    ) -> None:
+        self.setup, self._policy, self._wait_s, self._watched = setup, policy, wait_s, watched
         self.guard: GuardReport | None = None
         self._watch: Watch | None = None
         self._measuring: tuple[int, ...] = setup.shield.measuring if setup is not None else ()
@@ -55,6 +58,8 @@ class Care:
                     say(f"benchyard: {finding.check}: {finding.message}")
             if not self.guard.passed:
                 return False
+        if not self._watched:
+            return True
         self._watch = Watch(self._measuring, own=lambda: [self._own])
         self._watch.start()
         return True
@@ -65,6 +70,8 @@ class Care:
             return {}
         self._directory = directory
         wrapper = write_wrapper(self.setup.shield, directory, python)
+        if not self._watched:  # the wrapper's word is enough: pyperf ends where it cannot have just these CPUs
+            return {"--python": str(wrapper)}
         return {"--affinity": format_cpu_list(self._measuring), "--python": str(wrapper)}
 
     def mark(self) -> Moment | None:
@@ -82,6 +89,8 @@ class Care:
         self.close()
         shield = self.setup.shield if self.setup is not None else None
         host = read_host(self._measuring, isolation=shield.kind if shield is not None else "")
+        if not self._watched:
+            return grade_memory(), _fingerprint(host, interpreter, suite)
         found = grade(
             self.setup,
             self.guard,
@@ -90,13 +99,7 @@ class Care:
             astray=missed(self._directory) if self._directory is not None else 0,
             problem=problem_of(shield) if shield is not None else None,
         )
-        tools = interpreter.toolchain
-        return found, Fingerprint(
-            host=host,
-            libc=tools.libc if tools is not None else interpreter.libc,
-            compiler=tools.cc_version if tools is not None else interpreter.compiler,
-            suite=f"pyperformance {suite.label}",
-        )
+        return found, _fingerprint(host, interpreter, suite)
 
     def close(self) -> None:
         """Stop watching."""
@@ -104,10 +107,20 @@ class Care:
             self._watch.stop()
 
 
-def read_care(setup: Path | None, policy: Policy, wait_s: float) -> Care:
+def _fingerprint(host: HostPrint, interpreter: Interpreter, suite: Suite) -> Fingerprint:
+    tools = interpreter.toolchain
+    return Fingerprint(
+        host=host,
+        libc=tools.libc if tools is not None else interpreter.libc,
+        compiler=tools.cc_version if tools is not None else interpreter.compiler,
+        suite=f"pyperformance {suite.label}",
+    )
+
+
+def read_care(setup: Path | None, policy: Policy, wait_s: float, *, watched: bool = True) -> Care:
     """The care for a run: with the setup in a file that the run's supervisor has written, if any."""
     try:
-        return Care(read_setup(setup) if setup is not None else None, policy, wait_s)
+        return Care(read_setup(setup) if setup is not None else None, policy, wait_s, watched=watched)
     except (OSError, msgspec.DecodeError) as exc:
         raise OptionError(f"the setup {setup} cannot be read: {exc}") from exc
 

@@ -11,6 +11,7 @@ TaskError
 ├── SourceError           look at the remote or the network: the source cannot be had
 ├── BuildError            read the log: the source does not build
 ├── ArchiveError          make the archive again: it is damaged, or there is no room for it
+├── ProfilerError         install a profiler, or permit the one that is there
 ├── RunError              read the report: no benchmark gave a value
 │   └── UnfitError        come again when the host is quiet, or mend it
 ├── RunNameError          name the run otherwise
@@ -69,6 +70,10 @@ class BuildError(TaskError):
 
 class ArchiveError(TaskError):
     """An archive is damaged, or cannot be made or kept."""
+
+
+class ProfilerError(TaskError):
+    """No profiler can look at the interpreter here."""
 
 
 class RunError(TaskError):

@@ -32,12 +32,20 @@ class BenchmarkOutcome(msgspec.Struct, frozen=True):
     conditions: Conditions | None = None
 
 
+class Attachment(msgspec.Struct, frozen=True):
+    """A file that a run leaves beside its result: its name there, its bytes, and their SHA-256 in hex."""
+
+    name: str
+    size: int
+    sha256: str
+
+
 class RunReport(msgspec.Struct, frozen=True):
     """A whole run; times are epoch seconds, `environment_s` the seconds spent on the environment.
 
     `environment` is its path, and `pip_calls` how often pip was started for it: 0 where everything was there.
     `setup` is what the host was made for the run, `guard` how fit it was (one that did not pass was not measured on),
-    `grade` and `fingerprint` what is thought of the values.
+    `grade` and `fingerprint` what is thought of the values. `attachments` are in the folder of the result file.
     """
 
     interpreter: Interpreter
@@ -55,6 +63,7 @@ class RunReport(msgspec.Struct, frozen=True):
     guard: GuardReport | None = None
     grade: Grade | None = None
     fingerprint: Fingerprint | None = None
+    attachments: tuple[Attachment, ...] = ()
 
     @property
     def failed(self) -> tuple[BenchmarkOutcome, ...]:

@@ -3,9 +3,12 @@
 A  tuned, isolated and quiet: nothing that is known speaks against it
 B  in doubt: the host was not all that it could be, and nothing is known to have disturbed the values
 C  disturbed, or not looked after: good for a first look
+
+That is of times. Memory is graded by what it depends on, see `grade_memory`.
 """
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -13,6 +16,7 @@ import msgspec
 from benchyard.tasks.host.fingerprint import HostPrint
 from benchyard.tasks.host.guard import GuardReport
 from benchyard.tasks.host.knobreport import Status
+from benchyard.tasks.host.readings import ROOT, read_text
 from benchyard.tasks.host.setup import Setup
 
 Letter = Literal["A", "B", "C"]
@@ -43,6 +47,17 @@ def grade(
     slight = list(_slight(setup, guard, host))
     letter: Letter = "C" if grave else "B" if slight else "A"
     return Grade(letter, (*grave, *slight))
+
+
+def grade_memory(root: Path = ROOT) -> Grade:
+    """Grade a run that has measured memory: neither others nor clocks matter, but what a touched page is.
+
+    Where the kernel gives huge pages to whoever touches a byte, a peak depends on how things happen to lie.
+    """
+    pages = read_text(root / "sys/kernel/mm/transparent_hugepage/enabled") or ""
+    if "[always]" in pages:
+        return Grade("B", ("transparent huge pages are always given: peaks are rounded up to these",))
+    return Grade("A")
 
 
 def _grave(

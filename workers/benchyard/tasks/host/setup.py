@@ -13,7 +13,7 @@ import msgspec
 from benchyard.tasks.cpus import online_cpus
 from benchyard.tasks.errors import CpuListError, TaskError
 from benchyard.tasks.files import write_atomically
-from benchyard.tasks.host.shield import Shield, left_behind, lower, lower_leftovers, raise_shield
+from benchyard.tasks.host.shield import Shield, by_affinity, left_behind, lower, lower_leftovers, raise_shield
 from benchyard.tasks.host.topology import choose_cpus, read_topology
 from benchyard.tasks.host.tuning import TuningReport, restore, tune
 from benchyard.tasks.hostlock import try_lock
@@ -55,7 +55,7 @@ def set_up(state: Path, order: HostOrder, *, run: str, note: Path, supervisor: i
             tuning = tune(state, measuring=split.measuring, housekeeping=split.housekeeping, root=root)
         except TaskError as exc:
             problems.append(f"not tuned: {exc}")
-    shield = Shield(run, "affinity", "it was not asked for", split.measuring, split.housekeeping)
+    shield = by_affinity(run, "it was not asked for", split.measuring, split.housekeeping)
     if order.shield:
         try:
             shield = raise_shield(

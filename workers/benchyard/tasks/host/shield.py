@@ -87,7 +87,7 @@ def raise_shield(
     except (NotHereError, OSError) as exc:
         undo(note, boot_id(root))
         why = f"{exc.filename}: {exc.strerror}" if isinstance(exc, OSError) and exc.filename else str(exc)
-        return _by_affinity(name, why, measuring, housekeeping)
+        return by_affinity(name, why, measuring, housekeeping)
 
 
 def lower(shield: Shield, *, root: Path = Path("/")) -> None:
@@ -133,7 +133,8 @@ def problem_of(shield: Shield) -> str | None:
     return partition_problem(group) if shield.kind == "partition" else cpusets_problem(group, shield.measuring)
 
 
-def _by_affinity(name: str, why: str, measuring: tuple[int, ...], housekeeping: tuple[int, ...]) -> Shield:
+def by_affinity(name: str, why: str, measuring: tuple[int, ...], housekeeping: tuple[int, ...]) -> Shield:
+    """Return what is left where no group keeps others off: the run's own affinity, to the CPUs that it can have."""
     if not hasattr(os, "sched_setaffinity"):
         return Shield(name, "none", f"{why}; this system has no CPU affinity", measuring, housekeeping)
     if shutil.which("taskset") is None:
