@@ -400,6 +400,7 @@ def test_what_does_not_run_is_left_out(yard: Yard) -> None:
     assert "smoke: 1 of 2 do not run: async_tree_eager" in strict.stdout
 
 
+@pytest.mark.slow
 def test_a_suite_with_fixed_loops(yard: Yard) -> None:
     """A benchmark of the lab's own manifest is measured, and again with the loop counts of the first result."""
     import pyperf

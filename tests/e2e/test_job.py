@@ -152,6 +152,7 @@ def test_bad_input_is_refused_and_leaves_no_job(client: Client, python: str, wro
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_three_jobs_at_once_never_measure_together(lab: "LabHandle", client: Client, python: str) -> None:
     """Whatever is submitted at once runs one after the other, in the order of the queue, by the host's own record."""
     jobs = [client.jobs.add(python=python, benchmarks=["nbody"], mode="fast") for _ in range(3)]

@@ -161,6 +161,7 @@ def test_a_measurement_says_how_it_was_measured(host: Any, environments: Path, k
     assert is_as_it_was(host, knobs)
 
 
+@pytest.mark.slow
 def test_a_busy_host_is_refused(
     host: Any, environments: Path, knobs: dict[str, str], busy: Callable[[int], Any]
 ) -> None:
@@ -177,6 +178,7 @@ def test_a_busy_host_is_refused(
     assert host.read("1.1")["rc"] == 1
 
 
+@pytest.mark.slow
 def test_what_was_disturbed_is_measured_again(
     host: Any, environments: Path, knobs: dict[str, str], busy: Callable[[int], Any]
 ) -> None:
@@ -193,6 +195,7 @@ def test_what_was_disturbed_is_measured_again(
     assert f"(pid {loop.pid})" in benchmark.get_metadata()["benchyard_disturbed"]
 
 
+@pytest.mark.slow
 def test_the_shield_keeps_a_loop_off(
     host: Any, environments: Path, knobs: dict[str, str], busy: Callable[[int], Any]
 ) -> None:
@@ -209,6 +212,7 @@ def test_the_shield_keeps_a_loop_off(
     assert loop.poll() is None
 
 
+@pytest.mark.slow
 def test_a_benchmark_that_prints_without_end(tmp_path: Path, environments: Path) -> None:
     """It is ended, and the log keeps what it printed first."""
     from spinning import write_manifest
@@ -228,6 +232,7 @@ def test_a_benchmark_that_prints_without_end(tmp_path: Path, environments: Path)
         )
 
 
+@pytest.mark.slow
 def test_a_benchmark_that_hangs(tmp_path: Path, environments: Path) -> None:
     """One that ignores SIGTERM and SIGINT, and sleeps in a child, is ended when its time is over."""
     from spinning import write_manifest
@@ -260,6 +265,7 @@ def test_a_benchmark_that_hangs(tmp_path: Path, environments: Path) -> None:
     assert time.monotonic() - began < 120
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kills", [1, 3])
 def test_a_killed_run_goes_on_where_it_was(host: Any, environments: Path, wait_for: Any, kills: int) -> None:
     """What was measured stays, what was under way is begun again; what is killed each time is lost alone."""
