@@ -18,6 +18,7 @@ from benchyard.tasks.cpus import format_cpu_list, online_cpus
 from benchyard.tasks.host.journal import has_journal
 from benchyard.tasks.host.setup import Setup, mend_host, read_setup
 from benchyard.tasks.host.undo import note_paths
+from benchyard.tasks.processes import kill_all
 
 KNOBS = ("proc/sys/kernel/randomize_va_space", "proc/sys/kernel/perf_event_max_sample_rate")
 
@@ -292,3 +293,103 @@ def test_a_killed_run_goes_on_where_it_was(host: Any, environments: Path, wait_f
 
 def _has(host: Any, text: str, times: int) -> bool:
     return bool(host.output("1.1").count(text) == times)
+
+
+HOG = """
+held = []
+while True:
+    held.append(bytearray(20_000_000))
+"""
+
+#: Goes on to measure, with nowhere to print to.
+MUTE = """
+import os
+os.close(1)
+os.close(2)
+import pyperf
+pyperf.Runner().bench_func("spin", sum, range(1000))
+"""
+
+
+def suite_with(tmp_path: Path, script: str) -> Path:
+    """The directory of a suite that has this script as its benchmark `spin`."""
+    from spinning import write_manifest
+
+    from benchyard.tasks.suitemaking import make_suite
+    from benchyard.tasks.trees import TreeStore
+
+    store = TreeStore(tmp_path / "suites")
+    return store.tree(make_suite(store, work=tmp_path, manifests=[write_manifest(tmp_path / "own", script=script)]).id)
+
+
+@pytest.fixture
+def little_memory() -> Iterator[Path]:
+    """A group of processes that may use 600 MB together."""
+    group = Path("/sys/fs/cgroup/memory") / f"benchyard-test-{os.getpid()}"
+    try:
+        group.mkdir()
+        (group / "memory.limit_in_bytes").write_text("600000000")
+    except OSError as exc:
+        pytest.xfail(f"no group with a limit of memory can be made here: {exc}")
+    try:
+        yield group
+    finally:
+        kill_all(lambda: [int(pid) for pid in (group / "cgroup.procs").read_text().split()])
+        group.rmdir()
+
+
+@pytest.mark.slow
+def test_a_benchmark_that_eats_all_memory(host: Any, environments: Path, tmp_path: Path, little_memory: Path) -> None:
+    """The kernel ends the benchmark and not the run; the next one is measured."""
+    enter = ["sh", "-c", 'echo $$ > "$0/cgroup.procs" && exec "$@"', str(little_memory)]
+    folder = host.state / "runs" / "1.1"
+    command = [sys.executable, "-m", "benchyard.cli", "task", "run-benchmarks", "--python", sys.executable]
+    command += ["--suite", str(suite_with(tmp_path, HOG)), "--benchmarks", "spin,unpack_sequence", "--fast"]
+    command += ["--environments", str(environments), "--output", str(folder / "result.json")]
+    command += ["--report", str(folder / "report.json")]
+    done = subprocess.run([*enter, *host.argv("1.1", *command)], capture_output=True, text=True, timeout=250)
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads((folder / "report.json").read_text())
+    found = {outcome["name"]: outcome["error"] for outcome in report["benchmarks"]}
+    assert found == {"spin": "killed by signal 9", "unpack_sequence": None}
+
+
+@pytest.mark.slow
+def test_a_benchmark_that_closes_its_output(tmp_path: Path, environments: Path) -> None:
+    """It fails or not, in its own row; the run goes on."""
+    from benchyard.tasks.benchmarks import run_benchmarks
+    from benchyard.tasks.suite import open_suite
+
+    suite = open_suite(suite_with(tmp_path, MUTE))
+    report = run_benchmarks(
+        sys.executable,
+        ["spin", "unpack_sequence"],
+        suite=suite,
+        output=tmp_path / "o.json",
+        environments=environments,
+        mode="fast",
+    )
+    assert [(outcome.name, outcome.error) for outcome in report.benchmarks][1] == ("unpack_sequence", None)
+
+
+def test_a_full_disk(host: Any, knobs: dict[str, str], tmp_path: Path) -> None:
+    """A run whose disk is full ends, says so, and leaves the host as it was; the next one runs once there is room."""
+    host.state.mkdir()
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(host.state)], capture_output=True, text=True
+    )
+    if made.returncode:
+        pytest.xfail(f"no disk can be mounted here: {made.stderr.strip()}")
+    try:
+        # The disk is full as soon as the run has begun.
+        fill = f"dd if=/dev/zero of={host.state}/fill bs=1M count=2; exit 3"
+        status, output = host.run("1.1", "sh", "-c", fill, more=("--measuring", "auto"))
+        assert (host.state / "fill").stat().st_size < 2 << 20, "it was not full"
+        assert status != 0, output
+        (host.state / "fill").unlink(missing_ok=True)
+        assert mend_host(host.state) == []
+        assert is_as_it_was(host, knobs)
+        assert host.run("2.1", "true", more=("--measuring", "auto"))[0] == 0
+        assert is_as_it_was(host, knobs)
+    finally:
+        subprocess.run(["umount", str(host.state)], check=True)

@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 
 from benchyard.tasks.cpus import format_cpu_list
-from benchyard.tasks.host.setup import Setup, put_back, put_back_leftovers, set_up
+from benchyard.tasks.host.setup import Setup, put_back, set_up
 from benchyard.tasks.host.shield import left_behind, processes_of
 from benchyard.tasks.hostlock import acquire_host, try_lock
 from benchyard.tasks.processes import MARK, SETUP_VARIABLE, descendants, kill_all, marked, marked_by_others
@@ -66,16 +66,18 @@ def main(argv: list[str]) -> int:
     os.close(ready)
     host: int | None = None
     setup: Setup | None = None
+    touched = False
     try:
         host = _take_host(run)
         _end_orphans(run)
         settle_others(run)
-        _say(put_back_leftovers(run.state_dir))
+        _say(put_back(run.state_dir))
         state = msgspec.structs.replace(state, state="running", started=time.time())
         run.write_state(state)
         run.log("START", os.getpid(), "running")
         order = run.read_order()
         if order.host is not None:
+            touched = True
             setup = set_up(run.state_dir, order.host, run=run.run, note=run.setup, supervisor=os.getpid())
         deadline = None if order.limit_s is None else time.monotonic() + order.limit_s
         for restarts_left in range(order.restarts, -1, -1):
@@ -94,8 +96,8 @@ def main(argv: list[str]) -> int:
     left = _end_everything(run, setup)
     if left:
         print(f"benchyard: these processes could not be ended: {left}", flush=True)
-    if setup is not None:
-        _say(put_back(run.state_dir, setup))
+    if touched:  # by what is noted on disk: it may have failed half-way
+        _say(put_back(run.state_dir))
     state = msgspec.structs.replace(state, finished=time.time(), pid=None)
     run.write_state(state)
     # The line is written before the host is free: in runs.log, no START stands between a START and its END.

@@ -13,7 +13,7 @@ import msgspec
 from benchyard.tasks.cpus import online_cpus
 from benchyard.tasks.errors import CpuListError, TaskError
 from benchyard.tasks.files import write_atomically
-from benchyard.tasks.host.shield import Shield, by_affinity, left_behind, lower, lower_leftovers, raise_shield
+from benchyard.tasks.host.shield import Shield, by_affinity, left_behind, lower_leftovers, raise_shield
 from benchyard.tasks.host.topology import choose_cpus, read_topology
 from benchyard.tasks.host.tuning import TuningReport, restore, tune
 from benchyard.tasks.hostlock import try_lock
@@ -78,16 +78,12 @@ def read_setup(path: Path) -> Setup:
     return msgspec.json.decode(path.read_bytes(), type=Setup)
 
 
-def put_back(state: Path, setup: Setup, *, root: Path = Path("/")) -> list[str]:
-    """Give the CPUs back and put the knobs back; returns what could not be."""
-    return [
-        *_tried("the CPUs were not given back", lambda: lower(setup.shield, root=root)),
-        *(_restored(state, root) if setup.tuning is not None else ()),
-    ]
+def put_back(state: Path, *, root: Path = Path("/")) -> list[str]:
+    """Give the CPUs back and put the knobs back, by what is noted in the state directory; returns what could not be.
 
-
-def put_back_leftovers(state: Path, *, root: Path = Path("/")) -> list[str]:
-    """Put back what killed supervisors have left; the caller holds the host, or knows that nothing is measured."""
+    So it is the same for what was set up just now, and for what a killed supervisor has left. The caller holds the
+    host, or knows that nothing is measured.
+    """
     return [
         *_tried("the CPUs were not given back", lambda: lower_leftovers(root, state)),
         *_restored(state, root),
@@ -108,7 +104,7 @@ def mend_host(state: Path) -> list[str]:
 
     try:
         left = kill_all(find, limit_s=_KILL_S)
-        return [*([f"these processes do not end: {left}"] if left else []), *put_back_leftovers(state)]
+        return [*([f"these processes do not end: {left}"] if left else []), *put_back(state)]
     finally:
         os.close(host)
 
