@@ -15,6 +15,7 @@ import httpx
 
 from benchyard.client import Client, Job
 from benchyard.client.config import load_config
+from benchyard.tasks.runner import active_runs, stop
 
 JOB_S = 900.0
 
@@ -103,6 +104,10 @@ class Lab:
         """Stop all of it."""
         if self.two_hosts:
             self.cli("worker", "down", str(self.host))
+            # A run outlives its worker; left alone in a folder that goes away, it would leave this host set up.
+            state = self.host / "state"
+            for run in active_runs(state):
+                stop(run, state=state, outcome="interrupted")
         self.cli("lab", "down", str(self.root))
 
 
