@@ -134,11 +134,13 @@ def main() -> None:
             "one host": {"prefetch": 1, "two_hosts": False},
         }
         starts: list[float] = []
+        print(f"{'':24}{'makespan':>10}{'measuring':>11}{'ratio':>7}{'serial':>8}{'first build':>13}{'preparing':>11}")
         for name, how in layouts.items():
             place = folder / name.replace(", ", "-").replace(" ", "-")
             place.mkdir()
             with lab_of(place, upstream=upstream.url, **how) as lab:
                 found[name] = measure(lab, commits)
+                show_row(name, found[name])
                 if name == "two hosts, prefetch":
                     starts = reuse(lab, commits[0], 3)
                 if not lab.two_hosts:
@@ -146,14 +148,17 @@ def main() -> None:
     show(found, starts, said)
 
 
+def show_row(name: str, figures: Figures) -> None:
+    """Print what came of one lab, as soon as it is known."""
+    print(
+        f"{name:24}{figures.makespan:9.1f}s{figures.measuring:10.1f}s{figures.ratio:7.3f}{figures.serial:8.3f}"
+        f"{figures.first:12.1f}s{figures.preparing:10.1f}s",
+        flush=True,
+    )
+
+
 def show(found: dict[str, Figures], starts: list[float], said: bool) -> None:
-    """Print the table, and the JSON object."""
-    print(f"{'':24}{'makespan':>10}{'measuring':>11}{'ratio':>7}{'serial':>8}{'first build':>13}{'preparing':>11}")
-    for name, figures in found.items():
-        print(
-            f"{name:24}{figures.makespan:9.1f}s{figures.measuring:10.1f}s{figures.ratio:7.3f}{figures.serial:8.3f}"
-            f"{figures.first:12.1f}s{figures.preparing:10.1f}s"
-        )
+    """Print what is known once all labs are down, and the JSON object."""
     alone = found["one host"]
     print(f"\non one host nothing is prepared during a measurement, and the steps say so: {'yes' if said else 'NO'}")
     said_starts = ", ".join(f"{seconds:.1f} s" for seconds in starts)

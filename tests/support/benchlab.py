@@ -95,9 +95,11 @@ class Lab:
 
     def said_waiting(self) -> bool:
         """Whether a step has said that it waited for a measurement."""
-        with httpx.Client(base_url=self.client.url, timeout=30) as web:
-            logs = web.get("/api/v2/logs", params={"limit": 500}).json()["logs"]
-            texts = (web.get(f"/api/v2/logs/{log['logid']}/raw").text for log in logs if log["name"] == "stdio")
+        with httpx.Client(base_url=self.client.url.rstrip("/") + "/api/v2/", timeout=30) as web:
+            builds = web.get(f"builders/{self.client.queue.target}-prepare/builds").json()["builds"]
+            steps = [s for b in builds for s in web.get(f"builds/{b['buildid']}/steps").json()["steps"]]
+            logs = [log for s in steps for log in web.get(f"steps/{s['stepid']}/logs").json()["logs"]]
+            texts = (web.get(f"logs/{log['logid']}/raw").text for log in logs if log["name"] == "stdio")
             return any("nothing is prepared on it meanwhile" in text for text in texts)
 
     def down(self) -> None:
