@@ -31,12 +31,18 @@ BENCHMARKS, CALIBRATE = "benchmarks", "calibrate"
 """Kinds of jobs that the store tells apart: what people measure, and what the lab measures to know its hosts."""
 
 RESULT_STATUSES = ("stored", "trashed")
+NOTICE_KINDS = ("job_done", "regression", "host_quarantined", "lane_stale", "upload_refused")
+"""What people are told of."""
+
+TELLING_OUTCOMES = ("told", "nobody", "failed")
+"""What became of a notice at a notifier: it was taken, there was nobody to tell, or it can never be told."""
+
 USER_STATUSES = ("active", "removed")
 ROLES = ("viewer", "member", "admin")
 
 
 class User(msgspec.Struct, frozen=True):
-    """A person who may log in; `password_hash` is None for one who has tokens only."""
+    """A person who may log in; `password_hash` is None for one who has tokens only, `mail` for one who gets none."""
 
     id: int
     name: str
@@ -47,6 +53,7 @@ class User(msgspec.Struct, frozen=True):
     created: float
     changed: float
     changed_by: str
+    mail: str | None = None
 
 
 class Token(msgspec.Struct, frozen=True):
@@ -281,6 +288,50 @@ class Answer(msgspec.Struct, frozen=True):
     status: int
     body: str
     created: float
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """Something that people are told, once: the same `key` is the same fact.
+
+    `users` are those whom it is for, `data` the same as subject and body in numbers.
+    """
+
+    id: int
+    key: str
+    kind: str
+    time: float
+    target: str | None
+    subject: str
+    body: str
+    users: tuple[str, ...]
+    data: dict[str, Any]
+
+
+class Telling(msgspec.Struct, frozen=True):
+    """What became of a notice at a notifier, in the `words` of the other side."""
+
+    notice_id: int
+    notifier: str
+    time: float
+    outcome: str
+    words: str
+
+
+class Notifier(msgspec.Struct, frozen=True):
+    """A way to tell people that the lab has `since` then, and who tells by it up to when; nobody without a `holder`."""
+
+    name: str
+    since: float
+    holder: str
+    until: float
+
+
+class Watch(msgspec.Struct, frozen=True):
+    """Something that is looked at again and again, `since` then, and up to where it was looked at."""
+
+    name: str
+    since: float
+    position: int
 
 
 class Change(msgspec.Struct, frozen=True):

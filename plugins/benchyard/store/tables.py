@@ -31,6 +31,7 @@ users = sa.Table(
     _kept("created", sa.Float),
     _kept("changed", sa.Float),
     _kept("changed_by", PlainText),
+    sa.Column("mail", PlainText),
     sa.Index("benchyard_users_name", "name", unique=True),
 )
 
@@ -245,6 +246,51 @@ answers = sa.Table(
     _kept("body", PlainText),
     _kept("created", sa.Float),
     sa.Index("benchyard_answers_created", "created"),
+)
+
+notices = sa.Table(
+    "benchyard_notices",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    _kept("key", PlainText),
+    _kept("kind", PlainText),
+    _kept("time", sa.Float),
+    sa.Column("target", PlainText),
+    _kept("subject", PlainText),
+    _kept("body", PlainText),
+    _kept("users", Json(tuple[str, ...])),
+    _kept("data", Json(dict[str, Any])),
+    sa.Index("benchyard_notices_key", "key", unique=True),
+    sa.Index("benchyard_notices_time", "time"),
+    # Who tells them goes on from the last id: it is never given twice, even after the old ones were deleted.
+    sqlite_autoincrement=True,
+)
+
+tellings = sa.Table(
+    "benchyard_tellings",
+    metadata,
+    sa.Column("notice_id", sa.Integer, sa.ForeignKey("benchyard_notices.id"), primary_key=True, autoincrement=False),
+    sa.Column("notifier", PlainText, primary_key=True),
+    _kept("time", sa.Float),
+    _kept("outcome", PlainText),
+    _kept("words", PlainText),
+)
+
+notifiers = sa.Table(
+    "benchyard_notifiers",
+    metadata,
+    sa.Column("name", PlainText, primary_key=True),
+    _kept("since", sa.Float),
+    _kept("holder", PlainText),
+    _kept("until", sa.Float),
+)
+
+watches = sa.Table(
+    "benchyard_watches",
+    metadata,
+    sa.Column("name", PlainText, primary_key=True),
+    _kept("since", sa.Float),
+    _kept("position", sa.Integer),
 )
 
 history = sa.Table(
