@@ -34,13 +34,16 @@ class Measured(msgspec.Struct, frozen=True):
 class Publication(msgspec.Struct, frozen=True):
     """What is sent: a result, and the `base` that it is compared with, where there is one.
 
-    `noise` are the noise floors of its host by benchmark, `link` is where the lab shows it.
+    `noise` are the noise floors of its host by benchmark, `link` is where the lab shows it. `key` is the same when it
+    is sent again because nobody knows whether it arrived, and another each time that somebody asks for it. What is
+    taken back may have no `data` any more.
     """
 
     head: Measured
     link: str
     base: Measured | None = None
     noise: dict[str, float] = {}
+    key: str = ""
 
 
 class Receipt(msgspec.Struct, frozen=True):

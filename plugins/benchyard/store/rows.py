@@ -37,6 +37,10 @@ NOTICE_KINDS = ("job_done", "regression", "host_quarantined", "lane_stale", "upl
 TELLING_OUTCOMES = ("told", "nobody", "failed")
 """What became of a notice at a notifier: it was taken, there was nobody to tell, or it can never be told."""
 
+PUBLISH, WITHDRAW = "publish", "withdraw"
+"""What is asked of a destination: to show a result, or to show it no more."""
+
+UPLOAD_STATES = ("pending", "sent", "refused", "failed")
 USER_STATUSES = ("active", "removed")
 ROLES = ("viewer", "member", "admin")
 
@@ -277,6 +281,49 @@ class Queue(msgspec.Struct, frozen=True):
     paused_at: float | None
     reason: str
     version: int
+
+
+class Upload(msgspec.Struct, frozen=True):
+    """What is to be, or was, done with a result at a destination: one row for each pair, in the state of the last ask.
+
+    `action` is `publish` or `withdraw`. `words` are the destination's last, in one line, and `link` is where it shows
+    the result. Those of one `slot` take each other's place there. `asks` counts how often it was asked for, `attempts`
+    the tries since the last ask, at `asked` by `asked_by`. It is tried next at `next_try`, and given up after trouble
+    up to `deadline`. `begun` is since when something of the result may be there, `sent` since when it is known to be.
+    """
+
+    id: int
+    result_id: int
+    destination: str
+    action: str
+    state: str
+    words: str
+    link: str | None
+    slot: str
+    asks: int
+    attempts: int
+    asked: float
+    asked_by: str
+    next_try: float
+    deadline: float
+    begun: float | None
+    sent: float | None
+    changed: float
+
+    @property
+    def key(self) -> str:
+        """What the repetitions of one ask have in common, and no other ask has."""
+        return f"{self.id}.{self.asks}"
+
+
+class Sender(msgspec.Struct, frozen=True):
+    """Who sends to a destination up to when, and what it said last, at `answered`; nobody does without a `holder`."""
+
+    destination: str
+    holder: str
+    until: float
+    words: str
+    answered: float | None
 
 
 class Answer(msgspec.Struct, frozen=True):
