@@ -31,6 +31,9 @@ BENCHMARKS, CALIBRATE = "benchmarks", "calibrate"
 """Kinds of jobs that the store tells apart: what people measure, and what the lab measures to know its hosts."""
 
 RESULT_STATUSES = ("stored", "trashed")
+USER_STATUSES = ("active", "removed")
+ROLES = ("viewer", "member", "admin")
+
 NOTICE_KINDS = ("job_done", "regression", "host_quarantined", "lane_stale", "upload_refused")
 """What people are told of."""
 
@@ -41,8 +44,6 @@ PUBLISH, WITHDRAW = "publish", "withdraw"
 """What is asked of a destination: to show a result, or to show it no more."""
 
 UPLOAD_STATES = ("pending", "sent", "refused", "failed")
-USER_STATUSES = ("active", "removed")
-ROLES = ("viewer", "member", "admin")
 
 
 class User(msgspec.Struct, frozen=True):

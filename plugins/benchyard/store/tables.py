@@ -296,6 +296,8 @@ watches = sa.Table(
     sa.Column("name", PlainText, primary_key=True),
     _kept("since", sa.Float),
     _kept("position", sa.Integer),
+)
+
 uploads = sa.Table(
     "benchyard_uploads",
     metadata,
