@@ -31,6 +31,7 @@ from benchyard.client.events import Event
 from benchyard.client.health import Health
 from benchyard.client.hosts import AddedHost, Host
 from benchyard.client.jobs import Job
+from benchyard.client.notices import Notice, Telling
 from benchyard.client.queues import ExpectedStart, Queue, QueuedJob, TargetQueue
 from benchyard.client.results import Attachment, BenchmarkResult, Comparison
 from benchyard.client.users import NewToken, Token, User
@@ -55,11 +56,13 @@ __all__ = [
     "Login",
     "NewToken",
     "NotFound",
+    "Notice",
     "Queue",
     "QueuedJob",
     "ServerError",
     "Stale",
     "TargetQueue",
+    "Telling",
     "Token",
     "TooMany",
     "Unauthorized",

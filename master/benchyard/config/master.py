@@ -8,6 +8,7 @@ from twisted.internet.endpoints import quoteStringArgument
 from benchyard.access.service import AccessService
 from benchyard.config.builders import make_builders, make_lanes
 from benchyard.config.checks import check_job, check_schedules
+from benchyard.config.notices import make_notices
 from benchyard.config.schedulers import make_pollers, make_schedulers
 from benchyard.config.settings import Host, Settings
 from benchyard.config.sources import commits_of
@@ -48,6 +49,7 @@ def master_config(settings: Settings) -> dict[str, Any]:
             ),
             AccessService(secrets_dir=str(settings.secrets_dir)),
             LabService(facts=_lab_facts(settings)),
+            *make_notices(settings),
         ],
         # Buildbot's default silently drops jobs of one commit; ours differ by more than the commit.
         "collapseRequests": False,

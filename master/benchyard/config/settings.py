@@ -9,13 +9,14 @@ import socket
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import msgspec
 from croniter import croniter
 
 from benchyard.config.names import STAGES, stage_builder, target_of_coordinator
 from benchyard.hosting.registration import HOSTS_DIR, NAME_RULE, SECRETS_DIR, is_name
+from benchyard.publish.noticesettings import AnyNotifier
 from benchyard.queueing.requests import DEFAULT_KIND
 
 SETTINGS_FILE = "benchyard.toml"
@@ -46,6 +47,9 @@ class Lab(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     interpreters_gb: Annotated[float, msgspec.Meta(gt=0, le=1e6)] = 20.0
     remote_urls: tuple[Text, ...] = ()
     try_port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
+    stale_h: Annotated[float, msgspec.Meta(gt=0, le=24 * 365)] = 12.0
+    regression_percent: Annotated[float, msgspec.Meta(gt=0, le=1000)] = 5.0
+    regression_mean_percent: Annotated[float, msgspec.Meta(gt=0, le=1000)] = 1.0
 
 
 class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -167,6 +171,7 @@ class Settings(msgspec.Struct, frozen=True):
     remotes: dict[str, Remote] = {}
     pollers: dict[str, Poller] = {}
     suites: dict[str, Suite] = {}
+    notify: dict[str, AnyNotifier] = {}
 
     @property
     def suites_dir(self) -> Path:
@@ -213,6 +218,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     remotes: dict[str, Remote] = {}
     pollers: dict[str, Poller] = {}
     suites: dict[str, Suite] = {}
+    notify: dict[str, AnyNotifier] = {}
 
 
 def load_settings(directory: Path) -> Settings:
@@ -239,6 +245,8 @@ def load_settings(directory: Path) -> Settings:
         _check_remote(path, name, remote)
     for name, poller in file.pollers.items():
         _check_poller(path, name, poller, file)
+    for name, notifier in file.notify.items():
+        _check_notifier(path, name, notifier, file)
     lab = file.lab
     if lab.http_port == lab.worker_port:
         raise SettingsError(f"{path}: [lab] worker_port = {lab.worker_port}: is http_port as well; choose another")
@@ -257,6 +265,7 @@ def load_settings(directory: Path) -> Settings:
         remotes=file.remotes,
         pollers=file.pollers,
         suites=file.suites,
+        notify=file.notify,
     )
 
 
@@ -402,6 +411,15 @@ def _check_suite(path: Path, name: str, suite: Suite) -> None:
             raise SettingsError(f"{where} manifests: {manifest!r} is not the full path of a manifest")
 
 
+def _check_notifier(path: Path, name: str, notifier: AnyNotifier, file: "_File") -> None:
+    """What can be known without Buildbot's reporters; the rest is known when these are made."""
+    _check_name(path, f"[notify.{name}]", name)
+    for target in notifier.targets:
+        if target not in file.targets:
+            where = f"{path}: [notify.{name}] targets"
+            raise SettingsError(f"{where}: no target {target!r}{_nearest(target, file.targets)}")
+
+
 #: Names in the history that are not remotes' own: forks and other addresses have theirs below these.
 FORKS, ADDRESSES = "forks", "urls"
 
@@ -440,6 +458,10 @@ def _check_name(path: Path, where: str, name: str) -> None:
         raise SettingsError(f"{path}: {where}: {name!r} is no name; use {NAME_RULE}")
 
 
+class _NoKind(Exception):
+    """A table does not say what it is."""
+
+
 _S = TypeVar("_S", bound=msgspec.Struct)
 
 
@@ -462,11 +484,14 @@ _MISSING = re.compile(r"Object missing required field `(?P<key>[^`]*)`")
 
 def _explain(message: str, data: Mapping[str, Any], kind: type[msgspec.Struct]) -> str:
     """msgspec's message with table and key as the file spells them; it writes `[...]` for the member of a mapping."""
-    for table, inner, part in _tables(data, kind):
-        try:
-            msgspec.convert(part, inner)
-        except msgspec.ValidationError as exc:
-            return f"[{table}] " + _in_words(str(exc), inner, "the table")
+    try:
+        for table, inner, part in _tables(data, kind):
+            try:
+                msgspec.convert(part, inner)
+            except msgspec.ValidationError as exc:
+                return f"[{table}] " + _in_words(str(exc), inner, "the table")
+    except _NoKind as exc:
+        return str(exc)
     return _in_words(message, kind, "the file")
 
 
@@ -483,6 +508,19 @@ def _tables(data: Mapping[str, Any], kind: type[msgspec.Struct]) -> Iterator[tup
         members = data.get(head)
         if isinstance(members, Mapping):
             yield from ((f"{head}.{name}", inner, part) for name, part in members.items())
+    yield from _tables_of_kinds(data, "notify", AnyNotifier)
+
+
+def _tables_of_kinds(data: Mapping[str, Any], head: str, union: Any) -> Iterator[tuple[str, type[msgspec.Struct], Any]]:
+    """The same of tables that are of the struct which their `kind` says."""
+    members = data.get(head)
+    kinds = {inner.__struct_config__.tag: inner for inner in get_args(union)}
+    for name, part in members.items() if isinstance(members, Mapping) else ():
+        kind = part.get("kind") if isinstance(part, Mapping) else None
+        if kind not in kinds:
+            said = "the key 'kind' is missing" if kind is None else f"no kind {kind!r}{_nearest(str(kind), kinds)}"
+            raise _NoKind(f"[{head}.{name}] {said}; there are {', '.join(kinds)}")
+        yield f"{head}.{name}", kinds[kind], part
 
 
 def _in_words(message: str, kind: type[msgspec.Struct], whole: str) -> str:

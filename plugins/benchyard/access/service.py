@@ -159,18 +159,28 @@ class AccessService(BuildbotService):
         return await self._db(users.get_user, name)
 
     @async_to_deferred
-    async def add_user(self, name: str, role: str, password: str | None = None, *, who: str) -> User:
+    async def add_user(self, name: str, role: str, password: str | None = None, mail: str = "", *, who: str) -> User:
         """A new user; AccessInvalid names a bad field, Conflict says that the name is taken."""
         management.check_name(name)
         management.check_role(role)
-        return await self._change(management.add_user, name, role, await self._hashed(password), who=who)
+        management.check_mail(mail)
+        return await self._change(management.add_user, name, role, await self._hashed(password), mail, who=who)
 
     @async_to_deferred
-    async def modify_user(self, name: str, role: str | None = None, password: str | None = None, *, who: str) -> User:
-        """Another role or password, which ends the sessions begun with the old one."""
+    async def modify_user(
+        self,
+        name: str,
+        role: str | None = None,
+        password: str | None = None,
+        mail: str | None = None,
+        *,
+        who: str,
+    ) -> User:
+        """Another role, mail address, or password, which ends the sessions begun with the old one."""
         if role is not None:
             management.check_role(role)
-        return await self._change(management.modify_user, name, role, await self._hashed(password), who=who)
+        management.check_mail(mail or "")
+        return await self._change(management.modify_user, name, role, await self._hashed(password), mail, who=who)
 
     @async_to_deferred
     async def enable(self, name: str, enabled: bool, *, who: str) -> User:

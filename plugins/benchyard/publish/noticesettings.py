@@ -1,6 +1,5 @@
 """What the settings say of the ways to tell people: one `[notify.NAME]` table for each."""
 
-import re
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -8,16 +7,7 @@ import msgspec
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Event = Literal["job_done", "regression", "host_quarantined", "lane_stale", "upload_refused"]
 
-#: `ada@example.org`, or `Ada <ada@example.org>`: in ASCII, as mail servers take it everywhere, and of one line.
-ADDRESS = r"[!#$%&'*+/=?^_`{|}~.0-9A-Za-z-]{1,64}@[0-9A-Za-z-]{1,63}(\.[0-9A-Za-z-]{1,63}){1,8}"
-_NAMED = re.compile(rf"[ -;=?-~]{{1,100}} <{ADDRESS}>|{ADDRESS}")
-
 Address = Annotated[str, msgspec.Meta(max_length=254)]
-
-
-def is_address(text: str, *, named: bool = False) -> bool:
-    """Whether a text is a mail address that can be written to; `named` ones may have the name of who has it."""
-    return len(text) <= 254 and (_NAMED if named else re.compile(ADDRESS)).fullmatch(text) is not None
 
 
 class NotifierSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

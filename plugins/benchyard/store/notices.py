@@ -110,16 +110,23 @@ def tellings_of(conn: sa.Connection, notice_ids: Sequence[int]) -> dict[int, tup
     return {id: tuple(group) for id, group in groupby(found, key=lambda telling: telling.notice_id)}
 
 
-def hold(conn: sa.Connection, name: str, holder: str, *, now: float, for_s: float) -> Notifier | None:
-    """Let `holder` be the one who tells by a notifier for so long; None while it is another.
+def find_notifier(conn: sa.Connection, name: str) -> Notifier | None:
+    """Return what is known of a notifier, None before somebody has held it."""
+    row = conn.execute(sa.select(notifiers).where(notifiers.c.name == name)).mappings().first()
+    return None if row is None else to_row(Notifier, row)
 
-    The lab has a notifier since the first time that somebody holds it.
-    """
+
+def make_notifier(conn: sa.Connection, name: str, *, now: float) -> Notifier:
+    """Return a notifier, which the lab has since now where it is new."""
     insert_once(conn, notifiers, {"name": name, "since": now, "holder": "", "until": 0.0}, unique=["name"])
+    return require(find_notifier(conn, name), f"notifier {name!r}")
+
+
+def hold(conn: sa.Connection, name: str, holder: str, *, now: float, for_s: float) -> bool:
+    """Let `holder` be the one who tells by a notifier for so long; tell whether it is, and not another."""
     free = sa.or_(notifiers.c.holder == holder, notifiers.c.until <= now)
     statement = sa.update(notifiers).where(notifiers.c.name == name, free).values(holder=holder, until=now + for_s)
-    row = conn.execute(statement.returning(notifiers)).mappings().first()
-    return None if row is None else to_row(Notifier, row)
+    return conn.execute(statement).rowcount == 1
 
 
 def let_go(conn: sa.Connection, holder: str) -> None:

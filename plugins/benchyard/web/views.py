@@ -319,7 +319,7 @@ class NewHostView(msgspec.Struct, frozen=True):
 
 
 class UserView(msgspec.Struct, frozen=True):
-    """A user; one that was removed stays as the owner of their jobs."""
+    """A user; one that was removed stays as the owner of their jobs. An empty mail address is none."""
 
     id: str
     name: str
@@ -329,6 +329,7 @@ class UserView(msgspec.Struct, frozen=True):
     created: Time
     changed: Time
     changed_by: str
+    mail: str
 
 
 def user_view(user: User) -> UserView:
@@ -342,6 +343,7 @@ def user_view(user: User) -> UserView:
         created=known_time(user.created),
         changed=known_time(user.changed),
         changed_by=user.changed_by,
+        mail=user.mail or "",
     )
 
 
