@@ -149,7 +149,15 @@ def running(index: int, benchmark: str) -> dict[str, Any]:
 def a_user(name: str, **changes: Any) -> dict[str, Any]:
     """The JSON of an active member."""
     user = {"id": name, "name": name, "role": "member", "status": "active", "enabled": True}
-    return {**user, "created": TIME, "changed": TIME, "changed_by": "admin", **changes}
+    return {**user, "mail": "", "created": TIME, "changed": TIME, "changed_by": "admin", **changes}
+
+
+def a_notice(number: int, **changes: Any) -> dict[str, Any]:
+    """The JSON of a notice that was told."""
+    notice = {"id": number, "key": f"job_done:{number}", "kind": "job_done", "time": TIME, "target": TARGET}
+    text = {"subject": f"job {number} success", "body": "nbody  93.4 ms\n", "users": ["anna"], "data": {"job": number}}
+    told = {"notifier": "mail", "time": TIME, "outcome": "told", "words": ""}
+    return {**notice, **text, "tellings": [told], **changes}
 
 
 def a_host(name: str, **changes: Any) -> dict[str, Any]:
@@ -165,6 +173,7 @@ class LabServer:
     def __init__(self) -> None:
         self.users: dict[str, dict[str, Any]] = {"anna": a_user("anna", role="admin")}
         self.tokens: dict[int, dict[str, Any]] = {}
+        self.notices: dict[int, dict[str, Any]] = {}
         self.files: dict[int, bytes] = {}
         self.attachments: dict[int, dict[str, bytes]] = {}
         self.queue: dict[str, Any] = {"paused": False, "paused_by": None, "paused_at": None, "reason": None}
@@ -278,6 +287,7 @@ class LabServer:
             "hosts": self.answer_hosts,
             "queues": self.answer_queues,
             "users": self.answer_users,
+            "notices": self.answer_notices,
             "events": lambda seen, rest: Answer(200, self.events, "text/event-stream"),
         }
         if kind not in answers:
@@ -436,7 +446,7 @@ class LabServer:
             name = seen.body["name"]
             if name in self.users:
                 raise Problem(409, f"the name {name!r} is taken")
-            self.users[name] = a_user(name, role=seen.body["role"])
+            self.users[name] = a_user(name, role=seen.body["role"], mail=seen.body.get("mail", ""))
             return as_json(self.users[name], 201)
         if not name:
             return self.paged(list(self.users.values()), seen)
@@ -445,6 +455,12 @@ class LabServer:
         if action.startswith("tokens"):
             return self.answer_tokens(seen, action.removeprefix("tokens").strip("/"))
         return self.change(seen, self.users, name, "user", action)
+
+    def answer_notices(self, seen: Seen, rest: str) -> Answer:
+        if rest:
+            return self.change(seen, self.notices, int(rest), "notice", "")
+        wanted = seen.query.get("kind", [])
+        return self.paged([each for each in self.notices.values() if not wanted or each["kind"] in wanted], seen)
 
     def answer_tokens(self, seen: Seen, number: str) -> Answer:
         if number:

@@ -86,11 +86,11 @@ class NoticeMail(MailNotifier):
             if code not in (250, 251):
                 log.msg(f"{self.name}: {address.decode()} was not taken: {code} {words.decode('ascii', 'replace')}")
 
-    def _password(self) -> str | None:
+    def _password(self) -> bytes | None:
         if not self.smtpUser:
             return None
         try:
-            return Path(self.password_file).read_text(encoding="utf-8").strip()
+            return Path(self.password_file).read_text(encoding="utf-8").strip().encode()
         except (OSError, UnicodeDecodeError) as exc:
             name = Path(self.password_file).name
             raise TryLater(f"the lab has no secret {name}; give it one with `benchyard lab secret {name} DIR`") from exc

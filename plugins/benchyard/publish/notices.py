@@ -93,7 +93,7 @@ class NoticeService(BuildbotService):
             holder=self.master.name,  # the same after a restart, which then goes on at once
             reporter=lambda: self.master.service_manager.namedServices[REPORTER.format(name=name)],
             db=self.db,
-            seconds=self.seconds,
+            seconds=lambda: self.seconds(),
         )
 
     def seconds(self) -> float:
