@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from benchyard.config.notices import make_notices
 from benchyard.config.settings import Lab, SettingsError, load_settings
 
 MakeLab = Callable[..., Path]
@@ -144,6 +145,38 @@ def test_fault_of_a_schedule(lab: MakeLab, text: str) -> None:
     """A fault in a schedule names the schedule, also when another one before it is right."""
     folder = lab(f"{T}[schedules.before]\n{GOOD_SCHEDULE}[schedules.n]\n{text}")
     assert refusal(folder).startswith(f"{folder}/benchyard.toml: {SCHEDULE_FAULTS[text]}")
+
+
+MAIL = '[notify.m]\nkind = "mail"\nsender = "lab@example.org"\n'
+NOTIFY_FAULTS = {
+    "[notify.m]\n": "[notify.m] the key 'kind' is missing; there are mail, reporter",
+    '[notify.m]\nkind = "mial"\n': "[notify.m] no kind 'mial', did you mean 'mail'?; there are mail, reporter",
+    "[notify]\nm = 5\n": "[notify.m] the key 'kind' is missing; there are mail, reporter",
+    '[notify.m]\nkind = "mail"\n': "[notify.m] the key 'sender' is missing; add it",
+    MAIL + "hots = 1\n": "[notify.m] unknown key 'hots', did you mean 'host'?; known are events, targets, users, sender",
+    MAIL + 'events = ["job"]\n': "[notify.m] events[0]: invalid enum value 'job'; correct the value",
+    MAIL + 'tls = "maybe"\n': "[notify.m] tls: invalid enum value 'maybe'; correct the value",
+    MAIL + 'targets = ["linuks"]\n': "[notify.m] targets: no target 'linuks', did you mean 'linux'?",
+    '[notify."a b"]\nkind = "mail"\nsender = "lab@example.org"\n': "[notify.a b]: 'a b' is no name",
+    '[notify.r]\nkind = "reporter"\n': "[notify.r] the key 'reporter' is missing; add it",
+}
+
+
+@pytest.mark.parametrize("text", NOTIFY_FAULTS)
+def test_fault_of_a_notifier(lab: MakeLab, text: str) -> None:
+    """A fault in a notifier names it, and what to do."""
+    folder = lab(T + text)
+    assert refusal(folder).startswith(f"{folder}/benchyard.toml: {NOTIFY_FAULTS[text]}")
+
+
+def test_fault_that_reporters_find(lab: MakeLab) -> None:
+    """What only Buildbot's reporters know to be wrong is one line as well, with the file."""
+    folder = lab(T + '[notify.r]\nkind = "reporter"\nreporter = "GitHubStatusPush"\n')
+    with pytest.raises(SettingsError) as refused:
+        make_notices(load_settings(folder))
+    assert str(refused.value).startswith(
+        f"{folder}/benchyard.toml: [notify.r] reporter: GitHubStatusPush can tell of builds only; there are "
+    )
 
 
 def test_schedules_name(lab: MakeLab) -> None:
