@@ -37,7 +37,15 @@ def test_mail_address(access: Any, spin: Spin) -> None:
     assert spin(access.modify_user("bob", role="viewer", who="admin")).mail == "bob@example.org"
     assert spin(access.modify_user("bob", mail="b@x.example", who="bob")).mail == "b@x.example"
     assert spin(access.modify_user("bob", mail="", who="bob")).mail is None
-    for wrong in ("bob", "bob@", "bob@localhost", "b\nc@x.example", "b c@x.example", "Bob <b@x.example>", "ö@x.example"):
+    for wrong in (
+        "bob",
+        "bob@",
+        "bob@localhost",
+        "b\nc@x.example",
+        "b c@x.example",
+        "Bob <b@x.example>",
+        "ö@x.example",
+    ):
         with pytest.raises(AccessInvalid, match="is no mail address") as refused:
             spin(access.modify_user("bob", mail=wrong, who="bob"))
         assert refused.value.field == "mail"

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def test_notices_are_read(client: Client, lab: "LabServer") -> None:
-    """list() asks for kinds with commas between, get() for one; numbers are in `data`, and who told it in `tellings`."""
+    """list() asks for kinds with commas between, get() for one; numbers are in `data`, who told it in `tellings`."""
     notice = {"id": 3, "kind": "job_done", "subject": "job 3 success", "users": ["anna"], "data": {"job": 3}}
     told = {"notifier": "mail", "time": "2025-11-22T10:53:00.000Z", "outcome": "told", "words": ""}
     lab.notices[3] = {**notice, "tellings": [told]}

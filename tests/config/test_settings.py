@@ -153,7 +153,8 @@ NOTIFY_FAULTS = {
     '[notify.m]\nkind = "mial"\n': "[notify.m] no kind 'mial', did you mean 'mail'?; there are mail, reporter",
     "[notify]\nm = 5\n": "[notify.m] the key 'kind' is missing; there are mail, reporter",
     '[notify.m]\nkind = "mail"\n': "[notify.m] the key 'sender' is missing; add it",
-    MAIL + "hots = 1\n": "[notify.m] unknown key 'hots', did you mean 'host'?; known are events, targets, users, sender",
+    MAIL
+    + "hots = 1\n": "[notify.m] unknown key 'hots', did you mean 'host'?; known are events, targets, users, sender",
     MAIL + 'events = ["job"]\n': "[notify.m] events[0]: invalid enum value 'job'; correct the value",
     MAIL + 'tls = "maybe"\n': "[notify.m] tls: invalid enum value 'maybe'; correct the value",
     MAIL + 'targets = ["linuks"]\n': "[notify.m] targets: no target 'linuks', did you mean 'linux'?",

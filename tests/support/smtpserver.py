@@ -90,7 +90,7 @@ class MailServer:
     async def _close(self) -> None:
         self._server.close()
         for each in self._open:
-            if each.transport is not None:
+            if isinstance(each.transport, asyncio.Transport):
                 each.transport.abort()
         await asyncio.sleep(0)
         for running in asyncio.all_tasks() - {asyncio.current_task()}:

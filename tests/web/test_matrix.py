@@ -86,7 +86,13 @@ OPERATIONS = [(operation, role) for role, operations in MATRIX.items() for opera
 PEOPLE = {None: Role.ANYONE, "vic": Role.VIEWER, "ada": Role.MEMBER, "admin": Role.ADMIN}
 
 #: What is asked for in the place of a variable: a number nobody has, so that nothing comes of it.
-NOWHERE = {"<int:job_id>": "99999", "<int:result_id>": "99999", "<int:notice_id>": "99999", "<name>": "nobody-1", "<int:token_id>": "99999"}
+NOWHERE = {
+    "<int:job_id>": "99999",
+    "<int:result_id>": "99999",
+    "<int:notice_id>": "99999",
+    "<name>": "nobody-1",
+    "<int:token_id>": "99999",
+}
 
 
 def test_every_operation_is_in_the_table() -> None:

@@ -73,7 +73,7 @@ def test_what_happens_is_noted(lab: "Lab") -> None:
     job = lab.submit("bob")
     lab.call("POST", f"/jobs/{job['id']}/run", "bob", json={})
     assert lab.call("POST", f"/jobs/{job['id']}/cancel", "admin", json={}).status_code == 200
-    deadline, items = time.monotonic() + 60.0, []
+    deadline, items = time.monotonic() + 60.0, list[Any]()
     while not items:
         assert time.monotonic() < deadline, lab.log()
         items = lab.call("GET", "/notices", "vic", params={"user": "bob"}).json()["items"]

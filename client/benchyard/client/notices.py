@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from benchyard.client.entities import Document, Link, ask
 from benchyard.client.http import segment
 from benchyard.client.paging import Moment, Pages, pages
@@ -33,7 +35,7 @@ class Notice(Document, frozen=True, kw_only=True):
     subject: str = ""
     body: str = ""
     users: tuple[str, ...] = ()
-    data: dict[str, Any] = {}
+    data: dict[str, Any] = msgspec.field(default_factory=dict)
     tellings: tuple[Telling, ...] = ()
 
 

@@ -1,6 +1,7 @@
 """What people are told when a job has ended: its numbers, how they compare, and whether that is a regression."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -106,10 +107,8 @@ class Files:
         if path not in self._read:
             self._read[path] = None
             if path and valueless_kind(path) is None:
-                try:
+                with suppress(OSError, ResultError):
                     self._read[path] = read_suite((self._folder / path).read_bytes())
-                except (OSError, ResultError):
-                    pass
         return self._read[path]
 
 

@@ -57,8 +57,8 @@ def _stale_target(conn: sa.Connection, lane: TargetLane, view: View) -> Draft | 
     if view.now - since <= view.stale_s:
         return None
     queue = queues.get_queue(conn, lane.target)
-    jobs, idle = count(waits.count, "job"), stretch(view.now - since)
-    what = f"{lane.target}: {jobs} wait{'s' if waits.count == 1 else ''}, and nothing has begun for {idle}"
+    jobs, idle = count(waits.jobs, "job"), stretch(view.now - since)
+    what = f"{lane.target}: {jobs} wait{'s' if waits.jobs == 1 else ''}, and nothing has begun for {idle}"
     lines = [f"{what}, since {moment(since)}."]
     lines.append(f"The last measurement began {moment(begun)}." if begun else "Nothing was ever measured there.")
     if queue.paused and queue.paused_at is not None:
@@ -77,7 +77,7 @@ def _stale_target(conn: sa.Connection, lane: TargetLane, view: View) -> Draft | 
         target=lane.target,
         users=users.admins(conn),
         since=since,
-        waiting=waits.count,
+        waiting=waits.jobs,
         paused=queue.paused,
     )
 

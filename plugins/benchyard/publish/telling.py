@@ -74,9 +74,7 @@ class Teller:
             self._pause(notice, exc)
             return False
         self._tries, self._not_before = 0, 0.0
-        await self._db(
-            notices.note_telling, notice.id, self.name, outcome=outcome, words=words, now=self._seconds()
-        )
+        await self._db(notices.note_telling, notice.id, self.name, outcome=outcome, words=words, now=self._seconds())
         self._after = notice.id
         return True
 
@@ -84,9 +82,7 @@ class Teller:
         pause_s = max(min(FIRST_PAUSE_S * 2**self._tries, LONGEST_PAUSE_S), why.after_s or 0.0)
         self._tries = min(self._tries + 1, 10)
         self._not_before = self._seconds() + pause_s
-        log.msg(
-            f"benchyard: notifier {self.name} could not tell notice {notice.id}: {why}; again in {pause_s:.0f} s"
-        )
+        log.msg(f"benchyard: notifier {self.name} could not tell notice {notice.id}: {why}; again in {pause_s:.0f} s")
 
 
 def takes(settings: AnyNotifier, notice: Notice) -> bool:

@@ -16,15 +16,15 @@ _YES = sa.literal(True, Flag)
 class Waiting(NamedTuple):
     """The jobs of a queue that may start: how many, and since when the first of them waits as it does now."""
 
-    count: int
+    jobs: int
     since: float
 
 
 def waiting(conn: sa.Connection, target: str) -> Waiting | None:
     """What waits in the queue of a target; None where nothing does, disabled jobs aside."""
     statement = sa.select(sa.func.count(), sa.func.min(jobs.c.changed))
-    count, since = conn.execute(statement.where(in_queue(target), jobs.c.enabled == _YES)).one()
-    return Waiting(count, since) if count else None
+    number, since = conn.execute(statement.where(in_queue(target), jobs.c.enabled == _YES)).one()
+    return Waiting(number, since) if number else None
 
 
 def last_begun(conn: sa.Connection, target: str) -> float | None:
@@ -45,9 +45,7 @@ def last_unpaused(conn: sa.Connection, target: str) -> float | None:
     return conn.execute(sa.select(history.c.time).where(*where).order_by(history.c.id.desc()).limit(1)).scalar()
 
 
-def newest_job(
-    conn: sa.Connection, *, target: str, origin: str, reason: str, status: str | None = None
-) -> Job | None:
+def newest_job(conn: sa.Connection, *, target: str, origin: str, reason: str, status: str | None = None) -> Job | None:
     """The newest job of a schedule for a target, with this status where one is given."""
     where = [jobs.c.target == target, jobs.c.origin == origin, jobs.c.reason == reason]
     if status is not None:

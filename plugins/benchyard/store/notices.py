@@ -82,9 +82,7 @@ def forget_old(conn: sa.Connection, before: float) -> int:
     return conn.execute(sa.delete(notices).where(notices.c.time < before)).rowcount
 
 
-def untold(
-    conn: sa.Connection, notifier: str, *, after: int, since: float, limit: int = 50
-) -> tuple[Notice, ...]:
+def untold(conn: sa.Connection, notifier: str, *, after: int, since: float, limit: int = 50) -> tuple[Notice, ...]:
     """Return notices with an id above `after`, of `since` or later, of which nothing has become yet, in order."""
     known = sa.exists().where(tellings.c.notice_id == notices.c.id, tellings.c.notifier == notifier)
     statement = sa.select(notices).where(notices.c.id > after, notices.c.time >= since, ~known)

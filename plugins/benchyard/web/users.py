@@ -62,9 +62,7 @@ async def get_user(call: Call, name: str) -> Reply:
 async def add_user(call: Call) -> Reply:
     """Make a user."""
     new: NewUser = call.body
-    return _reply(
-        await call.services.access.add_user(new.name, new.role, new.password, new.mail, who=call.caller.name)
-    )
+    return _reply(await call.services.access.add_user(new.name, new.role, new.password, new.mail, who=call.caller.name))
 
 
 async def modify_user(call: Call, name: str) -> Reply:

@@ -14,8 +14,8 @@ from measuredlab import MeasuredLab
 from smtpserver import MailServer, make_certificate
 
 from benchyard.publish.notices import SERVICE, NoticeFacts, NoticeService
-from benchyard.publish.notifiers import make_reporter
 from benchyard.publish.noticesettings import AnyNotifier
+from benchyard.publish.notifiers import make_reporter
 from benchyard.publish.stale import ScheduleLane, TargetLane
 from benchyard.results.regressions import Thresholds
 from benchyard.store.migrate import migrate
@@ -167,7 +167,9 @@ class Masters:
         }
         reporters = [make_reporter(key, each, self.secrets) for key, each in notify.items()]
         service = NoticeService(facts=NoticeFacts(**{**given, **facts}), notifiers=dict(notify))
-        started = Master(self.spin(_start(self.folder / name, self.database, [service, *reporters])), self.spin, self.log)
+        started = Master(
+            self.spin(_start(self.folder / name, self.database, [service, *reporters])), self.spin, self.log
+        )
         self.running.append(started)
         return started
 
@@ -186,7 +188,7 @@ async def _start(folder: Path, database: Path, services: list[Any]) -> Any:
     from zope.interface import implementer
 
     factory = util.BuildFactory()
-    config = {
+    config: dict[str, Any] = {
         "workers": [worker.LocalWorker("bench")],
         "protocols": {"null": {}},
         "builders": [util.BuilderConfig(name="linux", workernames=["bench"], factory=factory)],
@@ -221,9 +223,7 @@ async def _stop(master: Any) -> None:
 
 
 @pytest.fixture
-def masters(
-    tmp_path: Path, spin: Callable[..., Any], _database: Path, lab: MeasuredLab
-) -> Iterator[Masters]:
+def masters(tmp_path: Path, spin: Callable[..., Any], _database: Path, lab: MeasuredLab) -> Iterator[Masters]:
     """Starts masters that tell notices of what `lab` has measured."""
     from twisted.python import log
 

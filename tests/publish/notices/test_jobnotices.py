@@ -136,7 +136,8 @@ def test_regression_in_a_series(conn: sa.Connection, lab: MeasuredLab) -> None:
 def test_two_hosts_do_not_compare(conn: sa.Connection, lab: MeasuredLab) -> None:
     """What differs between hosts, or since a new kernel, is shown and called no regression."""
     base = lab.measured(conn, {"a": around(1.0)})
-    for other in ({"host": "other"}, {"machine": "another kernel"}):
+    others: list[dict[str, Any]] = [{"host": "other"}, {"machine": "another kernel"}]
+    for other in others:
         head = lab.measured(conn, {"a": around(2.0)}, base_job=base.job_id, **other)
         (done,) = told(lab, conn, head.job_id or 0)
         assert "is 2.00x slower than job 1" in done.subject

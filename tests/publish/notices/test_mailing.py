@@ -111,9 +111,7 @@ def test_wrong_password(tell: Callable[..., None], mail_server: MakeServer, cert
     assert PASSWORD not in str(refused.value)
 
 
-def test_recipients_that_are_unknown(
-    tell: Callable[..., None], mail_server: MakeServer, masters: "Masters"
-) -> None:
+def test_recipients_that_are_unknown(tell: Callable[..., None], mail_server: MakeServer, masters: "Masters") -> None:
     """All unknown: the message is refused for good. Some: the others get it, and the log says who did not."""
     server = mail_server(refused={"ada@example.org"})
     with pytest.raises(Refused, match=r"^550 5\.1\.1 no such user here$"):
@@ -152,7 +150,7 @@ def test_secret_that_goes(tell: Callable[..., None], mail_server: MakeServer, ma
     """The password is read at each use: once its file is gone, the remedy is told."""
     server = mail_server()
     (masters.secrets / "notify-mail").write_text(PASSWORD)
-    how = {"sender": "lab@example.org", "tls": "none", "port": server.port, "user": "lab", "timeout_s": 10.0}
+    how: dict[str, Any] = {"sender": "lab@example.org", "tls": "none", "port": server.port, "user": "lab"}
     masters.start({"mail": Mail(**how)})
     (masters.secrets / "notify-mail").unlink()
     with pytest.raises(TryLater, match="the lab has no secret notify-mail; give it one with"):

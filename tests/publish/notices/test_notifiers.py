@@ -9,19 +9,23 @@ from buildbot.reporters.http import HttpStatusPush
 from buildbot.reporters.pushover import PushoverNotifier
 
 from benchyard.publish.mailing import NoticeMail
-from benchyard.publish.notifiers import WrongNotifier, make_reporter
 from benchyard.publish.noticesettings import AnyNotifier
+from benchyard.publish.notifiers import WrongNotifier, make_reporter
 
 
 def settings(**given: Any) -> Any:
     """Settings as the file has them."""
-    return msgspec.convert(given, AnyNotifier)  # type: ignore[call-overload]
+    return msgspec.convert(given, AnyNotifier)
 
 
 @pytest.fixture
 def secrets(tmp_path: Path) -> Path:
     """The lab's secrets."""
-    for name, secret in (("notify-mail", "hunter2 hunter2\n"), ("hook", "http://127.0.0.1:1/hooks/s3cret\n"), ("e", "")):
+    for name, secret in (
+        ("notify-mail", "hunter2 hunter2\n"),
+        ("hook", "http://127.0.0.1:1/hooks/s3cret\n"),
+        ("e", ""),
+    ):
         (tmp_path / name).write_text(secret)
     return tmp_path
 
@@ -82,7 +86,11 @@ WRONG: dict[str, tuple[Any, str, str]] = {
         "otherParams can be only 'sound'",
     ),
     "ours": (reporter("HttpStatusPush", options={"serverUrl": "http://x", "debug": True}), "options", "'debug'"),
-    "slash": (reporter("HttpStatusPush", options={"serverUrl": "http://x/"}), "options", "serverUrl: leave out the slash"),
+    "slash": (
+        reporter("HttpStatusPush", options={"serverUrl": "http://x/"}),
+        "options",
+        "serverUrl: leave out the slash",
+    ),
     "no secret": (
         reporter("HttpStatusPush", secrets={"serverUrl": "none"}),
         "secrets.serverUrl",

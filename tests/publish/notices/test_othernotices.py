@@ -50,7 +50,7 @@ def test_a_host_is_quarantined(conn: sa.Connection, lab: MeasuredLab) -> None:
 
 
 def test_an_upload_is_refused(conn: sa.Connection, lab: MeasuredLab) -> None:
-    """The owner and the admins are told, with the server's words; a wrong setting that refuses all is told once a day."""
+    """The owner and the admins are told in the server's words; a wrong setting that refuses all is told once a day."""
     add_people(conn)
     for _ in range(2):
         result = lab.measured(conn, {"nbody": around(1.0)}, commit="1a2b3c4d5e6f")
@@ -59,9 +59,7 @@ def test_an_upload_is_refused(conn: sa.Connection, lab: MeasuredLab) -> None:
     first, second = (upload_refused(conn, fact, link=LINK) for fact in facts(conn))
     assert first is not None and second is not None
     assert first.users == ("ada", "max")
-    assert first.subject == (
-        "speed refuses result 1 (main 1a2b3c4d5e): 400 Bad Request: Environment bench not found"
-    )
+    assert first.subject == ("speed refuses result 1 (main 1a2b3c4d5e): 400 Bad Request: Environment bench not found")
     assert "result 1: main 1a2b3c4d5e (3.16.0a0, jit pgo, fast) on bench, grade B (a virtual machine)\n" in first.body
     assert first.key == second.key
 

@@ -14,8 +14,8 @@ from hookserver import HookServer
 
 from benchyard.publish.destinations import Refused, TryLater
 from benchyard.publish.noticesettings import Reporter
-from benchyard.publish.reporting import BEGINNING, OBJECT, SERVICE, SHORT, TEXT, NoticeGenerator, beginning, send
 from benchyard.publish.notifiers import BUILDS_ONLY
+from benchyard.publish.reporting import BEGINNING, OBJECT, SERVICE, SHORT, TEXT, NoticeGenerator, beginning, send
 from benchyard.store.rows import Notice
 
 if TYPE_CHECKING:
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
     from tests.publish.notices.conftest import Masters
 
-NOTICE = Notice(7, "job_done:1", "job_done", 5.0, "linux", "job 1 success", "a  1 ms\n", ("ada",), {"status": "success"})
+NOTICE = Notice(
+    7, "job_done:1", "job_done", 5.0, "linux", "job 1 success", "a  1 ms\n", ("ada",), {"status": "success"}
+)
 
 
 def report_of(spin: "Callable[..., Any]", notice: Notice, form: str = TEXT) -> dict[str, Any]:

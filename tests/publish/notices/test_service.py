@@ -10,9 +10,9 @@ from hookserver import HookServer
 from measuredlab import MeasuredLab, around
 from smtpserver import MailServer
 
+from benchyard.publish import jobnotices, telling
 from benchyard.publish import notices as module
-from benchyard.publish import telling
-from benchyard.publish.noticesettings import Mail, Reporter
+from benchyard.publish.noticesettings import AnyNotifier, Mail, Reporter
 from benchyard.publish.telling import FRESH_S, takes
 from benchyard.store import hosts, jobs, notices, users
 from benchyard.store.rows import Notice, Telling
@@ -138,10 +138,12 @@ def test_one_that_is_refused_holds_nobody_up(masters: "Masters", lab: MeasuredLa
     assert len(server.received) == 1
 
 
-def test_regression_is_told_once(masters: "Masters", lab: MeasuredLab, mail_server: MakeServer, hook: HookServer) -> None:
-    """Its owner gets one mail, not one for the job as well; a notifier of jobs alone tells of that, with the numbers."""
+def test_regression_is_told_once(
+    masters: "Masters", lab: MeasuredLab, mail_server: MakeServer, hook: HookServer
+) -> None:
+    """Its owner gets one mail, not another for the job; a notifier of jobs alone tells of that, with the numbers."""
     server = mail_server()
-    notify = {"mail": mail(server), "chat": chat(hook, events=("job_done",))}
+    notify: dict[str, AnyNotifier] = {"mail": mail(server), "chat": chat(hook, events=("job_done",))}
     master = masters.start(notify)
     master.db(people)
     base = measure(master, lab, values={"a": around(1.0)}, owner="bob")
@@ -282,7 +284,8 @@ def test_master_killed_after_sending(masters: "Masters", lab: MeasuredLab, mail_
     with sa.create_engine(f"sqlite:///{masters.database}").begin() as conn:
         conn.execute(sa.text("DELETE FROM benchyard_tellings"))
         # It had no time to let go of what it held.
-        conn.execute(sa.text("UPDATE benchyard_notifiers SET until = 1e12, holder = :name"), {"name": master.master.name})
+        held = sa.text("UPDATE benchyard_notifiers SET until = 1e12, holder = :name")
+        conn.execute(held, {"name": master.master.name})
     again = masters.start(settings)
     until_told(again, ["job_done:1"], "mail")
     first, second = server.received
@@ -311,14 +314,14 @@ def test_a_notice_that_cannot_be_written(
     server = mail_server()
     master = masters.start({"mail": mail(server, to=("perf@example.org",))})
     master.db(people)
-    whole = module.jobnotices.compose
+    whole = jobnotices.compose
 
     def broken(fact: Any, *args: Any, **kwargs: Any) -> Any:
         if fact.id == "1":
             raise ZeroDivisionError
         return whole(fact, *args, **kwargs)
 
-    monkeypatch.setattr(module.jobnotices, "compose", broken)
+    monkeypatch.setattr(jobnotices, "compose", broken)
     measure(master, lab)
     measure(master, lab)
     until_told(master, ["job_done:1", "job_done:2"], "mail")
