@@ -14,7 +14,7 @@ def test_notices_are_listed(run: "Run", lab: "LabServer", server_module: ModuleT
     lab.notices[2] = server_module.a_notice(2, kind="lane_stale", subject="linux: 3 jobs wait")
     lines = run("notice", "list").out.splitlines()
     assert lines[0].split() == ["NOTICE", "TIME", "KIND", "SUBJECT", "FOR"]
-    assert [line.split()[0] for line in lines[1:]] == ["1", "2"]
+    assert [line.split()[0] for line in lines[1:]] == ["2", "1"]
     assert run("notice", "list", "--kind", "lane_stale", "--json").json["items"] == [lab.notices[2]]
     assert run("notice", "list", "--kind", "nonsense").status == 2
 

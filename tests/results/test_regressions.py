@@ -16,6 +16,7 @@ def suite(means: Mapping[str, float], unit: str = "second") -> Suite:
     return Suite({}, {name: Samples(each, unit) for name, each in values.items()}, ())
 
 
+QUIET = {"a": 0.01, "b": 0.01, "c": 0.01}
 BASE = suite({"a": 1.0, "b": 2.0, "c": 3.0})
 
 
@@ -27,7 +28,7 @@ def test_nothing_is_slower() -> None:
 
 def test_worst_comes_first() -> None:
     """Of what is slower by the threshold or more, the worst is first; the rest is not among it."""
-    found = find_regression(compare(BASE, suite({"a": 1.1, "b": 2.5, "c": 3.1})), Thresholds())
+    found = find_regression(compare(BASE, suite({"a": 1.1, "b": 2.5, "c": 3.1}), noise=QUIET), Thresholds())
     assert found is not None
     assert [change.name for change in found.slower] == ["b", "a"]
     assert found.slower[0].change == "1.25x slower"
@@ -36,8 +37,16 @@ def test_worst_comes_first() -> None:
 def test_threshold_is_what_is_said() -> None:
     """A threshold of 10 % takes 11 %, and not 9 %."""
     limit = Thresholds(single=0.10, overall=10.0)
-    assert find_regression(compare(suite({"a": 1.0}), suite({"a": 1.09})), limit) is None
-    assert find_regression(compare(suite({"a": 1.0}), suite({"a": 1.11})), limit) is not None
+    assert find_regression(compare(suite({"a": 1.0}), suite({"a": 1.09}), noise=QUIET), limit) is None
+    assert find_regression(compare(suite({"a": 1.0}), suite({"a": 1.11}), noise=QUIET), limit) is not None
+
+
+def test_noise_that_is_not_known() -> None:
+    """Then it takes twice as much of a time; bytes have no such noise."""
+    limit = Thresholds(single=0.10, overall=10.0)
+    assert find_regression(compare(suite({"a": 1.0}), suite({"a": 1.19})), limit) is None
+    assert find_regression(compare(suite({"a": 1.0}), suite({"a": 1.21})), limit) is not None
+    assert find_regression(compare(suite({"a": 1.0}, "byte"), suite({"a": 1.11}, "byte")), limit) is not None
 
 
 def test_what_noise_makes_does_not_count() -> None:

@@ -101,7 +101,7 @@ class MailServer:
         assert self.login is not None and isinstance(data, LoginPassword)
         good = (data.login.decode(), data.password.decode()) == self.login
         self.logins += good
-        return AuthResult(success=good)
+        return AuthResult(success=good, handled=False)
 
     async def handle_RCPT(self, _server: Any, _session: Any, envelope: Any, address: str, _options: Any) -> str:
         """What aiosmtpd asks of each recipient."""

@@ -127,8 +127,10 @@ def modify_user(
         found = client.users.get(user).modify(
             role=msgspec.UNSET if role is None else role, mail=msgspec.UNSET if address is None else address
         )
-    mailed = f"mail to {found.mail}" if found.mail else "no mail"
-    say(f"user {found.name}: {found.role}, {mailed}", found.document, as_json)
+    said = [found.role] if role is not None else []
+    if address is not None:
+        said.append(f"mail to {found.mail}" if found.mail else "no mail")
+    say(f"user {found.name}: {', '.join(said)}", found.document, as_json)
 
 
 @users.command("passwd")

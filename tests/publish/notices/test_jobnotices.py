@@ -87,7 +87,7 @@ def test_whom_it_is_no_news_for(conn: sa.Connection, lab: MeasuredLab) -> None:
 def test_regression_against_the_base(conn: sa.Connection, lab: MeasuredLab) -> None:
     """The worst is first, each with both means; both commits, host, grades and the geometric mean are told."""
     base = lab.measured(conn, {"a": around(1.0), "b": around(0.0123), "c": around(1.0)}, commit="aaaaaaaaaa0")
-    values = {"a": around(1.1), "b": around(0.0185), "c": around(0.5)}
+    values = {"a": around(1.2), "b": around(0.0185), "c": around(0.5)}
     head = lab.measured(conn, values, commit="bbbbbbbbbb0", base_job=base.job_id, owner="bob")
     done, regression = told(lab, conn, head.job_id or 0)
     assert regression.key == f"regression:{head.id}:{base.id}"
@@ -98,16 +98,16 @@ def test_regression_against_the_base(conn: sa.Connection, lab: MeasuredLab) -> N
     assert lines[2].startswith("head main bbbbbbbbbb (3.16.0a0, jit pgo, fast) on bench, job 2, result 2, grade B")
     assert lines[4:8] == [
         "b: 12.3 ms +- 0.1 ms -> 18.5 ms +- 0.2 ms: 1.50x slower",
-        "a: 1.00 sec +- 0.01 sec -> 1.10 sec +- 0.01 sec: 1.10x slower",
+        "a: 1.00 sec +- 0.01 sec -> 1.20 sec +- 0.01 sec: 1.20x slower",
         "",
-        "geometric mean: 1.07x faster (3 of 3 benchmarks)",
+        "geometric mean: 1.03x faster (3 of 3 benchmarks)",
     ]
     assert [each["name"] for each in regression.data["slower"]] == ["b", "a"]
-    assert regression.data["geometric_mean"] == pytest.approx(1.07, abs=0.01)
+    assert regression.data["geometric_mean"] == pytest.approx(1.03, abs=0.01)
     # The end of the job says the same, for those who are not told of regressions.
     assert done.data["regressions"] == [regression.key]
     assert "job 2 (main bbbbbbbbbb, bench) with job 1 (main aaaaaaaaaa, bench):" in done.body
-    assert done.subject == "job 2 success: main bbbbbbbbbb on bench, job 2 is 1.07x faster than job 1"
+    assert done.subject == "job 2 success: main bbbbbbbbbb on bench, job 2 is 1.03x faster than job 1"
 
 
 def test_base_that_ends_last(conn: sa.Connection, lab: MeasuredLab) -> None:
@@ -157,9 +157,9 @@ def test_many_benchmarks(conn: sa.Connection, lab: MeasuredLab) -> None:
     """A hundred are listed, the rest is counted."""
     base = lab.measured(conn, {f"b{i:03}": around(1.0) for i in range(120)})
     assert "\nb099  1.00 sec +- 0.01 sec\nand 20 more\n" in told(lab, conn, base.job_id or 0)[0].body
-    head = lab.measured(conn, {f"b{i:03}": around(1.1) for i in range(120)}, base_job=base.job_id)
+    head = lab.measured(conn, {f"b{i:03}": around(1.2) for i in range(120)}, base_job=base.job_id)
     regression = told(lab, conn, head.job_id or 0)[1]
-    assert regression.subject.endswith("1.10x slower overall, 120 benchmarks slower, b000 1.10x slower")
+    assert regression.subject.endswith("1.20x slower overall, 120 benchmarks slower, b000 1.20x slower")
     assert "\nand 20 more\n" in regression.body
 
 
