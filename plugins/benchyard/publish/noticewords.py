@@ -103,8 +103,9 @@ def measured(result: Result) -> str:
 
 def described(result: Result) -> str:
     """The same with all that tells it from others."""
-    parts = [part for part in (result.version, " ".join(result.flags), result.mode) if part]
-    return f"{measured(result)} ({', '.join(parts)})"
+    name = measured(result)
+    parts = [part for part in (result.version, " ".join(result.flags), result.mode) if part and part != name]
+    return f"{name} ({', '.join(parts)})" if parts else name
 
 
 def graded(result: Result) -> str:

@@ -12,7 +12,6 @@ import msgspec
 from benchyard.results.compare import Change, Comparison, GeometricMean
 from benchyard.results.statistics import mean, stdev, t_quantile_95
 
-
 #: How much more it takes where nobody knows how far two runs of a benchmark differ anyway.
 DOUBT = 2.0
 
