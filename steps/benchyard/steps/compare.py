@@ -54,17 +54,11 @@ class Compare(LabStep):
 
 def pairs_of(conn: Any, job: Job) -> list[Pair]:
     """The comparisons that are due now that a job has its result."""
-    own = _result(conn, job.id)
+    own = results.result_of_job(conn, job.id)
     if own is None:
         return []
     pairs = []
-    if job.base_job is not None and (base := _result(conn, job.base_job)) is not None:
+    if job.base_job is not None and (base := results.result_of_job(conn, job.base_job)) is not None:
         pairs.append(Pair(base, own))
-    heads = [_result(conn, head.id) for head in jobs.jobs_based_on(conn, job.id)]
+    heads = [results.result_of_job(conn, head.id) for head in jobs.jobs_based_on(conn, job.id)]
     return pairs + [Pair(own, head) for head in heads if head is not None]
-
-
-def _result(conn: Any, job_id: int) -> Result | None:
-    ids = results.ids_of_jobs(conn, [job_id]).get(job_id, ())
-    found = [results.get_result(conn, id) for id in ids]
-    return next((row for row in found if row.enabled and row.path and row.status == "stored"), None)
