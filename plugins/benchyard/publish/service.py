@@ -27,7 +27,7 @@ SERVICE = "benchyard-publish"
 CHANGED = ("benchyard", "uploads")
 
 #: Seconds between two looks at an upload that somebody waits for; another master may be the one that sends it.
-LOOK_S = 1.0
+LOOK_S = 0.25
 
 #: Seconds that the end of what is being sent is waited for when the master stops.
 STOP_S = 10.0
@@ -136,7 +136,7 @@ class PublishService(BuildbotService):
             upload: Upload = await self.db(uploads.get_upload, upload_id)
             if upload.state != "pending" or time.monotonic() >= until or (gone is not None and gone.called):
                 return upload
-            await task.deferLater(self.master.reactor, LOOK_S / 4)
+            await task.deferLater(self.master.reactor, LOOK_S)
 
     # Senders.
 
