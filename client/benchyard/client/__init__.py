@@ -33,6 +33,7 @@ from benchyard.client.hosts import AddedHost, Host
 from benchyard.client.jobs import Job
 from benchyard.client.queues import ExpectedStart, Queue, QueuedJob, TargetQueue
 from benchyard.client.results import Attachment, BenchmarkResult, Comparison
+from benchyard.client.uploads import Destination, Upload
 from benchyard.client.users import NewToken, Token, User
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "Config",
     "ConfigError",
     "Conflict",
+    "Destination",
     "Event",
     "ExpectedStart",
     "Forbidden",
@@ -64,6 +66,7 @@ __all__ = [
     "TooMany",
     "Unauthorized",
     "Unavailable",
+    "Upload",
     "User",
     "WaitTimeout",
     "load_login",

@@ -23,3 +23,4 @@ class Health(Document, frozen=True, kw_only=True):
     hosts: tuple[HostHealth, ...] | None = None
     targets: tuple[str, ...] = ()
     jobs: dict[str, int] | None = None
+    uploads: dict[str, int] = {}
