@@ -512,7 +512,7 @@ OPERATIONS = {
         lambda c, x: c.results.get(x).upload(),
         ("POST", "/results/{x}/upload", None),
         "result upload {x}",
-        not_set_up="no destination is configured that results could be uploaded to",
+        not_set_up="the lab has no destination; add a table such as [publish.NAME] to its settings",
     ),
     "BenchmarkResult.compare": Operation(
         S.result,

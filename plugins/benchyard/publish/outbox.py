@@ -115,7 +115,7 @@ def find_place(places: Places, name: str) -> Place:
     if name not in places:
         close = difflib.get_close_matches(name, list(places), n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(places) or 'none'}"
-        raise NotFound(f"destination {name!r}; {hint}")
+        raise NotFound(f"there is no destination {name!r}; {hint}")
     return places[name]
 
 

@@ -57,6 +57,8 @@ class Sender:
     ) -> None:
         self.place, self.lab, self.holder = place, lab, holder
         self._told, self._chance = told, chance
+        #: Whether it waits for something to do.
+        self.asleep = False
         self._stopping = False
         self._woken: defer.Deferred[None] = defer.Deferred()
         self._work: defer.Deferred[Any] | None = None
@@ -105,7 +107,9 @@ class Sender:
         if self._stopping:
             return
         timer = self.lab.clock.callLater(seconds, self.wake)
+        self.asleep = True
         await self._woken
+        self.asleep = False
         if timer.active():
             timer.cancel()
 
