@@ -208,8 +208,8 @@ def test_killed_at_any_moment(
         outstanding = list(client.uploads.list(state=("pending", "refused", "failed")))
         if not outstanding:
             break
-        for upload in outstanding:  # people are impatient: what waits after trouble is tried at once
-            client.results.get(upload.result).upload([upload.destination], again=True)
+        for upload in outstanding:  # somebody asks: a destination that is left alone for a while is tried again
+            client.results.get(upload.result).upload([upload.destination])
         client.uploads.wait(outstanding, timeout_s=300.0)
     by_message: dict[str, list[Any]] = {}
     for received in receiver.taken:

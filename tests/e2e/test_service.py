@@ -514,6 +514,27 @@ OPERATIONS = {
         "result upload {x}",
         not_set_up="the lab has no destination; add a table such as [publish.NAME] to its settings",
     ),
+    "uploads.list": Operation(
+        S.name,
+        lambda c, x: c.uploads.list(),
+        ("GET", "/uploads", None),
+        "result uploads",
+        shows=lambda s, answer, x: answer["items"] == [],
+    ),
+    "uploads.destinations": Operation(
+        S.name,
+        lambda c, x: c.uploads.destinations(),
+        ("GET", "/destinations", None),
+        "result destinations",
+        shows=lambda s, answer, x: answer["items"] == [],
+    ),
+    "uploads.retry": Operation(
+        S.name,
+        lambda c, x: c.uploads.retry(),
+        ("POST", "/uploads/retry", {}),
+        "result upload --retry",
+        shows=lambda s, answer, x: answer["items"] == [],
+    ),
     "BenchmarkResult.compare": Operation(
         S.result,
         lambda c, x: c.results.get(x).compare(x),
