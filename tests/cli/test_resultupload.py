@@ -34,7 +34,10 @@ def test_uploaded(run: "Run", lab: "LabServer") -> None:
 def test_waited_for(run: "Run", lab: "LabServer") -> None:
     """With --wait, troubles are told meanwhile, and the exit status is that of the outcome."""
     lab.add_result()
-    lab.upload_scripts = [(1, {"words": "connection refused"}), (1, {"state": "sent", "words": "ok", "link": "http://s/"})]
+    lab.upload_scripts = [
+        (1, {"words": "connection refused"}),
+        (1, {"state": "sent", "words": "ok", "link": "http://s/"}),
+    ]
     ran = run("result", "upload", "1", "--to", "speed", "--wait")
     assert (ran.status, ran.out) == (0, "result 1 to speed: sent: ok (http://s/)\n")
     assert ran.err.startswith("result 1 to speed: pending: connection refused\n")

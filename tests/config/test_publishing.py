@@ -76,7 +76,8 @@ FAULTS = {
     HOOK.replace("hooks.", "ada:geheim@hooks."): "[publish.hook] url: has a user or password in it",
     HOOK + 'ca_file = "ca.pem"\n': "[publish.hook] ca_file = 'ca.pem': must be the full path of a file",
     HOOK + 'ca_file = "/no/such/ca.pem"\n': "[publish.hook] ca_file = '/no/such/ca.pem': must be the full path",
-    SPEED + 'executable = "{flagz}"\n': "[publish.speed] executable = '{flagz}': what may be filled in is {flags}, {impl",
+    SPEED
+    + 'executable = "{flagz}"\n': "[publish.speed] executable = '{flagz}': what may be filled in is {flags}, {impl",
     SPEED + 'executable = "{"\n': "[publish.speed] executable = '{': ",
     GIT.replace("ssh://git@", "ssh://git:geheim@"): "[publish.archive] url: an address must not have a password in it",
     GIT.replace("ssh:", "ext::"): "[publish.archive] url: ",

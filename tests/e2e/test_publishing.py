@@ -88,9 +88,7 @@ def told(receiver: Receiver, job: Any) -> list[Any]:
     return [received for received, result in found if result["job"] == job.id]
 
 
-def test_published_by_itself(
-    lab: "LabHandle", client: Client, receiver: Receiver, python: str, wait: Wait
-) -> None:
+def test_published_by_itself(lab: "LabHandle", client: Client, receiver: Receiver, python: str, wait: Wait) -> None:
     """A job's result is published where that is automatic, equal to what was measured; the build shows the answer."""
     job = measured(lab, client, python)
     steps = steps_of(client, job, wait)
@@ -100,9 +98,7 @@ def test_published_by_itself(
     assert seen.path == "/hook"
     data = json.loads(seen.body)["data"]
     result = client.results.get(job.results[0])
-    values = [
-        value for run in json.loads(result.read())["benchmarks"][0]["runs"] for value in run.get("values", ())
-    ]
+    values = [value for run in json.loads(result.read())["benchmarks"][0]["runs"] for value in run.get("values", ())]
     assert data["benchmarks"]["nbody"]["mean"] == pytest.approx(sum(values) / len(values))
     assert data["benchmarks"]["nbody"]["n"] == len(values)
     assert data["result"]["sha256"] == result.sha256
@@ -110,9 +106,7 @@ def test_published_by_itself(
     assert lab.check("result", "uploads").strip() == "nothing is outstanding"
 
 
-def test_asked_for_and_refused(
-    lab: "LabHandle", client: Client, receiver: Receiver, python: str, wait: Wait
-) -> None:
+def test_asked_for_and_refused(lab: "LabHandle", client: Client, receiver: Receiver, python: str, wait: Wait) -> None:
     """A job that is to be uploaded is sent to others, too; a refusal is a warning with the server's words, and no
     fault of the job.
     """
@@ -124,7 +118,10 @@ def test_asked_for_and_refused(
         receiver.otherwise = Answer()
     for name in ("hook", "asked"):
         step = steps[f"publish: {name}"]
-        assert (step["results"], step["state_string"]) == (1, "refused: 422 Unprocessable Entity: no such project (warnings)")
+        assert (step["results"], step["state_string"]) == (
+            1,
+            "refused: 422 Unprocessable Entity: no such project (warnings)",
+        )
     assert client.jobs.get(job.id).status == "success"
     assert "2 refused" in lab.check("lab", "status", str(lab.root))
     said = lab.check("result", "upload", "--retry", "--wait")
@@ -178,9 +175,7 @@ def test_killed_before_the_answer_is_noted(
 
 
 @pytest.mark.slow
-def test_killed_at_any_moment(
-    lab: "LabHandle", client: Client, receiver: Receiver, tmp_path: Path, wait: Wait
-) -> None:
+def test_killed_at_any_moment(lab: "LabHandle", client: Client, receiver: Receiver, tmp_path: Path, wait: Wait) -> None:
     """Whenever the master is killed while many results are sent to a server that fails in every way, each of them is
     there in the end, known by one id and equal to what was measured.
     """

@@ -126,7 +126,9 @@ def test_cut_in_the_middle(post: Callable[..., str], receiver: Receiver) -> None
         post()
 
 
-@pytest.mark.parametrize("answer", [{"hold": threading.Event()}, {"drip_s": 0.05, "body": b"drop by drop, on and on " * 50}])
+@pytest.mark.parametrize(
+    "answer", [{"hold": threading.Event()}, {"drip_s": 0.05, "body": b"drop by drop, on and on " * 50}]
+)
 def test_slow(post: Callable[..., str], receiver: Receiver, answer: dict[str, Any]) -> None:
     """A server that does not answer, and one that never comes to an end, have as long as any other."""
     receiver.otherwise = Answer(**answer)
@@ -179,7 +181,9 @@ def test_no_tls_where_tls_is_due(spin: Spin, receiver: Receiver) -> None:
     spin(http.close())
 
 
-def test_no_password_of_a_netrc(post: Callable[..., str], receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_password_of_a_netrc(
+    post: Callable[..., str], receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A `.netrc` of the lab's user gives no destination a password."""
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login ada password geheim\n")

@@ -29,7 +29,11 @@ CASES: tuple[tuple[dict[str, Any], dict[str, Any], str], ...] = (
     ({"targets": ("linux-arm64",)}, {}, "has the target linux-x86_64; published there are: linux-arm64"),
     ({"branches": ("3.14", "3.15")}, {}, "has the branch main; published there are: 3.14, 3.15"),
     ({"branches": ("main",)}, {"branch": None}, "has no branch; published there are: main"),
-    ({"remotes": ("upstream",)}, {"interpreter": {"remote": "ada"}}, "has the remote ada; published there are: upstream"),
+    (
+        {"remotes": ("upstream",)},
+        {"interpreter": {"remote": "ada"}},
+        "has the remote ada; published there are: upstream",
+    ),
     ({"users": ("lab",)}, {}, "has the owner ada; published there are: lab"),
     ({"flags": ("pgo",)}, {}, "has the flags lto; published there are: pgo"),
     ({"flags": ("none",)}, {}, "has the flags lto, pgo; published there are: none"),

@@ -15,6 +15,7 @@ from benchyard.publish import outbox
 from benchyard.publish.outbox import Place
 from benchyard.publish.sender import LONGEST_PAUSE_S, LONGEST_S, Lab, Sender
 from benchyard.publish.sending import LEASE_S, take_next
+from benchyard.publish.settings import Webhook
 from benchyard.store import results, senders, uploads
 from benchyard.store.rows import Result, Upload
 
@@ -84,7 +85,9 @@ def place(make_place: MakePlace) -> Place:
 
 
 @pytest.fixture
-def post(place: Place, db: Callable[..., Any], results_dir: Path, settle: Settle, spin: Spin, receiver: Receiver) -> Any:
+def post(
+    place: Place, db: Callable[..., Any], results_dir: Path, settle: Settle, spin: Spin, receiver: Receiver
+) -> Any:
     post = Post(place, db, results_dir, settle)
     yield post
 
@@ -105,7 +108,7 @@ def told_results(receiver: Receiver) -> list[int]:
 
 
 def test_sent_in_order(post: Post, spin: Spin, receiver: Receiver, make_result: MakeResult) -> None:
-    """What is filed is sent one after the other, each once, and noted with the server's words; the lease is free then."""
+    """What is filed is sent one after the other, once, and noted with the server's words; then the lease is free."""
     made = [make_result(values={"nbody": [float(n)]}) for n in range(1, 6)]
 
     async def work() -> None:
@@ -156,7 +159,7 @@ def test_down_for_a_day(post: Post, spin: Spin, receiver: Receiver, make_result:
 
 
 def test_answers_of_all_kinds(post: Post, spin: Spin, receiver: Receiver, make_result: MakeResult) -> None:
-    """Slow, cut off, failing before and after it has saved: in the end all is there, and what came twice can be told."""
+    """Cut off, failing before and after it has saved: in the end all is there, and what came twice can be told."""
     made = [make_result() for _ in range(6)]
     receiver.answers = [
         Answer(500, b"saved all the same", taken=True),
@@ -246,7 +249,7 @@ def test_refused_is_not_sent_again(post: Post, spin: Spin, receiver: Receiver, m
         assert await post.states() == ["sent"]
 
     spin(work())
-    assert len(set(received.headers["webhook-id"] for received in receiver.seen)) == 2
+    assert len({received.headers["webhook-id"] for received in receiver.seen}) == 2
 
 
 def test_policy_is_asked_again(post: Post, spin: Spin, receiver: Receiver, make_result: MakeResult) -> None:
@@ -255,7 +258,7 @@ def test_policy_is_asked_again(post: Post, spin: Spin, receiver: Receiver, make_
 
     async def work() -> None:
         await post.file(result)
-        post.start(place=post.place._replace(settings=post.place.settings.__class__(url="http://x/", grades=("C",))))
+        post.start(place=post.place._replace(settings=Webhook(url="http://x.example/", grades=("C",))))
         await post.rest()
         (upload,) = await post.uploads()
         assert (upload.state, upload.words) == (

@@ -40,9 +40,7 @@ def is_signed(received: Received, key: bytes) -> bool:
     return f"v1,{digest}" in received.headers["webhook-signature"].split(" ")
 
 
-def test_published(
-    spin: Spin, receiver: Receiver, make_place: MakePlace, measured: Callable[..., Measured]
-) -> None:
+def test_published(spin: Spin, receiver: Receiver, make_place: MakePlace, measured: Callable[..., Measured]) -> None:
     """A result is told with what it is of, its values, and how these compare with its base."""
     place, head, base = make_place(), measured(nbody=[0.1, 0.1], chaos=[2.0]), measured(nbody=[0.2, 0.2])
     sent = Publication(head, "http://lab.example/#/1", base, {"nbody": 0.02}, key="7.1")

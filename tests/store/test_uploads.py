@@ -264,7 +264,8 @@ def test_many_masters_send_once(store: sa.Engine, make_result: MakeResult, threa
             file(conn, result)
 
     def send(number: int) -> list[int]:
-        sent, idle = [], 0
+        sent: list[int] = []
+        idle = 0
         while idle < 20:
             with store.begin() as conn:
                 if senders.take_lease(conn, "speed", f"master {number}", now=20.0, until=80.0) is not None:

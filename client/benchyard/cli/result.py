@@ -185,7 +185,7 @@ def compare_results(base: str | int, head: str | int, url: str | None, as_json: 
 def _published(upload: "Upload") -> str:
     """What came of an upload, in a few words."""
     state = upload.state if upload.action == "publish" else f"withdraw {upload.state}"
-    return ": ".join(part for part in (state, upload.link or upload.words) if part)
+    return ": ".join(part for part in (state, upload.address or upload.words) if part)
 
 
 def _benchmarks(result: "BenchmarkResult") -> str:

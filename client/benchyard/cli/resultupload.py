@@ -133,7 +133,7 @@ def told(upload: "Upload") -> str:
     """What an upload is at, in one line."""
     what = f"result {upload.result} {'to' if upload.action == 'publish' else 'back from'} {upload.destination}"
     words = f": {upload.words}" if upload.words else ""
-    link = f" ({upload.link})" if upload.link and upload.state == "sent" else ""
+    link = f" ({upload.address})" if upload.address and upload.state == "sent" else ""
     return f"{what}: {upload.state}{words}{link}"
 
 
@@ -154,7 +154,7 @@ FIELDS: "tuple[Field[Upload], ...]" = (
     Field("by", lambda upload: upload.asked_by, extra=True),
     Field("deadline", lambda upload: local_time(upload.deadline), extra=True),
     Field("sent", lambda upload: local_time(upload.sent), extra=True),
-    Field("link", lambda upload: upload.link, flexible=True, extra=True),
+    Field("link", lambda upload: upload.address, flexible=True, extra=True),
     Field("changed", lambda upload: local_time(upload.changed), extra=True),
 )
 
@@ -169,4 +169,3 @@ DESTINATION_FIELDS: "tuple[Field[Destination], ...]" = (
 )
 
 COMMANDS = (upload_result, list_uploads, list_destinations)
-

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
+import msgspec
+
 from benchyard.client.entities import Document, Link, ask
 from benchyard.client.paging import Pages, pages
 from benchyard.client.waiting import watch
@@ -13,7 +15,7 @@ class Upload(Document, frozen=True, kw_only=True):
 
     `action` is "publish" or "withdraw". `state` is "pending" until the destination has answered, whatever happens
     meanwhile, then "sent", "refused" (it will not take it) or "failed" (trouble up to the `deadline`). `words` are the
-    destination's last, `link` is where it shows the result, and `sent` since when it is known to be there.
+    destination's last, `address` is where it shows the result, and `sent` since when it is known to be there.
     """
 
     id: int
@@ -22,7 +24,7 @@ class Upload(Document, frozen=True, kw_only=True):
     action: str
     state: str
     words: str = ""
-    link: str | None = None
+    address: str | None = msgspec.field(default=None, name="link")
     attempts: int = 0
     asked: datetime | None = None
     asked_by: str = ""

@@ -33,7 +33,9 @@ def check_destination(path: Path, name: str, settings: DestinationSettings, file
         if remote not in file.remotes:
             raise SettingsError(f"{where} remotes: no remote {remote!r}{nearest(remote, file.remotes)}")
     if NO_FLAGS in settings.flags and len(settings.flags) > 1:
-        raise SettingsError(f"{where} flags: {NO_FLAGS!r} stands alone; a build without flags is let pass by all others")
+        raise SettingsError(
+            f"{where} flags: {NO_FLAGS!r} stands alone; a build without flags is let pass by all others"
+        )
     try:
         check_flags([flag for flag in settings.flags if flag != NO_FLAGS])
     except RecipeError as exc:

@@ -86,5 +86,3 @@ class Destination(Protocol):
 
     async def close(self) -> None:
         """Let go of connections; it is not used any more."""
-
-

@@ -165,5 +165,5 @@ def _words(publication: Publication) -> ResultWords:
     row = publication.head.result
     interpreter = row.interpreter or {}
     shared = {name: getattr(row, name) for name in ResultWords.__struct_fields__ if hasattr(row, name)}
-    told = {"job": row.job_id, "url": publication.link}
+    told: dict[str, Any] = {"job": row.job_id, "url": publication.link}
     return ResultWords(**shared, **told, remote=interpreter.get("remote"), patch=interpreter.get("patch"))

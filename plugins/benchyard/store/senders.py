@@ -16,6 +16,7 @@ from benchyard.store.tables import senders, uploads
 #: As the indexes have it, which are taken for this very text only.
 _PENDING = sa.text("benchyard_uploads.state = 'pending'")
 
+
 def take_lease(conn: sa.Connection, destination: str, holder: str, *, now: float, until: float) -> float | None:
     """Take a destination's lease, or renew it; None if it is ours, else the time up to which another has it."""
     values: dict[str, Any] = {"destination": destination, "holder": holder, "until": until, "words": ""}

@@ -125,10 +125,10 @@ def list_uploads(
         if name not in UPLOAD_STATES:
             raise StoreError(f"unknown state of an upload {name!r}; known are {', '.join(UPLOAD_STATES)}")
     conditions: list[Any] = []
-    if state:
-        conditions.append(uploads.c.state == state[0] if len(state) == 1 else uploads.c.state.in_(state))
-        if "sent" not in state:
-            conditions.append(_OUTSTANDING)
+    if set(state) == set(OUTSTANDING):
+        conditions.append(_OUTSTANDING)
+    elif state:
+        conditions.append(uploads.c.state.in_(state) if len(state) > 1 else uploads.c.state == state[0])
     if destination is not None:
         conditions.append(uploads.c.destination == destination)
     if result is not None:

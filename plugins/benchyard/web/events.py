@@ -19,7 +19,7 @@ KINDS = ("job", "queue", "host", "result", "upload")
 
 
 async def stream(call: Call) -> None:
-    """Changes of jobs, queues, hosts, results and uploads from now on, or after the event that `Last-Event-ID` names."""
+    """Changes of jobs, queues, hosts, results and uploads from now on, or after the event named by `Last-Event-ID`."""
     request, gone = call.request, list[bool]()
     request.notifyFinish().addBoth(lambda _: gone.append(True))
     last = await _begin(call)

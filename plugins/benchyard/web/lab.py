@@ -62,9 +62,7 @@ async def metrics(call: Call) -> Reply:
     return Reply(("\n".join(lines) + "\n").encode(), content_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-def _numbers(
-    conn: Any, targets: tuple[str, ...]
-) -> tuple[dict[str, int], dict[str, int], dict[str, dict[str, int]]]:
+def _numbers(conn: Any, targets: tuple[str, ...]) -> tuple[dict[str, int], dict[str, int], dict[str, dict[str, int]]]:
     lengths = {target: queues.length(conn, target) for target in targets}
     return jobs.count_by_status(conn), lengths, uploads.count_outstanding(conn)
 
