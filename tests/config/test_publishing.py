@@ -70,7 +70,7 @@ FAULTS = {
     HOOK + 'flags = ["none", "pgo"]\n': "[publish.hook] flags: 'none' stands alone;",
     HOOK + 'flags = ["pog"]\n': "[publish.hook] flags: ",
     HOOK.replace("https://hooks.example/x", "hooks.example"): "[publish.hook] url: is no address such as https://",
-    HOOK.replace("https:", "ftp:"): "[publish.hook] url: is no address",
+    HOOK.replace("https://hooks", "ftp://hooks"): "[publish.hook] url: is no address",
     HOOK.replace("hooks.example/x", "hooks.example:x/"): "[publish.hook] url: is no address",
     HOOK.replace("hooks.example/x", "hooks.example/a b"): "[publish.hook] url: is no address",
     HOOK.replace("hooks.", "ada:geheim@hooks."): "[publish.hook] url: has a user or password in it",

@@ -68,7 +68,7 @@ def test_asked(store: sa.Engine, places: Places, make_result: MakeResult) -> Non
     """Who names no destination gets all that may have it; who names one that may not is told why, and nothing else
     is filed.
     """
-    result = make_result()
+    result, grade_c = make_result(), make_result(grade="C")
     how: dict[str, Any] = {"again": False, "now": 5.0, "who": "ada"}
     with store.begin() as conn:
         with pytest.raises(Conflict, match=rf"^bobs: result {result.id} has the owner ada; published there are: bob$"):
@@ -82,7 +82,6 @@ def test_asked(store: sa.Engine, places: Places, make_result: MakeResult) -> Non
             outbox.file_asked(conn, places, 999, [], **how)
         with pytest.raises(Conflict, match=r"add a table such as \[publish\.NAME\]"):
             outbox.file_asked(conn, {}, result.id, [], **how)
-        grade_c = make_result(grade="C")
         with pytest.raises(Conflict, match=r"^auto: result \d+ has the grade C.*; asked: .*; bobs: "):
             outbox.file_asked(conn, places, grade_c.id, [], **how)
 

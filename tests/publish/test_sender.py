@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from receiver import Answer, Receiver
+from twisted.internet import reactor, task
 from twisted.internet.task import Clock
 
 from benchyard.publish import outbox
@@ -61,7 +63,10 @@ class Post:
 
     async def rest(self) -> None:
         """Wait until all senders have nothing to do at this moment."""
-        await self.settle(lambda: all(sender.asleep for sender in self.senders), "the senders rest")
+        deadline = time.monotonic() + 30.0
+        while not all(sender.asleep for sender in self.senders):
+            assert time.monotonic() < deadline, "the senders do not rest"
+            await task.deferLater(reactor, 0.0)
 
     async def pass_time(self, seconds: float) -> None:
         """Let time pass, from one thing that is to be done to the next."""
@@ -198,8 +203,11 @@ def test_retry_after_is_kept(post: Post, spin: Spin, receiver: Receiver, make_re
     spin(work())
 
 
-def test_poison_blocks_nobody(post: Post, spin: Spin, receiver: Receiver, make_result: MakeResult) -> None:
+def test_poison_blocks_nobody(
+    post: Post, spin: Spin, receiver: Receiver, make_result: MakeResult, make_place: MakePlace
+) -> None:
     """Results that the server fails at time and again do not keep others from being sent."""
+    post.place = make_place("hook", give_up_h=3.0)
     poison, good = [make_result(grade="B") for _ in range(4)], [make_result() for _ in range(6)]
     fail_at = {result.id for result in poison}
     handle = receiver.handle
@@ -240,7 +248,7 @@ def test_refused_is_not_sent_again(post: Post, spin: Spin, receiver: Receiver, m
     async def work() -> None:
         post.start()
         await post.file(result)
-        await post.pass_time(48 * HOUR)
+        await post.pass_time(6 * HOUR)
         (upload,) = await post.uploads()
         assert (upload.state, upload.words) == ("refused", "422 Unprocessable Entity: no such project")
         assert len(receiver.seen) == 1

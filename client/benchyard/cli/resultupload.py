@@ -104,7 +104,7 @@ def list_uploads(states: tuple[str, ...], destination: str | None, result: str |
     elif not states:
         states = OUTSTANDING
     with how.connect() as client:
-        number = None if result is None else find_result(client, result).id
+        number = result if result is None or isinstance(result, int) else find_result(client, result).id
         found = client.uploads.list(
             state=states, destination=destination, result=number, limit=how.limit, cursor=how.cursor
         )
