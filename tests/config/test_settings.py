@@ -8,6 +8,7 @@ import pytest
 
 from benchyard.config.notices import make_notices
 from benchyard.config.settings import Lab, SettingsError, load_settings
+from benchyard.publish.settings import Policy
 
 MakeLab = Callable[..., Path]
 
@@ -53,10 +54,19 @@ def test_shipped_example_loads(tmp_path: Path) -> None:
     """The example that shows every key is right, and says what the defaults are."""
     text = (files("benchyard.config") / "templates" / "benchyard.example.toml").read_text(encoding="utf-8")
     (tmp_path / "benchyard.toml").write_text(text, encoding="utf-8")
+    (tmp_path / "secrets").mkdir()
+    for name in ("speed", "hook", "reviews"):
+        (tmp_path / "secrets" / f"publish-{name}").write_text("geheim\n")
     settings = load_settings(tmp_path)
     assert settings.lab == Lab(url="http://127.0.0.1:8010/")
     assert list(settings.schedules) == ["nightly"]
     for key in Lab.__struct_fields__:
+        assert f"\n{key} = " in text
+    for destination in settings.publish.values():
+        table = text.partition(f'\nkind = "{destination.__struct_config__.tag}"\n')[2].partition("\n[")[0]
+        for key in set(destination.__struct_fields__) - set(Policy.__struct_fields__):
+            assert f"\n{key} = " in f"\n{table}", (destination, key)
+    for key in Policy.__struct_fields__:
         assert f"\n{key} = " in text
 
 
@@ -149,12 +159,12 @@ def test_fault_of_a_schedule(lab: MakeLab, text: str) -> None:
 
 MAIL = '[notify.m]\nkind = "mail"\nsender = "lab@example.org"\n'
 NOTIFY_FAULTS = {
-    "[notify.m]\n": "[notify.m] the key 'kind' is missing; there are mail, reporter",
-    '[notify.m]\nkind = "mial"\n': "[notify.m] no kind 'mial', did you mean 'mail'?; there are mail, reporter",
-    "[notify]\nm = 5\n": "[notify.m] the key 'kind' is missing; there are mail, reporter",
+    "[notify.m]\n": "[notify.m] the key 'kind' is missing; it is one of mail, reporter",
+    '[notify.m]\nkind = "mial"\n': "[notify.m] kind = 'mial': no such kind, did you mean 'mail'?; known are mail,",
+    "[notify]\nm = 5\n": "[notify.m] the table: expected `object`, got `int`; correct the value",
     '[notify.m]\nkind = "mail"\n': "[notify.m] the key 'sender' is missing; add it",
     MAIL
-    + "hots = 1\n": "[notify.m] unknown key 'hots', did you mean 'host'?; known are events, targets, users, sender",
+    + "hots = 1\n": "[notify.m] unknown key 'hots', did you mean 'host'?; known are kind, events, targets, users, sender",
     MAIL + 'events = ["job"]\n': "[notify.m] events[0]: invalid enum value 'job'; correct the value",
     MAIL + 'tls = "maybe"\n': "[notify.m] tls: invalid enum value 'maybe'; correct the value",
     MAIL + 'targets = ["linuks"]\n': "[notify.m] targets: no target 'linuks', did you mean 'linux'?",

@@ -26,6 +26,8 @@ MATRIX = {
         "GET /results/<int:result_id>/file",
         "GET /results/<int:result_id>/attachments",
         "GET /results/<int:result_id>/attachments/<name>",
+        "GET /uploads",
+        "GET /destinations",
         "GET /hosts",
         "GET /hosts/<name>",
         "GET /hosts/<name>/noise",
@@ -59,6 +61,7 @@ MATRIX = {
         "POST /results/<int:result_id>/disable",
         "PUT /results/<int:result_id>/file",
         "POST /results/<int:result_id>/upload",
+        "POST /uploads/retry",
     ],
     "admin": [
         "GET /users",

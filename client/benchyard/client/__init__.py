@@ -34,6 +34,7 @@ from benchyard.client.jobs import Job
 from benchyard.client.notices import Notice, Telling
 from benchyard.client.queues import ExpectedStart, Queue, QueuedJob, TargetQueue
 from benchyard.client.results import Attachment, BenchmarkResult, Comparison
+from benchyard.client.uploads import Destination, Upload
 from benchyard.client.users import NewToken, Token, User
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "Config",
     "ConfigError",
     "Conflict",
+    "Destination",
     "Event",
     "ExpectedStart",
     "Forbidden",
@@ -67,6 +69,7 @@ __all__ = [
     "TooMany",
     "Unauthorized",
     "Unavailable",
+    "Upload",
     "User",
     "WaitTimeout",
     "load_login",

@@ -15,6 +15,7 @@ from benchyard.config.sources import commits_of
 from benchyard.config.workers import make_workers
 from benchyard.config.www import make_www
 from benchyard.hosting.service import HostFacts, LabFacts, LabService
+from benchyard.publish.service import PublishFacts, PublishService
 from benchyard.queueing import engine
 from benchyard.queueing.jobs import JobService
 
@@ -50,6 +51,7 @@ def master_config(settings: Settings) -> dict[str, Any]:
             AccessService(secrets_dir=str(settings.secrets_dir)),
             LabService(facts=_lab_facts(settings)),
             *make_notices(settings),
+            PublishService(destinations=settings.publish, facts=_publish_facts(settings)),
         ],
         # Buildbot's default silently drops jobs of one commit; ours differ by more than the commit.
         "collapseRequests": False,
@@ -69,6 +71,16 @@ def _lab_facts(settings: Settings) -> LabFacts:
         worker_port=lab.worker_port,
         anonymous_read=lab.anonymous_read,
         trash_days=lab.trash_days,
+    )
+
+
+def _publish_facts(settings: Settings) -> PublishFacts:
+    return PublishFacts(
+        secrets=str(settings.secrets_dir.absolute()),
+        work=str(settings.publish_dir.absolute()),
+        results=str(settings.results_dir.absolute()),
+        url=settings.lab.url,
+        title=settings.lab.title,
     )
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
-from http import HTTPStatus
+from http.client import responses
 from typing import Any
 from weakref import WeakSet
 
@@ -46,7 +46,7 @@ class Answer(msgspec.Struct, frozen=True):
     @property
     def words(self) -> str:
         """The answer in one line: its status, and what a person would read in its body."""
-        phrase = HTTPStatus(self.status).phrase if self.status in HTTPStatus._value2member_map_ else "unknown status"
+        phrase = responses.get(self.status, "unknown status")
         said = _said(self.headers.get("content-type", ""), self.body)
         return one_line(f"{self.status} {phrase}" + (f": {said}" if said and said != phrase else ""))
 

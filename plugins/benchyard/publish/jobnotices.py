@@ -27,9 +27,9 @@ from benchyard.results.reading import Suite, read_suite
 from benchyard.results.regressions import Regression, Thresholds, find_regression
 from benchyard.results.text import comparison_text
 from benchyard.results.units import format_change, format_percent
-from benchyard.store import attempts, calibrations, jobs
+from benchyard.store import attempts, calibrations, jobs, results
 from benchyard.store.errors import NotFound
-from benchyard.store.pairs import Pair, pair_in_series, pairs_of, result_of
+from benchyard.store.pairs import Pair, pair_in_series, pairs_of
 from benchyard.store.rows import Attempt, Job, Result
 
 
@@ -73,7 +73,7 @@ def gather(conn: sa.Connection, fact: Fact) -> Ended | None:
     due = [Due(pair, _noise(conn, pair), _owner(conn, pair), False) for pair in pairs_of(conn, job)]
     if (before := pair_in_series(conn, job)) is not None:
         due.append(Due(before, _noise(conn, before), job.owner, True))
-    return Ended(job, attempts.current_attempt(conn, job.id), result_of(conn, job.id), tuple(due))
+    return Ended(job, attempts.current_attempt(conn, job.id), results.result_of_job(conn, job.id), tuple(due))
 
 
 def _noise(conn: sa.Connection, pair: Pair) -> dict[str, float]:

@@ -25,6 +25,7 @@ from benchyard.results.regressions import Thresholds
 from benchyard.store import history, notices
 from benchyard.store.migrate import migrate
 from benchyard.store.rows import Change
+from benchyard.store.transactions import in_transaction
 
 T = TypeVar("T")
 
@@ -199,7 +200,10 @@ class NoticeService(BuildbotService):
     @async_to_deferred
     async def db(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """Run a function of the store in a transaction, in the database's thread."""
-        return await self.master.db.pool.do_with_transaction(function, *args, **kwargs)
+        value, error = await self.master.db.pool.do(in_transaction, function, args, kwargs)
+        if error is not None:
+            raise error
+        return value
 
 
 def _begin(conn: sa.Connection, notifiers: Sequence[str], *, now: float) -> None:

@@ -71,8 +71,9 @@ def upload_refused(conn: sa.Connection, fact: Fact, *, link: str) -> Draft | Non
         "",
         f"result {result.id}: {described(result)} on {result.host}, {graded(result)}",
         "",
-        f"All that is outstanding is in the list of uploads; other results that {destination} says the same of today",
-        "are not told one by one.",
+        "all that is outstanding: benchyard result uploads",
+        f"once it is mended: benchyard result upload {result.id} --to {destination}",
+        f"Other results that {destination} says the same of today are not told one by one.",
         link,
     ]
     return draft(

@@ -11,14 +11,16 @@ Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Which results may go to a destination; an empty list lets all pass.
 
-    Of `flags`, a result may have no other than these where any are given; `"none"` alone is a plain build. Results of
-    patched interpreters leave the lab only where `patched` says so. `automatic` sends what is new by itself, else only
-    what people ask for. After `give_up_h` of trouble a result is `failed`, and waits for someone to ask again.
+    Of `flags`, a result may have no other than these where any are given; `"none"` alone is a plain build. `remotes`
+    are the repositories that interpreters may be built from. Results of patched interpreters leave the lab only where
+    `patched` says so. `automatic` sends what is new by itself, else only what people ask for. After `give_up_h` of
+    trouble a result is `failed`, and waits for someone to ask again.
     """
 
     grades: tuple[Literal["A", "B", "C"], ...] = ("A", "B")
     targets: tuple[Text, ...] = ()
     branches: tuple[Text, ...] = ()
+    remotes: tuple[Text, ...] = ()
     flags: tuple[Text, ...] = ()
     users: tuple[Text, ...] = ()
     patched: bool = False

@@ -26,21 +26,14 @@ class Pair(NamedTuple):
 
 def pairs_of(conn: sa.Connection, job: Job) -> list[Pair]:
     """The comparisons that are due now that a job has its result."""
-    own = result_of(conn, job.id)
+    own = results.result_of_job(conn, job.id)
     if own is None:
         return []
     pairs = []
-    if job.base_job is not None and (base := result_of(conn, job.base_job)) is not None:
+    if job.base_job is not None and (base := results.result_of_job(conn, job.base_job)) is not None:
         pairs.append(Pair(base, own))
-    heads = [result_of(conn, head.id) for head in jobs.jobs_based_on(conn, job.id)]
+    heads = [results.result_of_job(conn, head.id) for head in jobs.jobs_based_on(conn, job.id)]
     return pairs + [Pair(own, head) for head in heads if head is not None]
-
-
-def result_of(conn: sa.Connection, job_id: int) -> Result | None:
-    """The result of a job that counts, with its file; None where there is none."""
-    ids = results.ids_of_jobs(conn, [job_id]).get(job_id, ())
-    found = [results.get_result(conn, id) for id in ids]
-    return next((row for row in found if row.enabled and row.path and row.status == "stored"), None)
 
 
 def pair_in_series(conn: sa.Connection, job: Job) -> Pair | None:
@@ -49,7 +42,11 @@ def pair_in_series(conn: sa.Connection, job: Job) -> Pair | None:
     They are of one schedule or poller, and measured alike: on one host in one epoch, of one branch with the same
     flags, by the same suite in the same mode. Of one interpreter, the second says nothing of what has changed.
     """
-    if job.origin not in SERIES_ORIGINS or job.base_job is not None or (head := result_of(conn, job.id)) is None:
+    if (
+        job.origin not in SERIES_ORIGINS
+        or job.base_job is not None
+        or (head := results.result_of_job(conn, job.id)) is None
+    ):
         return None
     if head.epoch is None:
         return None

@@ -13,6 +13,9 @@ from benchyard.store.rows import Sender, Upload
 from benchyard.store.sql import insert_once, locked_row, require, to_row
 from benchyard.store.tables import senders, uploads
 
+#: As the indexes have it, which are taken for this very text only.
+_PENDING = sa.text("benchyard_uploads.state = 'pending'")
+
 
 def take_lease(conn: sa.Connection, destination: str, holder: str, *, now: float, until: float) -> float | None:
     """Take a destination's lease, or renew it; None if it is ours, else the time up to which another has it."""
@@ -54,7 +57,7 @@ def next_due(conn: sa.Connection, destination: str, *, now: float) -> Upload | N
     blocked = sa.exists().where(
         older.c.destination == uploads.c.destination,
         older.c.slot == uploads.c.slot,
-        sa.literal_column("older.state = 'pending'"),
+        sa.text("older.state = 'pending'"),
         sa.tuple_(older.c.asked, older.c.id) < sa.tuple_(uploads.c.asked, uploads.c.id),
     )
     where = (uploads.c.destination == destination, _PENDING, uploads.c.next_try <= now, ~blocked)
@@ -79,10 +82,6 @@ def begin(conn: sa.Connection, upload: Upload, *, now: float) -> Upload:
     where = uploads.c.id == upload.id
     row = conn.execute(sa.update(uploads).where(where).values(**values).returning(uploads)).mappings().first()
     return to_row(Upload, require(row, f"upload {upload.id}"))
-
-
-#: As the indexes have it.
-_PENDING = sa.literal_column("benchyard_uploads.state = 'pending'", sa.Boolean)
 
 
 def _lock(conn: sa.Connection, destination: str) -> Sender:

@@ -19,6 +19,9 @@ from benchyard.store.tables import uploads
 #: States of which nobody need be reminded are not among these.
 OUTSTANDING = tuple(state for state in UPLOAD_STATES if state != "sent")
 
+#: As the index has it, which is taken for this very text only.
+_OUTSTANDING = sa.text("benchyard_uploads.state <> 'sent'")
+
 
 def file_upload(
     conn: sa.Connection,
@@ -121,11 +124,11 @@ def list_uploads(
     for name in state:
         if name not in UPLOAD_STATES:
             raise StoreError(f"unknown state of an upload {name!r}; known are {', '.join(UPLOAD_STATES)}")
-    conditions: list[sa.ColumnElement[bool]] = []
-    if state:
-        conditions.append(uploads.c.state == state[0] if len(state) == 1 else uploads.c.state.in_(state))
-        if "sent" not in state:
-            conditions.append(sa.text("state <> 'sent'"))  # as the index of what is outstanding has it
+    conditions: list[Any] = []
+    if set(state) == set(OUTSTANDING):
+        conditions.append(_OUTSTANDING)
+    elif state:
+        conditions.append(uploads.c.state.in_(state) if len(state) > 1 else uploads.c.state == state[0])
     if destination is not None:
         conditions.append(uploads.c.destination == destination)
     if result is not None:
@@ -139,7 +142,7 @@ def list_uploads(
 def count_outstanding(conn: sa.Connection) -> dict[str, dict[str, int]]:
     """Return how many uploads of each destination are pending, refused and failed; without those that have none."""
     columns = (uploads.c.destination, uploads.c.state, sa.func.count())
-    statement = sa.select(*columns).where(sa.text("state <> 'sent'")).group_by(uploads.c.destination, uploads.c.state)
+    statement = sa.select(*columns).where(_OUTSTANDING).group_by(uploads.c.destination, uploads.c.state)
     counts: dict[str, dict[str, int]] = {}
     for destination, state, count in conn.execute(statement):
         counts.setdefault(destination, dict.fromkeys(OUTSTANDING, 0))[state] = count

@@ -95,6 +95,7 @@ class SpecView(msgspec.Struct, frozen=True):
     suite_version: str = ""
     same_loops: int | None = None
     strict: bool = False
+    upload: bool = False
 
 
 class JobView(msgspec.Struct, frozen=True):
@@ -429,6 +430,7 @@ class HealthView(msgspec.Struct, frozen=True, omit_defaults=True):
     targets: tuple[str, ...] = ()
     hosts: tuple[HostHealth, ...] = ()
     jobs: dict[str, int] = {}
+    uploads: dict[str, int] = {}
 
 
 class ComparisonView(msgspec.Struct, frozen=True):

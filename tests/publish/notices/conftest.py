@@ -3,13 +3,13 @@
 import shutil
 import signal
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from hookserver import HookServer
+from masters import begin_master, end_master
 from measuredlab import MeasuredLab
 from smtpserver import MailServer, make_certificate
 
@@ -19,35 +19,6 @@ from benchyard.publish.notifiers import make_reporter
 from benchyard.publish.stale import ScheduleLane, TargetLane
 from benchyard.results.regressions import Thresholds
 from benchyard.store.migrate import migrate
-
-
-@pytest.fixture(scope="session")
-def spin() -> Iterator[Callable[..., Any]]:
-    """`spin(coroutine)`: runs the reactor until the coroutine has ended, within a minute."""
-    from twisted.internet import defer, reactor
-    from twisted.python.failure import Failure
-
-    def run(work: Awaitable[Any]) -> Any:
-        outcome: list[Any] = []
-
-        def start() -> None:
-            deferred = defer.ensureDeferred(work)
-            deferred.addTimeout(60.0, reactor)
-            deferred.addBoth(outcome.append)
-            deferred.addBoth(lambda _: reactor.crash())
-
-        reactor.callWhenRunning(start)
-        reactor.run(installSignalHandlers=False)
-        (result,) = outcome
-        if isinstance(result, Failure):
-            result.raiseException()
-        return result
-
-    yield run
-    # A crash leaves the reactor's threads, which would keep the process; a stop would be the reactor's end, and other
-    # tests may have use for it.
-    if reactor.threadpool is not None:
-        reactor._stopThreadPool()
 
 
 @pytest.fixture
@@ -88,34 +59,6 @@ def mail_server() -> Iterator[Callable[..., MailServer]]:
     yield start
     for server in started:
         server.stop()
-
-
-@pytest.fixture
-def hook() -> Iterator[HookServer]:
-    """A web server that keeps what is posted to it."""
-    server = HookServer()
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="session")
-def _database(spin: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with Buildbot's tables and ours, to be copied."""
-    folder = tmp_path_factory.mktemp("database")
-
-    async def make() -> None:
-        from buildbot.master import BuildMaster
-        from twisted.internet import reactor
-
-        master = BuildMaster(str(folder), reactor=reactor)
-        master.config.db.db_url = "sqlite:///state.sqlite"
-        await master.db.setup(check_version=False)
-        await master.db.model.upgrade()
-        await master.db.pool.do_with_engine(migrate)
-        await master.db.pool.stop()
-
-    spin(make())
-    return folder / "state.sqlite"
 
 
 class Master:
@@ -167,70 +110,44 @@ class Masters:
         }
         reporters = [make_reporter(key, each, self.secrets) for key, each in notify.items()]
         service = NoticeService(facts=NoticeFacts(**{**given, **facts}), notifiers=dict(notify))
-        started = Master(
-            self.spin(_start(self.folder / name, self.database, [service, *reporters])), self.spin, self.log
-        )
+        folder = self.folder / name
+        folder.mkdir(exist_ok=True)
+        if not (folder / self.database.name).exists():
+            (folder / self.database.name).symlink_to(self.database)
+        started = Master(self.spin(begin_master(folder, _config([service, *reporters]))), self.spin, self.log)
         self.running.append(started)
         return started
 
     def stop(self, master: Master) -> None:
         """Stop it as SIGTERM does."""
         self.running.remove(master)
-        self.spin(_stop(master.master))
+        self.spin(end_master(master.master))
 
 
-async def _start(folder: Path, database: Path, services: list[Any]) -> Any:
-    from buildbot.config.master import MasterConfig
-    from buildbot.interfaces import IConfigLoader
-    from buildbot.master import BuildMaster
+def _config(services: list[Any]) -> dict[str, Any]:
+    """The least that Buildbot takes, with these services."""
     from buildbot.plugins import schedulers, util, worker
-    from twisted.internet import reactor
-    from zope.interface import implementer
 
-    factory = util.BuildFactory()
-    config: dict[str, Any] = {
+    return {
         "workers": [worker.LocalWorker("bench")],
         "protocols": {"null": {}},
-        "builders": [util.BuilderConfig(name="linux", workernames=["bench"], factory=factory)],
+        "builders": [util.BuilderConfig(name="linux", workernames=["bench"], factory=util.BuildFactory())],
         "schedulers": [schedulers.Triggerable(name="none", builderNames=["linux"])],
         "services": services,
-        "www": {},
-        "db": {"db_url": f"sqlite:///{database}"},
-        "buildbotNetUsageData": None,
         "title": "the lab",
         "buildbotURL": "http://lab.example/",
     }
 
-    @implementer(IConfigLoader)
-    class Loader:
-        def loadConfig(self) -> Any:
-            return MasterConfig.loadFromDict(config, "<test>")
-
-    folder.mkdir(exist_ok=True)
-    master = BuildMaster(str(folder), reactor=reactor, config_loader=Loader())
-    stop, reactor.stop = reactor.stop, lambda: None  # a master that cannot start stops the reactor, for good
-    try:
-        await master.startService()
-    finally:
-        reactor.stop = stop
-    assert master.running, "the master did not start"
-    return master
-
-
-async def _stop(master: Any) -> None:
-    await master.stopService()
-    await master.db.pool.stop()
-
 
 @pytest.fixture
-def masters(tmp_path: Path, spin: Callable[..., Any], _database: Path, lab: MeasuredLab) -> Iterator[Masters]:
+def masters(tmp_path: Path, spin: Callable[..., Any], _new_database: Path, lab: MeasuredLab) -> Iterator[Masters]:
     """Starts masters that tell notices of what `lab` has measured."""
     from twisted.python import log
 
     saved = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)}
     folder = tmp_path / "masters"
     folder.mkdir()
-    made = Masters(folder, spin, _database, lab.folder)
+    made = Masters(folder, spin, _new_database, lab.folder)
 
     def observe(event: dict[str, Any]) -> None:
         made.log.append(log.textFromEventDict(event) or "")

@@ -3,6 +3,7 @@
 import inspect
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from buildbot.interfaces import IReportGenerator
 from buildbot.plugins import reporters
@@ -10,7 +11,7 @@ from buildbot.process.results import FAILURE, SUCCESS
 from buildbot.reporters.base import ReporterBase
 from buildbot.reporters.http import HttpStatusPush
 from buildbot.reporters.mail import MailNotifier
-from hookserver import HookServer
+from receiver import Answer, Receiver
 
 from benchyard.publish.destinations import Refused, TryLater
 from benchyard.publish.noticesettings import Reporter
@@ -92,15 +93,15 @@ def test_mail_of_a_report() -> None:
 )
 def test_answers_are_known(
     masters: "Masters",
-    hook: HookServer,
+    receiver: Receiver,
     answer: tuple[int, str],
     error: type[Exception] | None,
     words: str,
 ) -> None:
     """What a server says against a message is raised; HttpStatusPush alone would only have logged it."""
-    master = masters.start({"chat": Reporter(reporter="HttpStatusPush", options={"serverUrl": hook.url})})
+    master = masters.start({"chat": Reporter(reporter="HttpStatusPush", options={"serverUrl": receiver.url})})
     reporter = master.master.service_manager.namedServices[SERVICE.format(name="chat")]
-    hook.answers = [answer]
+    receiver.answers = [Answer(answer[0], answer[1].encode())]
 
     async def tell() -> None:
         await send(reporter, NOTICE, (), timeout_s=10.0)
@@ -110,13 +111,13 @@ def test_answers_are_known(
     else:
         with pytest.raises(error, match=words):
             master.spin(tell())
-    assert hook.posted[0].body["subject"] == "job 1 success"
+    assert msgspec.json.decode(receiver.seen[0].body)["subject"] == "job 1 success"
 
 
-def test_nobody_is_there(masters: "Masters", hook: HookServer) -> None:
+def test_nobody_is_there(masters: "Masters", receiver: Receiver) -> None:
     """Where nobody listens, the reason is told without the address, which may be a secret."""
-    hook.stop()
-    options = {"serverUrl": f"{hook.url}/hooks/s3cret"}
+    receiver.down()
+    options = {"serverUrl": f"{receiver.url}/hooks/s3cret"}
     master = masters.start({"chat": Reporter(reporter="HttpStatusPush", options=options)})
     reporter = master.master.service_manager.namedServices[SERVICE.format(name="chat")]
 

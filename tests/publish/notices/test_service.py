@@ -4,10 +4,11 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 import sqlalchemy as sa
-from hookserver import HookServer
 from measuredlab import MeasuredLab, around
+from receiver import Answer, Receiver
 from smtpserver import MailServer
 
 from benchyard.publish import jobnotices, telling
@@ -37,9 +38,14 @@ def mail(server: MailServer, **given: Any) -> Mail:
     return Mail(**{"sender": "lab@example.org", "tls": "none", "port": server.port, "timeout_s": 10.0, **given})
 
 
-def chat(hook: HookServer, **given: Any) -> Reporter:
+def chat(receiver: Receiver, **given: Any) -> Reporter:
     """Buildbot's HttpStatusPush to this server."""
-    return Reporter(reporter="HttpStatusPush", options={"serverUrl": hook.url}, timeout_s=10.0, **given)
+    return Reporter(reporter="HttpStatusPush", options={"serverUrl": receiver.url}, timeout_s=10.0, **given)
+
+
+def posted(receiver: Receiver) -> list[dict[str, Any]]:
+    """The notices that were posted to a web server."""
+    return [msgspec.json.decode(request.body) for request in receiver.seen]
 
 
 def people(conn: sa.Connection) -> None:
@@ -139,11 +145,11 @@ def test_one_that_is_refused_holds_nobody_up(masters: "Masters", lab: MeasuredLa
 
 
 def test_regression_is_told_once(
-    masters: "Masters", lab: MeasuredLab, mail_server: MakeServer, hook: HookServer
+    masters: "Masters", lab: MeasuredLab, mail_server: MakeServer, receiver: Receiver
 ) -> None:
     """Its owner gets one mail, not another for the job; a notifier of jobs alone tells of that, with the numbers."""
     server = mail_server()
-    notify: dict[str, AnyNotifier] = {"mail": mail(server), "chat": chat(hook, events=("job_done",))}
+    notify: dict[str, AnyNotifier] = {"mail": mail(server), "chat": chat(receiver, events=("job_done",))}
     master = masters.start(notify)
     master.db(people)
     base = measure(master, lab, values={"a": around(1.0)}, owner="bob")
@@ -154,30 +160,30 @@ def test_regression_is_told_once(
     (received,) = server.received
     assert received.message["Subject"].startswith("regression: main ")
     assert "a: 1.00 sec +- 0.01 sec -> 1.25 sec +- 0.01 sec: 1.25x slower" in received.text
-    assert [posted.body["kind"] for posted in hook.posted] == ["job_done", "job_done"]
-    assert "1.25x slower" in hook.posted[1].body["text"]
+    assert [body["kind"] for body in posted(receiver)] == ["job_done", "job_done"]
+    assert "1.25x slower" in posted(receiver)[1]["text"]
 
 
-def test_other_reporters(masters: "Masters", lab: MeasuredLab, hook: HookServer) -> None:
+def test_other_reporters(masters: "Masters", lab: MeasuredLab, receiver: Receiver) -> None:
     """Any reporter of Buildbot's tells: HttpStatusPush posts the notice, and a failure of its server is made up for."""
-    hook.answers = [(503, "later")]
-    master = masters.start({"chat": chat(hook)})
+    receiver.answers = [Answer(503, b"later")]
+    master = masters.start({"chat": chat(receiver)})
     measure(master, lab)
     until_told(master, ["job_done:1"], "chat")
-    first, second = hook.posted
+    first, second = posted(receiver)
     assert first == second
-    assert (second.body["kind"], second.body["users"]) == ("job_done", ["ada"])
-    assert "nbody  93.4 ms +- 1.0 ms" in second.body["body"]
+    assert (second["kind"], second["users"]) == ("job_done", ["ada"])
+    assert "nbody  93.4 ms +- 1.0 ms" in second["body"]
 
 
 def test_notifiers_do_not_wait_for_each_other(
-    masters: "Masters", lab: MeasuredLab, mail_server: MakeServer, hook: HookServer
+    masters: "Masters", lab: MeasuredLab, mail_server: MakeServer, receiver: Receiver
 ) -> None:
     """While one is in trouble the other tells, and what that has told is not told again by it."""
     server = mail_server()
     server.stop()
     try:
-        master = masters.start({"mail": mail(server), "chat": chat(hook)})
+        master = masters.start({"mail": mail(server), "chat": chat(receiver)})
         master.db(people)
         measure(master, lab)
         until_told(master, ["job_done:1"], "chat")
@@ -185,7 +191,7 @@ def test_notifiers_do_not_wait_for_each_other(
     finally:
         server.start()
     until_told(master, ["job_done:1"], "mail")
-    assert (len(hook.posted), len(server.received)) == (1, 1)
+    assert (len(receiver.seen), len(server.received)) == (1, 1)
 
 
 def test_a_host_that_drifts(masters: "Masters", mail_server: MakeServer) -> None:
@@ -231,7 +237,7 @@ def test_a_lane_that_is_stale(masters: "Masters", lab: MeasuredLab, mail_server:
     master.db(jobs.set_status, job.id, "canceled", now=start, who="ada")
 
 
-def test_what_was_before(masters: "Masters", lab: MeasuredLab, mail_server: MakeServer, hook: HookServer) -> None:
+def test_what_was_before(masters: "Masters", lab: MeasuredLab, mail_server: MakeServer, receiver: Receiver) -> None:
     """Nobody is told what happened before the lab told anything, nor by a new notifier what was before that."""
     first = masters.start({})
     first.db(people)
@@ -244,12 +250,12 @@ def test_what_was_before(masters: "Masters", lab: MeasuredLab, mail_server: Make
     measure(master, lab)
     until_told(master, ["job_done:2"], "mail")
     masters.stop(master)
-    master = masters.start({"mail": mail(server), "chat": chat(hook)})
+    master = masters.start({"mail": mail(server), "chat": chat(receiver)})
     measure(master, lab)
     until_told(master, ["job_done:3"], "mail")
     until_told(master, ["job_done:3"], "chat")
     assert set(tellings(master)) == {"job_done:2", "job_done:3"}
-    assert [posted.body["key"] for posted in hook.posted] == ["job_done:3"]
+    assert [body["key"] for body in posted(receiver)] == ["job_done:3"]
     assert len(server.received) == 2
 
 
