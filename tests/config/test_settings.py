@@ -163,8 +163,7 @@ NOTIFY_FAULTS = {
     '[notify.m]\nkind = "mial"\n': "[notify.m] kind = 'mial': no such kind, did you mean 'mail'?; known are mail,",
     "[notify]\nm = 5\n": "[notify.m] the table: expected `object`, got `int`; correct the value",
     '[notify.m]\nkind = "mail"\n': "[notify.m] the key 'sender' is missing; add it",
-    MAIL
-    + "hots = 1\n": "[notify.m] unknown key 'hots', did you mean 'host'?; known are kind, events, targets, users, sender",
+    MAIL + "hots = 1\n": "[notify.m] unknown key 'hots', did you mean 'host'?; known are kind, events, targets,",
     MAIL + 'events = ["job"]\n': "[notify.m] events[0]: invalid enum value 'job'; correct the value",
     MAIL + 'tls = "maybe"\n': "[notify.m] tls: invalid enum value 'maybe'; correct the value",
     MAIL + 'targets = ["linuks"]\n': "[notify.m] targets: no target 'linuks', did you mean 'linux'?",

@@ -42,13 +42,10 @@ def pair_in_series(conn: sa.Connection, job: Job) -> Pair | None:
     They are of one schedule or poller, and measured alike: on one host in one epoch, of one branch with the same
     flags, by the same suite in the same mode. Of one interpreter, the second says nothing of what has changed.
     """
-    if (
-        job.origin not in SERIES_ORIGINS
-        or job.base_job is not None
-        or (head := results.result_of_job(conn, job.id)) is None
-    ):
+    if job.origin not in SERIES_ORIGINS or job.base_job is not None:
         return None
-    if head.epoch is None:
+    head = results.result_of_job(conn, job.id)
+    if head is None or head.epoch is None:
         return None
     alike = [
         column.is_(value) if value is None else column == value

@@ -64,8 +64,8 @@ def mail_server() -> Iterator[Callable[..., MailServer]]:
 class Master:
     """A running master that tells notices; its `log` is all that was logged."""
 
-    def __init__(self, master: Any, spin: Callable[..., Any], log: list[str]) -> None:
-        self.master, self.spin, self.log = master, spin, log
+    def __init__(self, master: Any, spin: Callable[..., Any], database: Path, log: list[str]) -> None:
+        self.master, self.spin, self.database, self.log = master, spin, database, log
         self.service: NoticeService = master.service_manager.namedServices[SERVICE]
 
     def db(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -114,7 +114,8 @@ class Masters:
         folder.mkdir(exist_ok=True)
         if not (folder / self.database.name).exists():
             (folder / self.database.name).symlink_to(self.database)
-        started = Master(self.spin(begin_master(folder, _config([service, *reporters]))), self.spin, self.log)
+        running = self.spin(begin_master(folder, _config([service, *reporters])))
+        started = Master(running, self.spin, self.database, self.log)
         self.running.append(started)
         return started
 

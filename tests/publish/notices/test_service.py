@@ -80,7 +80,7 @@ def until_told(master: "Master", keys: Sequence[str], notifier: str) -> None:
     """Wait until something has become of these notices at a notifier."""
 
     def condition() -> bool:
-        with sa.create_engine(master.master.config.db.db_url, poolclass=sa.NullPool).connect() as conn:
+        with sa.create_engine(f"sqlite:///{master.database}", poolclass=sa.NullPool).connect() as conn:
             rows = [notices.notice_of_key(conn, key) for key in keys]
             known = notices.tellings_of(conn, [row.id for row in rows if row is not None])
         told = [row is not None and any(t.notifier == notifier for t in known.get(row.id, ())) for row in rows]
