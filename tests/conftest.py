@@ -7,6 +7,9 @@ from pathlib import Path
 import postgresql
 import pytest
 
+#: Fixtures of several folders that share one reactor, which a process has but once.
+pytest_plugins = ["masters"]
+
 
 @pytest.fixture(scope="session")
 def real_results() -> Path:

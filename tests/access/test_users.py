@@ -30,6 +30,27 @@ def test_new_user_comes_in(access: Any, spin: Spin) -> None:
     assert access.role_of(access.session_info(user)) is Role.MEMBER
 
 
+def test_mail_address(access: Any, spin: Spin) -> None:
+    """It is set, changed and taken away; what is none is refused, above all what would be another line of a mail."""
+    user = spin(access.add_user("bob", "member", mail="bob@example.org", who="admin"))
+    assert user.mail == "bob@example.org"
+    assert spin(access.modify_user("bob", role="viewer", who="admin")).mail == "bob@example.org"
+    assert spin(access.modify_user("bob", mail="b@x.example", who="bob")).mail == "b@x.example"
+    assert spin(access.modify_user("bob", mail="", who="bob")).mail is None
+    for wrong in (
+        "bob",
+        "bob@",
+        "bob@localhost",
+        "b\nc@x.example",
+        "b c@x.example",
+        "Bob <b@x.example>",
+        "ö@x.example",
+    ):
+        with pytest.raises(AccessInvalid, match="is no mail address") as refused:
+            spin(access.modify_user("bob", mail=wrong, who="bob"))
+        assert refused.value.field == "mail"
+
+
 def test_user_without_password(access: Any, spin: Spin) -> None:
     """A user without a password comes in by token only; no password is theirs, not even none."""
     spin(access.add_user("robot", "member", who="admin"))

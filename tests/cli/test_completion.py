@@ -27,11 +27,12 @@ def offered(run_program: "Run", words: str, **environ: str) -> list[str]:
 
 
 def test_names_come_from_the_lab(run_program: "Run", lab: "LabServer", server_module: ModuleType) -> None:
-    """Jobs, results, hosts, users and targets are completed with what the lab has."""
+    """Jobs, results, hosts, users, targets and destinations are completed with what the lab has."""
     lab.add_job()
     lab.add_job()
     lab.add_result()
     lab.hosts["quiet-1"] = server_module.a_host("quiet-1")
+    lab.destinations = [server_module.a_destination("speed")]
     environ = {"BENCHYARD_URL": lab.url, "BENCHYARD_TOKEN": server_module.TOKEN}
     for words, names in (
         ("benchyard job get ", ["current", "last", "2", "1"]),
@@ -42,6 +43,7 @@ def test_names_come_from_the_lab(run_program: "Run", lab: "LabServer", server_mo
         ("benchyard queue pause l", ["linux-x86_64"]),
         ("benchyard submit --host q", ["quiet-1"]),
         ("benchyard job list --target ", ["linux-x86_64"]),
+        ("benchyard result upload 1 --to s", ["speed"]),
     ):
         assert offered(run_program, words, **environ) == names, words
     assert offered(run_program, f"benchyard --url {lab.url} host get ", BENCHYARD_TOKEN=server_module.TOKEN) == [

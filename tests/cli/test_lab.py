@@ -78,3 +78,41 @@ def test_a_database_that_cannot_be_used(run_program: "Run", tmp_path: Path, url:
     assert ran.status == 1 and told in ran.err and ran.err.count("\n") == 1
     assert "secret" not in ran.err
     assert not (tmp_path / "lab").exists()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """What there must be of a lab to keep a secret in."""
+    folder = tmp_path / "lab"
+    (folder / "secrets").mkdir(parents=True)
+    (folder / "benchyard.toml").write_text("[targets.linux]\n")
+    return folder
+
+
+def test_a_secret_is_kept(run_program: "Run", folder: Path, tmp_path: Path) -> None:
+    """`lab secret` keeps what a file has in its first line, for the lab's own user alone, and does not show it."""
+    (tmp_path / "token").write_text("geheim und lang\nmore\n")
+    path = folder / "secrets" / "publish-speed"
+    for _again in range(2):
+        ran = run_program("lab", "secret", "publish-speed", str(folder), "--file", str(tmp_path / "token"))
+        assert (ran.status, ran.out) == (0, f"secret publish-speed: kept in {path}\n")
+        assert (path.read_text(), path.stat().st_mode & 0o777) == ("geheim und lang\n", 0o600)
+    ran = run_program("lab", "secret", "publish-speed", str(folder), "--file", str(tmp_path / "token"), "--json")
+    assert ran.json == {"name": "publish-speed", "path": str(path)}
+
+
+@pytest.mark.parametrize("name", ["speed", "publish-", "publish-../x", "worker-bench", "publish-a b"])
+def test_what_is_no_secret(run_program: "Run", folder: Path, tmp_path: Path, name: str) -> None:
+    """A name that is none of a secret is refused, before one is asked for; so is a folder that is no lab's."""
+    ran = run_program("lab", "secret", name, str(folder))
+    assert ran.status == 1 and ran.err.count("\n") == 1
+    assert f"{name!r} is no secret of a lab's; they are called publish-NAME for [publish.NAME]" in ran.err
+    ran = run_program("lab", "secret", "publish-speed", str(tmp_path))
+    assert (ran.status, list((folder / "secrets").iterdir())) == (1, [])
+    assert "is no lab's folder: it has no benchyard.toml" in ran.err
+
+
+def test_a_secret_needs_somebody_to_ask(run_program: "Run", folder: Path) -> None:
+    """Without a terminal and without --file it is wrong usage, with the option that helps."""
+    ran = run_program("lab", "secret", "publish-speed", str(folder))
+    assert ran.status == 2 and "use --file FILE or -" in ran.err

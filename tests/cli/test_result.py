@@ -179,13 +179,12 @@ def test_other_bytes_are_refused(run: "Run", lab: "LabServer", tmp_path: Path, f
 
 
 def test_a_result_is_changed_and_removed(run: "Run", lab: "LabServer") -> None:
-    """`result modify`, `disable`, `enable`, `upload` and `remove` say what they did, or why not."""
+    """`result modify`, `disable`, `enable` and `remove` say what they did, or why not."""
     lab.add_result()
     assert run("result", "modify", "1", "--note", "warm").out == "result 1: changed (note)\n"
     assert "note             warm\n" in run("result", "get", "1").out
     assert run("result", "modify", "1").status == 2
     assert run("result", "disable", "last").out == "result 1: disabled\n"
     assert run("result", "enable", "1", "--json").json["enabled"] is True
-    assert run("result", "upload", "1").err == "benchyard: no engine for upload is configured\n"
     assert run("result", "remove", "1", "--yes", "--json").json == {"id": 1, "status": "trashed"}
     assert not lab.results

@@ -23,6 +23,21 @@ def test_users_are_listed(run: "Run", lab: "LabServer", server_module: ModuleTyp
     assert run("user", "get", "eve", "--json").json == lab.users["eve"]
 
 
+def test_mail_addresses(run: "Run", lab: "LabServer") -> None:
+    """One's own is said without naming oneself, `--no-mail` takes it away; nothing to change is wrong usage."""
+    assert run("user", "modify", "--mail", "anna@example.org").out == "user anna: mail to anna@example.org\n"
+    assert lab.seen[-1].body == {"mail": "anna@example.org"}
+    assert "mail     anna@example.org\n" in run("user", "get").out
+    assert run("user", "modify", "--no-mail").out == "user anna: no mail\n"
+    assert lab.seen[-1].body == {"mail": ""}
+    run("user", "add", "eve", "--no-password", "--mail", "eve@example.org")
+    assert lab.seen[-1].body == {"name": "eve", "role": "member", "mail": "eve@example.org"}
+    both = ("--role", "viewer", "--mail", "e@example.org")
+    assert run("user", "modify", "eve", *both).out == "user eve: viewer, mail to e@example.org\n"
+    assert run("user", "modify", "eve").status == 2
+    assert run("user", "modify", "eve", "--mail", "a@b.c", "--no-mail").status == 2
+
+
 def test_a_password_is_read_from_a_file(run: "Run", lab: "LabServer", tmp_path: "Path") -> None:
     """--password-file gives the password, which no output shows; the line's end is no part of it."""
     file = tmp_path / "password"

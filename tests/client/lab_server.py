@@ -132,6 +132,19 @@ def a_result(number: int, **changes: Any) -> dict[str, Any]:
     return result | changes
 
 
+def an_upload(number: int, **changes: Any) -> dict[str, Any]:
+    """The JSON of an upload that is pending."""
+    upload = {"id": number, "result": 1, "destination": "speed", "action": "publish", "state": "pending", "words": ""}
+    upload |= {"link": None, "attempts": 0, "asked": TIME, "asked_by": "anna", "next_try": TIME, "deadline": TIME}
+    return {**upload, "sent": None, "changed": TIME, **changes}
+
+
+def a_destination(name: str, **changes: Any) -> dict[str, Any]:
+    """The JSON of a destination that has nothing outstanding."""
+    known = {"name": name, "kind": "codespeed", "where": "https://speed.example/", "automatic": True}
+    return {**known, "pending": 0, "refused": 0, "failed": 0, "words": "", "answered": None, **changes}
+
+
 def ended(status: str = "success", **changes: Any) -> dict[str, Any]:
     """The changes of a job that ends 125 s after its start."""
     times = {"started": "2025-11-22T10:53:10Z", "finished": "2025-11-22T10:55:15Z"}
@@ -149,7 +162,15 @@ def running(index: int, benchmark: str) -> dict[str, Any]:
 def a_user(name: str, **changes: Any) -> dict[str, Any]:
     """The JSON of an active member."""
     user = {"id": name, "name": name, "role": "member", "status": "active", "enabled": True}
-    return {**user, "created": TIME, "changed": TIME, "changed_by": "admin", **changes}
+    return {**user, "mail": "", "created": TIME, "changed": TIME, "changed_by": "admin", **changes}
+
+
+def a_notice(number: int, **changes: Any) -> dict[str, Any]:
+    """The JSON of a notice that was told."""
+    notice = {"id": number, "key": f"job_done:{number}", "kind": "job_done", "time": TIME, "target": TARGET}
+    text = {"subject": f"job {number} success", "body": "nbody  93.4 ms\n", "users": ["anna"], "data": {"job": number}}
+    told = {"notifier": "mail", "time": TIME, "outcome": "told", "words": ""}
+    return {**notice, **text, "tellings": [told], **changes}
 
 
 def a_host(name: str, **changes: Any) -> dict[str, Any]:
@@ -165,6 +186,7 @@ class LabServer:
     def __init__(self) -> None:
         self.users: dict[str, dict[str, Any]] = {"anna": a_user("anna", role="admin")}
         self.tokens: dict[int, dict[str, Any]] = {}
+        self.notices: dict[int, dict[str, Any]] = {}
         self.files: dict[int, bytes] = {}
         self.attachments: dict[int, dict[str, bytes]] = {}
         self.queue: dict[str, Any] = {"paused": False, "paused_by": None, "paused_at": None, "reason": None}
@@ -177,8 +199,12 @@ class LabServer:
         self.jobs: dict[int, dict[str, Any]] = {}
         self.results: dict[int, dict[str, Any]] = {}
         self.hosts: dict[str, dict[str, Any]] = {}
+        self.uploads: dict[int, dict[str, Any]] = {}
+        self.destinations: list[dict[str, Any]] = []
         self.logs: dict[int, bytes] = {}
         self.scripts: dict[int, list[dict[str, Any]]] = {}
+        self.upload_scripts: list[tuple[int, dict[str, Any]]] = []
+        """What changes of which upload at each later look at the list of uploads."""
         self.canned: list[Answer] = []
         self.seen: list[Seen] = []
         self.noise: dict[str, Any] = {"epoch": None, "since": None, "calibrations": 0, "calibrated": None}
@@ -278,6 +304,9 @@ class LabServer:
             "hosts": self.answer_hosts,
             "queues": self.answer_queues,
             "users": self.answer_users,
+            "notices": self.answer_notices,
+            "uploads": self.answer_uploads,
+            "destinations": lambda seen, rest: as_json({"items": self.destinations, "next": None}),
             "events": lambda seen, rest: Answer(200, self.events, "text/event-stream"),
         }
         if kind not in answers:
@@ -364,6 +393,8 @@ class LabServer:
             return self.answer_file(seen, key)
         if action.startswith("attachments") and key in self.results:
             return self.answer_attachments(key, action.partition("/")[2])
+        if action == "upload" and key in self.results:
+            return self.answer_upload(key, seen.body)
         return self.change(seen, self.results, key, "result", action)
 
     def answer_file(self, seen: Seen, key: int) -> Answer:
@@ -376,6 +407,42 @@ class LabServer:
         sha256 = hashlib.sha256(seen.data).hexdigest()
         self.results[key] |= {"path": "bm/x.json", "sha256": sha256, "size": len(seen.data), "version": "3.14.0"}
         return as_json(self.results[key], headers={"ETag": etag(self.results[key])})
+
+    def answer_upload(self, key: int, body: dict[str, Any]) -> Answer:
+        known = [destination["name"] for destination in self.destinations]
+        if not known:
+            raise Problem(409, "the lab has no destination; add a table such as [publish.NAME] to its settings")
+        for name in body["destinations"]:
+            if name not in known:
+                raise Problem(404, f"there is no destination {name!r}; there are: {', '.join(known)}")
+        return self.filed(key, body["destinations"] or known)
+
+    def filed(self, key: int, names: list[str]) -> Answer:
+        items = []
+        for name in names:
+            number = len(self.uploads) + 1
+            self.uploads[number] = an_upload(number, result=key, destination=name)
+            items.append(self.uploads[number])
+        return as_json({"items": items, "next": None})
+
+    def answer_uploads(self, seen: Seen, rest: str) -> Answer:
+        if rest == "retry":
+            again = [upload for upload in self.uploads.values() if upload["state"] in ("refused", "failed")]
+            for upload in again:
+                upload["state"] = "pending"
+            return as_json({"items": again, "next": None})
+        if self.upload_scripts:
+            number, change = self.upload_scripts.pop(0)
+            self.uploads[number] |= change
+        states = seen.query.get("state", [""])[0].split(",")
+        chosen = [
+            upload
+            for upload in self.uploads.values()
+            if (states == [""] or upload["state"] in states)
+            and seen.query.get("result", [str(upload["result"])])[0] == str(upload["result"])
+            and seen.query.get("destination", [upload["destination"]])[0] == upload["destination"]
+        ]
+        return self.paged(chosen, seen)
 
     def answer_attachments(self, key: int, name: str) -> Answer:
         files = self.attachments.get(key, {})
@@ -436,7 +503,7 @@ class LabServer:
             name = seen.body["name"]
             if name in self.users:
                 raise Problem(409, f"the name {name!r} is taken")
-            self.users[name] = a_user(name, role=seen.body["role"])
+            self.users[name] = a_user(name, role=seen.body["role"], mail=seen.body.get("mail", ""))
             return as_json(self.users[name], 201)
         if not name:
             return self.paged(list(self.users.values()), seen)
@@ -445,6 +512,12 @@ class LabServer:
         if action.startswith("tokens"):
             return self.answer_tokens(seen, action.removeprefix("tokens").strip("/"))
         return self.change(seen, self.users, name, "user", action)
+
+    def answer_notices(self, seen: Seen, rest: str) -> Answer:
+        if rest:
+            return self.change(seen, self.notices, int(rest), "notice", "")
+        wanted = seen.query.get("kind", [])
+        return self.paged([each for each in self.notices.values() if not wanted or each["kind"] in wanted], seen)
 
     def answer_tokens(self, seen: Seen, number: str) -> Answer:
         if number:

@@ -133,14 +133,12 @@ def test_what_is_no_result_is_refused(client: Client, lab: "LabServer") -> None:
 
 
 def test_a_result_is_changed_and_removed(client: Client, lab: "LabServer") -> None:
-    """modify(), disable(), enable(), upload() and remove() do as they say; None takes a note back."""
+    """modify(), disable(), enable() and remove() do as they say; None takes a note back."""
     result = client.results.get(lab.add_result())
     assert result.modify(note="warm", branch="main").note == "warm"
     assert result.modify(note=None).note is None and lab.results[1]["note"] is None
     assert not result.disable().enabled
     assert result.enable().enabled
-    with pytest.raises(Conflict, match="no engine for upload"):
-        result.upload()
     client.results.remove(result.id)
     assert not lab.results
 

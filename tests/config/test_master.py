@@ -65,6 +65,8 @@ def test_buildbot_accepts_the_shipped_example(made_lab: Path) -> None:
     target = next(iter(load_settings(made_lab).targets))
     try:
         settings.write_text(example.replace("linux-x86_64", target), encoding="utf-8")
+        for name in ("speed", "hook", "reviews"):
+            write_secret(made_lab / "secrets" / f"publish-{name}", "geheim")
         done = checkconfig(made_lab)
     finally:
         settings.write_text(before, encoding="utf-8")
@@ -146,6 +148,24 @@ def test_every_builder_is_ours(two_hosts: Path) -> None:
     for builder in make_builders(load_settings(two_hosts)):
         assert builder.collapseRequests is False
         assert builder.factory.buildClass is LabBuild
+
+
+def test_job_is_published_step_by_step(lab: MakeLab) -> None:
+    """A job's build has one step for each destination, the last ones; that of a codespeed is the card's own."""
+    folder = lab(
+        T
+        + '[publish.speed]\nkind = "codespeed"\nurl = "https://speed.example/"\n'
+        + '[publish.archive]\nkind = "git"\nurl = "/srv/results.git"\n'
+    )
+    register_host(folder, "bench", role="isolated", target="linux", address="localhost")
+    job, *stages = make_builders(load_settings(folder))
+    steps = [step.buildStep() for step in job.factory.steps]
+    assert [(type(step).__name__, step.name) for step in steps[-2:]] == [
+        ("UploadToCodespeed", "publish: speed"),
+        ("Publish", "publish: archive"),
+    ]
+    names = [type(step.buildStep()).__name__ for stage in stages for step in stage.factory.steps]
+    assert not {"Publish", "UploadToCodespeed"} & set(names)
 
 
 def test_lock_is_of_the_machine(lab: MakeLab) -> None:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from benchyard.config.notices import make_notices
 from benchyard.config.settings import Lab, SettingsError, load_settings
+from benchyard.publish.settings import Policy
 
 MakeLab = Callable[..., Path]
 
@@ -52,10 +54,19 @@ def test_shipped_example_loads(tmp_path: Path) -> None:
     """The example that shows every key is right, and says what the defaults are."""
     text = (files("benchyard.config") / "templates" / "benchyard.example.toml").read_text(encoding="utf-8")
     (tmp_path / "benchyard.toml").write_text(text, encoding="utf-8")
+    (tmp_path / "secrets").mkdir()
+    for name in ("speed", "hook", "reviews"):
+        (tmp_path / "secrets" / f"publish-{name}").write_text("geheim\n")
     settings = load_settings(tmp_path)
     assert settings.lab == Lab(url="http://127.0.0.1:8010/")
     assert list(settings.schedules) == ["nightly"]
     for key in Lab.__struct_fields__:
+        assert f"\n{key} = " in text
+    for destination in settings.publish.values():
+        table = text.partition(f'\nkind = "{destination.__struct_config__.tag}"\n')[2].partition("\n[")[0]
+        for key in set(destination.__struct_fields__) - set(Policy.__struct_fields__):
+            assert f"\n{key} = " in f"\n{table}", (destination, key)
+    for key in Policy.__struct_fields__:
         assert f"\n{key} = " in text
 
 
@@ -144,6 +155,38 @@ def test_fault_of_a_schedule(lab: MakeLab, text: str) -> None:
     """A fault in a schedule names the schedule, also when another one before it is right."""
     folder = lab(f"{T}[schedules.before]\n{GOOD_SCHEDULE}[schedules.n]\n{text}")
     assert refusal(folder).startswith(f"{folder}/benchyard.toml: {SCHEDULE_FAULTS[text]}")
+
+
+MAIL = '[notify.m]\nkind = "mail"\nsender = "lab@example.org"\n'
+NOTIFY_FAULTS = {
+    "[notify.m]\n": "[notify.m] the key 'kind' is missing; it is one of mail, reporter",
+    '[notify.m]\nkind = "mial"\n': "[notify.m] kind = 'mial': no such kind, did you mean 'mail'?; known are mail,",
+    "[notify]\nm = 5\n": "[notify.m] the table: expected `object`, got `int`; correct the value",
+    '[notify.m]\nkind = "mail"\n': "[notify.m] the key 'sender' is missing; add it",
+    MAIL + "hots = 1\n": "[notify.m] unknown key 'hots', did you mean 'host'?; known are kind, events, targets,",
+    MAIL + 'events = ["job"]\n': "[notify.m] events[0]: invalid enum value 'job'; correct the value",
+    MAIL + 'tls = "maybe"\n': "[notify.m] tls: invalid enum value 'maybe'; correct the value",
+    MAIL + 'targets = ["linuks"]\n': "[notify.m] targets: no target 'linuks', did you mean 'linux'?",
+    '[notify."a b"]\nkind = "mail"\nsender = "lab@example.org"\n': "[notify.a b]: 'a b' is no name",
+    '[notify.r]\nkind = "reporter"\n': "[notify.r] the key 'reporter' is missing; add it",
+}
+
+
+@pytest.mark.parametrize("text", NOTIFY_FAULTS)
+def test_fault_of_a_notifier(lab: MakeLab, text: str) -> None:
+    """A fault in a notifier names it, and what to do."""
+    folder = lab(T + text)
+    assert refusal(folder).startswith(f"{folder}/benchyard.toml: {NOTIFY_FAULTS[text]}")
+
+
+def test_fault_that_reporters_find(lab: MakeLab) -> None:
+    """What only Buildbot's reporters know to be wrong is one line as well, with the file."""
+    folder = lab(T + '[notify.r]\nkind = "reporter"\nreporter = "GitHubStatusPush"\n')
+    with pytest.raises(SettingsError) as refused:
+        make_notices(load_settings(folder))
+    assert str(refused.value).startswith(
+        f"{folder}/benchyard.toml: [notify.r] reporter: GitHubStatusPush can tell of builds only; there are "
+    )
 
 
 def test_schedules_name(lab: MakeLab) -> None:

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -52,7 +53,7 @@ ASKED_FOR = {
     *(f"{kind}.{what}" for kind in ("User", "Host", "Job", "BenchmarkResult") for what in ("enable", "disable")),
     *("Host.modify", "Host.configure", "Host.update", "Job.modify", "Job.run", "Job.attach", "Job.cancel"),
     *(f"BenchmarkResult.{what}" for what in ("modify", "read", "write", "upload", "compare")),
-    *("User.modify(role)", "User.modify(password)", "jobs.current"),
+    *("User.modify(role)", "User.modify(password)", "User.modify(mail)", "jobs.current", "notices.list", "notices.get"),
 }
 
 
@@ -129,6 +130,16 @@ class Service:
         assert next((seen for seen in job.attach(timeout_s=JOB_S) if seen.status == "running"), None)
         self.paused(True)
         return job.id
+
+    def notice(self, owner: str) -> int:
+        """The notice of a job that somebody else has canceled."""
+        job = self.queued_job(owner)
+        self.admin.jobs.get(job).cancel()
+        deadline = time.monotonic() + JOB_S
+        while (found := next((each.id for each in self.admin.notices if each.data.get("job") == job), None)) is None:
+            assert time.monotonic() < deadline, self.lab.log_tail()
+            time.sleep(0.2)
+        return found
 
     def result(self, owner: str) -> int:
         return self.clients[owner].results.get(self.empty_result(owner)).write(self.file).id
@@ -266,6 +277,13 @@ OPERATIONS = {
         "user passwd {x} --password-file {password}",
         can_log_in,
     ),
+    "User.modify(mail)": Operation(
+        S.user,
+        lambda c, x: c.users.get(x).modify(mail="x@example.org"),
+        ("PATCH", "/users/{x}", {"mail": "x@example.org"}),
+        "user modify {x} --mail x@example.org",
+        lambda s, x: s.admin.users.get(x).mail == "x@example.org",
+    ),
     "User.enable": Operation(
         S.disabled_user,
         lambda c, x: c.users.get(x).enable(),
@@ -280,6 +298,8 @@ OPERATIONS = {
         "user disable {x}",
         lambda s, x: not s.admin.users.get(x).enabled,
     ),
+    "notices.list": Operation(S.notice, lambda c, x: c.notices.list(), ("GET", "/notices", None), "notice list"),
+    "notices.get": Operation(S.notice, lambda c, x: c.notices.get(x), ("GET", "/notices/{x}", None), "notice get {x}"),
     "hosts.list": Operation(S.host, lambda c, x: c.hosts.list(), ("GET", "/hosts", None), "host list"),
     "hosts.get": Operation(S.host, lambda c, x: c.hosts.get(x), ("GET", "/hosts/{x}", None), "host get {x}"),
     "Host.noise": Operation(
@@ -512,7 +532,28 @@ OPERATIONS = {
         lambda c, x: c.results.get(x).upload(),
         ("POST", "/results/{x}/upload", None),
         "result upload {x}",
-        not_set_up="no destination is configured that results could be uploaded to",
+        not_set_up="the lab has no destination; add a table such as [publish.NAME] to its settings",
+    ),
+    "uploads.list": Operation(
+        S.name,
+        lambda c, x: c.uploads.list(),
+        ("GET", "/uploads", None),
+        "result uploads",
+        shows=lambda s, answer, x: answer["items"] == [],
+    ),
+    "uploads.destinations": Operation(
+        S.name,
+        lambda c, x: c.uploads.destinations(),
+        ("GET", "/destinations", None),
+        "result destinations",
+        shows=lambda s, answer, x: answer["items"] == [],
+    ),
+    "uploads.retry": Operation(
+        S.name,
+        lambda c, x: c.uploads.retry(),
+        ("POST", "/uploads/retry", {}),
+        "result upload --retry",
+        shows=lambda s, answer, x: answer["items"] == [],
     ),
     "BenchmarkResult.compare": Operation(
         S.result,

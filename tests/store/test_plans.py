@@ -7,10 +7,11 @@ import pytest
 import sqlalchemy as sa
 
 from benchyard.queueing.order import started_jobs
-from benchyard.store import jobs, queues, results
+from benchyard.store import jobs, queues, results, senders, uploads
 from benchyard.store.places import STEP, after_last, before_first
 from benchyard.store.tables import jobs as jobs_table
 from benchyard.store.tables import results as results_table
+from benchyard.store.tables import uploads as uploads_table
 
 _JOBS = 4000
 _EXPLAIN = {"sqlite": "EXPLAIN QUERY PLAN ", "postgresql": "EXPLAIN "}
@@ -22,6 +23,7 @@ def full(store: sa.Engine) -> sa.Engine:
     with store.begin() as conn:
         conn.execute(sa.insert(jobs_table), [_job(number) for number in range(1, _JOBS + 1)])
         conn.execute(sa.insert(results_table), [_result(number) for number in range(1, _JOBS + 1)])
+        conn.execute(sa.insert(uploads_table), [_upload(number) for number in range(1, _JOBS + 1)])
     if store.dialect.name == "postgresql":
         with store.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
             conn.exec_driver_sql("ANALYZE")
@@ -39,6 +41,12 @@ def full(store: sa.Engine) -> sa.Engine:
         (lambda conn: jobs.list_jobs(conn, status=["failed"]), "benchyard_jobs_"),
         (lambda conn: jobs.list_jobs(conn, target="a", status=["success"]), "benchyard_jobs_"),
         (lambda conn: results.list_results(conn, branch="rare"), "benchyard_results_branch"),
+        (lambda conn: senders.next_due(conn, "busy", now=1e9), "benchyard_uploads_due"),
+        (lambda conn: senders.next_due(conn, "busy", now=1e9), "benchyard_uploads_slot"),
+        (lambda conn: senders.next_time(conn, "busy", now=1.0), "benchyard_uploads_due"),
+        (lambda conn: uploads.list_uploads(conn, state=uploads.OUTSTANDING), "benchyard_uploads_"),
+        (lambda conn: uploads.list_uploads(conn, state=["failed"]), "benchyard_uploads_"),
+        (lambda conn: uploads.list_uploads(conn, destination="busy"), "benchyard_uploads_"),
     ],
 )
 def test_index_is_used(full: sa.Engine, ask: Callable[[sa.Connection], object], index: str) -> None:
@@ -48,6 +56,7 @@ def test_index_is_used(full: sa.Engine, ask: Callable[[sa.Connection], object], 
     assert "TEMP B-TREE" not in plan
     # PostgreSQL sorts by id what is rare; a queue is long, and must come in order from the index.
     assert "place" not in index or "Sort" not in plan
+    assert "uploads" not in index or "Seq Scan" not in plan
 
 
 def test_moved_in_a_long_queue(full: sa.Engine) -> None:
@@ -94,6 +103,25 @@ def _job(number: int) -> dict[str, Any]:
         "created": 1.0,
         "changed": 1.0,
         "changed_by": "ada",
+    }
+
+
+def _upload(number: int) -> dict[str, Any]:
+    return {
+        "id": number,
+        "result_id": number,
+        "destination": "busy" if number % 2 else "calm",
+        "action": "publish",
+        "state": "pending" if number % 4 == 1 else "failed" if number % 400 == 0 else "sent",
+        "words": "",
+        "slot": f"slot {number // 3}",
+        "asks": 1,
+        "attempts": 0,
+        "asked": float(number),
+        "asked_by": "ada",
+        "next_try": float(number),
+        "deadline": 1e9,
+        "changed": 1.0,
     }
 
 

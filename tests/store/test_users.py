@@ -47,6 +47,21 @@ def test_unknown_role(conn: sa.Connection) -> None:
         users.create_user(conn, now=1.0, who="root", name="x", password_hash=None, role="amdin")
 
 
+def test_mail_addresses(conn: sa.Connection, ada: User) -> None:
+    """Those of users who are let in are found by their names; history never has one, nor has who was removed."""
+    assert ada.mail is None
+    assert users.modify_user(conn, "ada", now=2.0, who="ada", mail="ada@example.org").mail == "ada@example.org"
+    users.create_user(conn, now=1.0, who="x", name="bob", password_hash=None, mail="bob@example.org")
+    users.create_user(conn, now=1.0, who="x", name="eve", password_hash=None)
+    assert users.addresses_of(conn, ["bob", "ada", "eve", "nobody"]) == ("ada@example.org", "bob@example.org")
+    assert users.modify_user(conn, "ada", now=3.0, who="ada", role="admin").mail == "ada@example.org"
+    assert users.admins(conn) == ("ada",)
+    users.enable_user(conn, "ada", False, now=4.0, who="x")
+    assert users.addresses_of(conn, ["ada"]) == users.admins(conn) == ()
+    assert users.remove_user(conn, "bob", now=5.0, who="x").mail is None
+    assert "example.org" not in repr(history_of(conn, "user", "ada") + history_of(conn, "user", "bob"))
+
+
 def test_history_never_holds_a_secret(conn: sa.Connection, ada: User) -> None:
     """A changed password and a new token are in the history; their hashes are not."""
     changed = users.set_password(conn, "ada", "$argon2id$second", now=2.0, who="ada")

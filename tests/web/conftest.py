@@ -146,11 +146,17 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 @pytest.fixture(scope="session")
 def make_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Lab]]:
-    """`make_lab(closed=False)`: a lab of its own for tests that leave nothing as it was."""
+    """`make_lab(closed=False, more="[publish.hook]...", publish-hook="...")`: a lab of its own for tests that leave
+    nothing as it was, with more settings and secrets.
+    """
     with contextlib.ExitStack() as labs:
 
-        def make(*, closed: bool = False) -> Lab:
+        def make(*, closed: bool = False, more: str = "", **secrets: str) -> Lab:
             lab = Lab(_new_lab(tmp_path_factory.mktemp("own") / "lab"))
+            with (lab.root / "benchyard.toml").open("a") as file:
+                file.write(more)
+            for name, secret in secrets.items():
+                (lab.root / "secrets" / name).write_text(secret)
             if closed:
                 settings = lab.root / "benchyard.toml"
                 settings.write_text(settings.read_text().replace("[lab]\n", "[lab]\nanonymous_read = false\n"))

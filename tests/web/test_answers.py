@@ -47,6 +47,7 @@ def test_job(lab: "Lab") -> None:
             "suite_version": installed_suite().label,
             "same_loops": None,
             "strict": False,
+            "upload": False,
         },
         "interpreter": None,
         "base_job": None,

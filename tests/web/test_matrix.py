@@ -26,6 +26,8 @@ MATRIX = {
         "GET /results/<int:result_id>/file",
         "GET /results/<int:result_id>/attachments",
         "GET /results/<int:result_id>/attachments/<name>",
+        "GET /uploads",
+        "GET /destinations",
         "GET /hosts",
         "GET /hosts/<name>",
         "GET /hosts/<name>/noise",
@@ -34,6 +36,8 @@ MATRIX = {
         "GET /users/<name>/tokens",
         "POST /users/<name>/tokens",
         "DELETE /users/<name>/tokens/<int:token_id>",
+        "GET /notices",
+        "GET /notices/<int:notice_id>",
         "GET /events",
         "GET /metrics",
     ],
@@ -57,6 +61,7 @@ MATRIX = {
         "POST /results/<int:result_id>/disable",
         "PUT /results/<int:result_id>/file",
         "POST /results/<int:result_id>/upload",
+        "POST /uploads/retry",
     ],
     "admin": [
         "GET /users",
@@ -84,7 +89,13 @@ OPERATIONS = [(operation, role) for role, operations in MATRIX.items() for opera
 PEOPLE = {None: Role.ANYONE, "vic": Role.VIEWER, "ada": Role.MEMBER, "admin": Role.ADMIN}
 
 #: What is asked for in the place of a variable: a number nobody has, so that nothing comes of it.
-NOWHERE = {"<int:job_id>": "99999", "<int:result_id>": "99999", "<name>": "nobody-1", "<int:token_id>": "99999"}
+NOWHERE = {
+    "<int:job_id>": "99999",
+    "<int:result_id>": "99999",
+    "<int:notice_id>": "99999",
+    "<name>": "nobody-1",
+    "<int:token_id>": "99999",
+}
 
 
 def test_every_operation_is_in_the_table() -> None:

@@ -1,4 +1,4 @@
-"""What the shell offers for the names of jobs, results, hosts, users and targets: it asks the lab.
+"""What the shell offers for the names of jobs, results, hosts, users, targets and destinations: it asks the lab.
 
 A key was pressed and somebody waits: the lab has one second, and whatever goes wrong is silence.
 """
@@ -57,6 +57,15 @@ def users(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[C
 def targets(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Offer the targets."""
     return _from_lab(ctx, incomplete, lambda client: [(queue.target, "") for queue in client.queues.list()])
+
+
+def destinations(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer the places that the lab publishes at."""
+
+    def find(client: "Client") -> Iterable[Offer]:
+        return [(found.name, found.kind or "") for found in client.uploads.destinations()]
+
+    return _from_lab(ctx, incomplete, find)
 
 
 def _words(incomplete: str, *words: str) -> list[CompletionItem]:

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -178,6 +178,27 @@ def status(directory: Path, as_json: bool) -> int:
     return 0 if health.ok else 1
 
 
+@lab.command()
+@click.argument("name")
+@DIR
+@click.option("--file", type=click.File("r"), metavar="FILE|-", help="Read it from a file, - for stdin.")
+@JSON
+def secret(name: str, directory: Path, file: TextIO | None, as_json: bool) -> None:
+    """Keep a secret for a lab, which is asked for or read from a file: publish-NAME is that of [publish.NAME].
+
+    It is used from the next upload on.
+
+    Example: benchyard lab secret publish-speed ~/lab
+    """
+    from benchyard.cli.asking import read_secret
+    from benchyard.cli.output import say
+    from benchyard.lab.secrets import keep_secret
+
+    with _errors():
+        path = keep_secret(directory, name, lambda: read_secret("Secret", file, "--file", twice=True))
+    say(f"secret {name}: kept in {path}", {"name": name, "path": str(path)}, as_json)
+
+
 def _aside(text: str) -> None:
     click.echo(text, err=True)
 
@@ -186,7 +207,7 @@ def _print(health: "Health") -> None:
     from benchyard.cli.output import print_json
 
     state = {"healthy": health.ok, "url": health.url, "pid": health.pid}
-    print_json({**state, "hosts": health.hosts, "jobs": health.jobs})
+    print_json({**state, "hosts": health.hosts, "jobs": health.jobs, "uploads": health.uploads})
 
 
 def _show(health: "Health") -> None:
@@ -200,5 +221,6 @@ def _show(health: "Health") -> None:
             ("process", health.pid),
             ("hosts", ", ".join(f"{n} {'online' if up else 'offline'}" for n, up in health.hosts.items())),
             ("jobs", open_jobs),
+            ("uploads", ", ".join(f"{count} {state}" for state, count in health.uploads.items() if count)),
         )
     )

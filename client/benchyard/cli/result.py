@@ -1,4 +1,4 @@
-"""`benchyard result`: list, add, read, change and compare results."""
+"""`benchyard result`: list, add, read, change, compare and publish results."""
 
 import sys
 from datetime import datetime
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchyard.cli import complete, resultedit
+from benchyard.cli import complete, resultedit, resultupload
 from benchyard.cli.format import local_time
 from benchyard.cli.listing import Field, Listing, list_options, since_option, until_option
 from benchyard.cli.options import (
@@ -22,16 +22,16 @@ from benchyard.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from benchyard.client import BenchmarkResult
+    from benchyard.client import BenchmarkResult, Upload
     from benchyard.client.results import Interpreter
 
 
 @click.group("result")
 def results() -> None:
-    """List, add, read, change and compare results. A RESULT is named by its number or `last`."""
+    """List, add, read, change, compare and publish results. A RESULT is named by its number or `last`."""
 
 
-for command in resultedit.COMMANDS:
+for command in (*resultedit.COMMANDS, *resultupload.COMMANDS):
     results.add_command(command)
 
 
@@ -95,6 +95,7 @@ def get_result(result: str | int, url: str | None, as_json: bool) -> None:
     with connect(url) as client:
         found = find_result(client, result)
         attached = found.attachments() if found.path and not as_json else ()
+        published = [] if as_json else list(client.uploads.list(result=found.id))
     if as_json:
         print_json(found.document)
         return
@@ -125,6 +126,7 @@ def get_result(result: str | int, url: str | None, as_json: bool) -> None:
             ("file", found.path or f"none yet; attach it with `benchyard result write {found.id} FILE`"),
             ("size", f"{found.size} bytes" if found.size is not None else None),
             ("sha256", found.sha256),
+            *((f"published {upload.destination}", _published(upload)) for upload in published),
             *((f"attached {number}", f"{file.name}, {file.size} bytes") for number, file in enumerate(attached, 1)),
         )
     )
@@ -178,6 +180,12 @@ def compare_results(base: str | int, head: str | int, url: str | None, as_json: 
         print_json(comparison.document)
     else:
         print_comparison(comparison)
+
+
+def _published(upload: "Upload") -> str:
+    """What came of an upload, in a few words."""
+    state = upload.state if upload.action == "publish" else f"withdraw {upload.state}"
+    return ": ".join(part for part in (state, upload.address or upload.words) if part)
 
 
 def _benchmarks(result: "BenchmarkResult") -> str:

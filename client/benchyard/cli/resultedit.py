@@ -1,4 +1,4 @@
-"""The commands of `benchyard result` that add, change, publish and remove results."""
+"""The commands of `benchyard result` that add, change and remove results."""
 
 import contextlib
 from typing import Any, BinaryIO
@@ -94,7 +94,7 @@ def modify_result(
 @result_argument()
 @lab_options
 def enable_result(result: str | int, url: str | None, as_json: bool) -> None:
-    """Let a result take part in comparisons and uploads again.
+    """Let a result take part in comparisons again, and publish it again where it was.
 
     Example: benchyard result enable 7
     """
@@ -109,7 +109,7 @@ def enable_result(result: str | int, url: str | None, as_json: bool) -> None:
 @result_argument()
 @lab_options
 def disable_result(result: str | int, url: str | None, as_json: bool) -> None:
-    """Leave a result out of comparisons, series and uploads, without removing it.
+    """Leave a result out of comparisons, series and uploads; where it was published, it is taken back if that can be.
 
     Example: benchyard result disable 7
     """
@@ -118,21 +118,6 @@ def disable_result(result: str | int, url: str | None, as_json: bool) -> None:
     with connect(url) as client:
         found = find_result(client, result).disable()
     say(f"result {found.id}: disabled", found.document, as_json)
-
-
-@click.command("upload")
-@result_argument()
-@lab_options
-def upload_result(result: str | int, url: str | None, as_json: bool) -> None:
-    """Send a result to where the lab publishes its results.
-
-    Example: benchyard result upload last
-    """
-    from benchyard.cli.output import say
-
-    with connect(url) as client:
-        found = find_result(client, result).upload()
-    say(f"result {found.id}: upload asked for", found.document, as_json)
 
 
 @click.command("remove")
@@ -160,4 +145,4 @@ def _read(file: BinaryIO) -> bytes:
         raise click.ClickException(f"{file.name} cannot be read: {exc.strerror}") from exc
 
 
-COMMANDS = (add_result, write_result, modify_result, enable_result, disable_result, upload_result, remove_result)
+COMMANDS = (add_result, write_result, modify_result, enable_result, disable_result, remove_result)

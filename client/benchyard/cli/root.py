@@ -17,6 +17,7 @@ COMMANDS = {
     "result": LazyCommand("benchyard.cli.result:results", "List, add, read, change and compare results."),
     "host": LazyCommand("benchyard.cli.host:hosts", "List, add, change and look after the machines of a lab."),
     "user": LazyCommand("benchyard.cli.user:users", "List, add and change users and their tokens."),
+    "notice": LazyCommand("benchyard.cli.notice:notices", "Read what the lab has told people."),
     "lab": LazyCommand("benchyard.cli.lab:lab", "Make, start and stop a lab on this host.", extra="master"),
     "worker": LazyCommand("benchyard.cli.worker:worker", "Join this host to a lab as a worker.", extra="worker"),
     "task": LazyCommand("benchyard.cli.task:task", "Measure on this host, no lab needed.", extra="tasks"),

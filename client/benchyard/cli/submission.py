@@ -71,7 +71,7 @@ def submission_options(command: F) -> F:
 
 _NAMES = (
     *("kind", "python", "ref", "remote", "branch", "patch", "flags", "configure_args", "also_base", "again", "strict"),
-    *("target", "host", "suite", "benchmarks", "same_loops", "affinity", "reason"),
+    *("upload", "target", "host", "suite", "benchmarks", "same_loops", "affinity", "reason"),
 )
 
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
@@ -96,6 +96,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option("--also-base", is_flag=True, help="Measure what it is based on too, and compare with that."),
     click.option("--again", is_flag=True, help="Measure, even if just this was measured already."),
     click.option("--strict", is_flag=True, help="Fail the job if any benchmark does not run at all."),
+    click.option("--upload", is_flag=True, help="Publish the result wherever it may be."),
     target_option("Where to measure, like linux-x86_64."),
     host_option("Measure on this host."),
     click.option("--benchmarks", metavar="A,-B", multiple=True, help="Benchmarks and groups; -NAME leaves one out."),

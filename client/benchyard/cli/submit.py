@@ -67,7 +67,9 @@ def submit(
         raise click.UsageError("--compare-to goes with --attach or --wait: there is a result when the job has ended")
 
     from benchyard.cli.comparing import print_comparison
+    from benchyard.cli.format import clean
     from benchyard.cli.output import print_json
+    from benchyard.cli.resultupload import told
     from benchyard.cli.watch import attach, describe, left_running, outcome
 
     with connect(url) as client:
@@ -82,6 +84,9 @@ def submit(
                 f"job {job.id} has measured just this: result {job.results[-1]}{lacks}; --again measures it anew",
                 err=True,
             )
+            if asked.arguments["upload"]:
+                for upload in client.results.get(job.results[-1]).upload():
+                    click.echo(clean(told(upload)), err=True)
         elif attached:
             job = attach(client, job, err=as_json)
         elif not as_json:

@@ -61,6 +61,7 @@ def get_user(user: str, url: str | None, as_json: bool) -> None:
             ("user", found.name),
             ("status", _status(found)),
             ("role", found.role),
+            ("mail", found.mail),
             ("created", local_time(found.created)),
             ("changed", f"{local_time(found.changed)} by {found.changed_by}" if found.changed_by else None),
         )
@@ -72,9 +73,16 @@ def get_user(user: str, url: str | None, as_json: bool) -> None:
 @click.option("--role", type=ROLES, default="member", show_default=True, help="What the user may do.")
 @password_file_option
 @click.option("--no-password", is_flag=True, help="Do not ask for one: the user has tokens only.")
+@click.option("--mail", metavar="ADDRESS", help="Where notices for the user are sent to.")
 @lab_options
 def add_user(
-    user: str, role: UserRole, password_file: TextIO | None, no_password: bool, url: str | None, as_json: bool
+    user: str,
+    role: UserRole,
+    password_file: TextIO | None,
+    no_password: bool,
+    mail: str | None,
+    url: str | None,
+    as_json: bool,
 ) -> None:
     """Add a user (as an admin). A viewer reads, a member has jobs too, an admin may do everything.
 
@@ -89,24 +97,40 @@ def add_user(
     if password_file is not None or (sys.stdin.isatty() and not no_password):
         password = read_secret(f"Password for {user}", password_file, "--password-file", twice=True)
     with connect(url) as client:
-        found = client.users.add(user, role=role, password=password)
+        found = client.users.add(user, role=role, password=password, mail=mail)
     say(f"user {found.name}: added as {found.role}", found.document, as_json)
 
 
 @users.command("modify")
-@user_argument
-@click.option("--role", type=ROLES, required=True, help="What the user may do.")
+@own_user_argument
+@click.option("--role", type=ROLES, help="What the user may do (as an admin).")
+@click.option("--mail", metavar="ADDRESS", help="Where notices for the user are sent to.")
+@click.option("--no-mail", is_flag=True, help="Send the user no mail any more.")
 @lab_options
-def modify_user(user: str, role: UserRole, url: str | None, as_json: bool) -> None:
-    """Change a user's role (as an admin).
+def modify_user(
+    user: str, role: UserRole | None, mail: str | None, no_mail: bool, url: str | None, as_json: bool
+) -> None:
+    """Change a user's role (as an admin), or the mail address of yourself or a user.
 
-    Example: benchyard user modify anna --role admin
+    Example: benchyard user modify --mail anna@example.org
     """
+    import msgspec
+
     from benchyard.cli.output import say
 
+    if mail is not None and no_mail:
+        raise click.UsageError("--mail and --no-mail exclude each other")
+    if role is None and mail is None and not no_mail:
+        raise click.UsageError("say what to change: --role, --mail or --no-mail")
+    address = "" if no_mail else mail
     with connect(url) as client:
-        found = client.users.get(user).modify(role=role)
-    say(f"user {found.name}: {found.role}", found.document, as_json)
+        found = client.users.get(user).modify(
+            role=msgspec.UNSET if role is None else role, mail=msgspec.UNSET if address is None else address
+        )
+    said = [found.role] if role is not None else []
+    if address is not None:
+        said.append(f"mail to {found.mail}" if found.mail else "no mail")
+    say(f"user {found.name}: {', '.join(said)}", found.document, as_json)
 
 
 @users.command("passwd")
@@ -207,6 +231,7 @@ FIELDS: "tuple[Field[User], ...]" = (
     Field("status", _status),
     Field("role", lambda user: user.role),
     Field("created", lambda user: local_time(user.created)),
+    Field("mail", lambda user: user.mail, extra=True),
     Field("changed", lambda user: local_time(user.changed), extra=True),
     Field("by", lambda user: user.changed_by, extra=True),
 )

@@ -31,8 +31,10 @@ from benchyard.client.events import Event
 from benchyard.client.health import Health
 from benchyard.client.hosts import AddedHost, Host
 from benchyard.client.jobs import Job
+from benchyard.client.notices import Notice, Telling
 from benchyard.client.queues import ExpectedStart, Queue, QueuedJob, TargetQueue
 from benchyard.client.results import Attachment, BenchmarkResult, Comparison
+from benchyard.client.uploads import Destination, Upload
 from benchyard.client.users import NewToken, Token, User
 
 __all__ = [
@@ -45,6 +47,7 @@ __all__ = [
     "Config",
     "ConfigError",
     "Conflict",
+    "Destination",
     "Event",
     "ExpectedStart",
     "Forbidden",
@@ -55,15 +58,18 @@ __all__ = [
     "Login",
     "NewToken",
     "NotFound",
+    "Notice",
     "Queue",
     "QueuedJob",
     "ServerError",
     "Stale",
     "TargetQueue",
+    "Telling",
     "Token",
     "TooMany",
     "Unauthorized",
     "Unavailable",
+    "Upload",
     "User",
     "WaitTimeout",
     "load_login",

@@ -13,8 +13,10 @@ from benchyard.client.health import Health
 from benchyard.client.hosts import Host, Hosts
 from benchyard.client.http import Api
 from benchyard.client.jobs import Job, Jobs
+from benchyard.client.notices import Notices
 from benchyard.client.queues import Queues, TargetQueue
 from benchyard.client.results import BenchmarkResult, Results
+from benchyard.client.uploads import Uploads
 from benchyard.client.users import NewToken, User, Users
 from benchyard.client.waiting import Polling
 
@@ -46,8 +48,10 @@ class Client:
         self.hosts = Hosts(Host, self._link)
         self.jobs = Jobs(Job, self._link)
         self.results = Results(BenchmarkResult, self._link)
+        self.uploads = Uploads(self._link)
         self.queue = TargetQueue(self._link)
         self.queues = Queues(self._link)
+        self.notices = Notices(self._link)
 
     def health(self) -> Health:
         """Return the lab's state in short; answered without a token, too."""

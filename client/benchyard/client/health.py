@@ -14,7 +14,10 @@ class HostHealth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Health(Document, frozen=True, kw_only=True):
-    """Status "ok" or "degraded", title and version; hosts and jobs by status for who is logged in."""
+    """Status "ok" or "degraded", title and version; who is logged in gets hosts, jobs by status, and uploads by state.
+
+    Of uploads, those that are outstanding; None where there are none.
+    """
 
     status: str
     title: str = ""
@@ -23,3 +26,4 @@ class Health(Document, frozen=True, kw_only=True):
     hosts: tuple[HostHealth, ...] | None = None
     targets: tuple[str, ...] = ()
     jobs: dict[str, int] | None = None
+    uploads: dict[str, int] | None = None

@@ -290,6 +290,7 @@ class Jobs(Collection[Job]):
         also_base: bool = False,
         again: bool = False,
         strict: bool = False,
+        upload: bool = False,
         target: str | None = None,
         host: str | None = None,
         benchmarks: Sequence[str] = (),
@@ -308,8 +309,9 @@ class Jobs(Collection[Job]):
         of a `patch` on top, built with `flags`; where just the same was measured already, that job is returned, unless
         `again`. `also_base` measures what it is based on, too, and `base_job` of the job names that one. `benchmarks`
         are names and groups, "-name" leaves one out, none means the suite's default; `affinity` is a list of CPUs like
-        "2-3". `suite` is one of the lab's own; `same_loops` is the id of a result whose loop counts are taken. Raises
-        Invalid, with the field, for what the lab refuses.
+        "2-3". `suite` is one of the lab's own; `same_loops` is the id of a result whose loop counts are taken.
+        `upload` publishes the result, also where the lab does not by itself. Raises Invalid, with the field, for what
+        the lab refuses.
         """
         spec = {
             "kind": None if kind == "benchmarks" else kind,
@@ -320,7 +322,8 @@ class Jobs(Collection[Job]):
         }
         source = {"ref": ref, "remote": remote, "branch": branch, "patch": patch}
         lists = {"flags": [*flags] or None, "configure_args": [*configure_args] or None}
-        switches = {name: True for name, on in (("also_base", also_base), ("again", again), ("strict", strict)) if on}
+        asked = {"also_base": also_base, "again": again, "strict": strict, "upload": upload}
+        switches = {name: True for name, on in asked.items() if on}
         where = {"run": run, "target": target, "host": host, "reason": reason, "suite": suite, "same_loops": same_loops}
         return self._added({**spec, **source, **lists, **switches, **where})
 

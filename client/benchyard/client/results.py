@@ -1,6 +1,7 @@
 """Results: what runs left, and their comparison; the collection `client.results`."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 from urllib.parse import quote
@@ -11,6 +12,7 @@ from benchyard.client.entities import Document, Entity, Link, ask, tie
 from benchyard.client.errors import ServerError
 from benchyard.client.jobs import FailedBenchmark
 from benchyard.client.paging import Collection, Moment, Pages
+from benchyard.client.uploads import Upload, ask_uploads
 
 
 class Interpreter(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,9 +159,13 @@ class BenchmarkResult(Entity, frozen=True, kw_only=True):
         answer = self.link.api.put_bytes(f"{self.path_}/file", _bytes_of(file))
         return self._later(answer)
 
-    def upload(self) -> "BenchmarkResult":
-        """Send the result to where the lab publishes its results; Conflict where it has no such place."""
-        return self._asked("POST", "/upload")
+    def upload(self, destinations: Sequence[str] = (), *, again: bool = False) -> tuple[Upload, ...]:
+        """Ask for the result to be published at these destinations of the lab, or wherever it may be.
+
+        The lab sends it, now or later; `client.uploads.wait` waits for that. `again` sends it also where it is already,
+        and lets what waits be tried now. Conflict, with the reason, where it may not be published.
+        """
+        return ask_uploads(self.link, f"{self.path_}/upload", {"destinations": [*destinations], "again": again})
 
     def compare(self, other: "BenchmarkResult | int") -> "Comparison":
         """Compare this result, as the base, with another as the head."""

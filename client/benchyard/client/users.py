@@ -14,11 +14,15 @@ UserRole = Literal["viewer", "member", "admin"]
 
 
 class User(Entity, frozen=True, kw_only=True):
-    """Somebody who may use the lab; status active or removed, role viewer, member or admin."""
+    """Somebody who may use the lab; status active or removed, role viewer, member or admin.
+
+    `mail` is the address that notices for the user are sent to; empty if there is none.
+    """
 
     name: str
     id: str = ""
     role: str = "viewer"
+    mail: str = ""
 
     collection_: ClassVar[str] = "users"
 
@@ -36,10 +40,14 @@ class User(Entity, frozen=True, kw_only=True):
         *,
         role: UserRole | msgspec.UnsetType = msgspec.UNSET,
         password: str | msgspec.UnsetType = msgspec.UNSET,
+        mail: str | msgspec.UnsetType = msgspec.UNSET,
         expect: bool = True,
     ) -> "User":
-        """Change the role (as an admin) or the password; Stale if the role was changed meanwhile."""
-        return self._modified({"role": role, "password": password}, expect=expect)
+        """Change the role (as an admin), the password or the mail address, which an empty text takes away.
+
+        Stale if the same was changed meanwhile.
+        """
+        return self._modified({"role": role, "password": password, "mail": mail}, expect=expect)
 
     def remove(self) -> None:
         """Remove the user, whose tokens end; jobs and results keep the name, which nobody can take again."""
@@ -135,9 +143,11 @@ class Users(Collection[User]):
         """The user of our token."""
         return self._get("me")
 
-    def add(self, name: str, *, role: UserRole = "member", password: str | None = None) -> User:
+    def add(
+        self, name: str, *, role: UserRole = "member", password: str | None = None, mail: str | None = None
+    ) -> User:
         """Make a user (as an admin); without a password they have tokens only. Conflict if the name is taken."""
-        return self._added({"name": name, "role": role, "password": password})
+        return self._added({"name": name, "role": role, "password": password, "mail": mail})
 
     def remove(self, name: str) -> None:
         """Remove a user, see User.remove()."""

@@ -85,6 +85,17 @@ def _job_steps(settings: Settings, target: str) -> list[Any]:
         MeasureStage(stage_builder(target, MEASURE), name=MEASURE),
         StoreResult(incoming=settings.incoming_dir, results_dir=settings.results_dir),
         Compare(results_dir=settings.results_dir),
+        *_publish_steps(settings),
+    ]
+
+
+def _publish_steps(settings: Settings) -> list[Any]:
+    from benchyard.publish.settings import Codespeed
+    from benchyard.steps.publish import Publish, UploadToCodespeed
+
+    return [
+        UploadToCodespeed(destination=name) if isinstance(destination, Codespeed) else Publish(destination=name)
+        for name, destination in settings.publish.items()
     ]
 
 

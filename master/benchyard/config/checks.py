@@ -60,6 +60,8 @@ def check_job(
             raise Invalid(name, "is for an interpreter that is built: give a ref instead of a python")
     if request.also_base and not kind.has_values:
         raise Invalid("also_base", f"results of kind {kind.name!r} have no values to compare")
+    if request.upload:
+        _check_upload(settings, kind)
     host = _host(settings, target, request)
     suite_name = request.suite or settings.targets[target].suite
     suite = _suite(settings, suite_name)
@@ -84,10 +86,19 @@ def check_job(
             loops=_loops(settings, reference, benchmarks) if reference is not None else {},
             same_loops=request.same_loops,
             strict=request.strict,
+            upload=request.upload,
         ),
         patch=request.patch,
         base=_base_request(request, source) if request.also_base and source is not None else None,
     )
+
+
+def _check_upload(settings: Settings, kind: Kind) -> None:
+    """Refuse what could be published nowhere; whether a result may be is known when it is there."""
+    if not settings.publish:
+        raise Invalid("upload", f"this lab has nowhere to publish; add a [publish.NAME] to {SETTINGS_FILE}")
+    if not kind.default:
+        raise Invalid("upload", f"results of kind {kind.name!r} are not published, only times of benchmarks are")
 
 
 def _kind(name: str) -> Kind:
@@ -159,6 +170,7 @@ def _base_request(request: JobRequest, source: Source) -> JobRequest:
         branch=None,
         patch=None,
         also_base=False,
+        upload=False,
         reason=f"to compare with: {request.reason or source.ref}"[:1000],
     )
 

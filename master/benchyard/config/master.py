@@ -8,12 +8,14 @@ from twisted.internet.endpoints import quoteStringArgument
 from benchyard.access.service import AccessService
 from benchyard.config.builders import make_builders, make_lanes
 from benchyard.config.checks import check_job, check_schedules
+from benchyard.config.notices import make_notices
 from benchyard.config.schedulers import make_pollers, make_schedulers
 from benchyard.config.settings import Host, Settings
 from benchyard.config.sources import commits_of
 from benchyard.config.workers import make_workers
 from benchyard.config.www import make_www
 from benchyard.hosting.service import HostFacts, LabFacts, LabService
+from benchyard.publish.service import PublishFacts, PublishService
 from benchyard.queueing import engine
 from benchyard.queueing.jobs import JobService
 
@@ -48,6 +50,8 @@ def master_config(settings: Settings) -> dict[str, Any]:
             ),
             AccessService(secrets_dir=str(settings.secrets_dir)),
             LabService(facts=_lab_facts(settings)),
+            *make_notices(settings),
+            PublishService(destinations=settings.publish, facts=_publish_facts(settings)),
         ],
         # Buildbot's default silently drops jobs of one commit; ours differ by more than the commit.
         "collapseRequests": False,
@@ -67,6 +71,16 @@ def _lab_facts(settings: Settings) -> LabFacts:
         worker_port=lab.worker_port,
         anonymous_read=lab.anonymous_read,
         trash_days=lab.trash_days,
+    )
+
+
+def _publish_facts(settings: Settings) -> PublishFacts:
+    return PublishFacts(
+        secrets=str(settings.secrets_dir.absolute()),
+        work=str(settings.publish_dir.absolute()),
+        results=str(settings.results_dir.absolute()),
+        url=settings.lab.url,
+        title=settings.lab.title,
     )
 
 

@@ -87,6 +87,7 @@ def _properties(measured: Measured, **more: str) -> dict[str, str]:
         "benchmarks": ",".join(measured.benchmarks),
         "mode": measured.mode,
         "strict": "yes" if measured.strict else "",
+        "upload": "yes" if measured.upload else "",
     }
     return {name: text for name, text in said.items() if text}
 
@@ -157,6 +158,13 @@ def _force(settings: Settings, target: str) -> Any:
                 name="strict",
                 label="Strict",
                 tooltip="The job fails if a benchmark of an interpreter that is built does not run at all",
+                default=False,
+            ),
+            util.BooleanParameter(
+                name="upload",
+                label="Publish",
+                tooltip="The result is published, also where that is not done by itself: "
+                + (", ".join(settings.publish) or "the lab has no such place"),
                 default=False,
             ),
             util.ChoiceStringParameter(name="host", label="Host (empty: any)", choices=["", *hosts], default=""),

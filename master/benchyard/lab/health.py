@@ -22,6 +22,7 @@ class Health:
     all_connected: bool = False
     hosts: dict[str, bool] = field(default_factory=dict)
     jobs: dict[str, int] = field(default_factory=dict)
+    uploads: dict[str, int] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -43,7 +44,8 @@ def look(paths: LabPaths, settings: Settings) -> Health:
     pid = daemon.running(paths.lock)
     answer = _ask(own_url(settings)) if pid is not None else {}  # else it would be another lab that answers
     hosts = {host["name"]: host["connected"] for host in answer.get("hosts", [])}
-    return Health(settings.lab.url, pid, bool(answer), answer.get("status") == "ok", hosts, answer.get("jobs", {}))
+    counts = {"jobs": answer.get("jobs", {}), "uploads": answer.get("uploads", {})}
+    return Health(settings.lab.url, pid, bool(answer), answer.get("status") == "ok", hosts, **counts)
 
 
 def own_url(settings: Settings) -> str:

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from benchyard.access.errors import AccessInvalid
 from benchyard.store import users
+from benchyard.store.addresses import is_address
 from benchyard.store.columns import Flag
 from benchyard.store.errors import Conflict, NotFound
 from benchyard.store.history import record
@@ -50,6 +51,12 @@ def check_password(password: str) -> None:
         raise AccessInvalid("password", f"a password has {low} to {high} characters, this one {len(password)}")
 
 
+def check_mail(mail: str) -> None:
+    """AccessInvalid where nobody can be written to there; an empty one is none."""
+    if mail and not is_address(mail):
+        raise AccessInvalid("mail", f"{mail[:60]!r} is no mail address, such as ada@example.org")
+
+
 def check_token(label: str, expires_days: float | None) -> None:
     """AccessInvalid where a token can have no such label, or not be good for so long."""
     if len(label) not in LABEL_LENGTH or not label.isprintable():
@@ -58,21 +65,36 @@ def check_token(label: str, expires_days: float | None) -> None:
         raise AccessInvalid("expires_days", f"a token is good for more than 0 and up to {MAX_DAYS} days, or for ever")
 
 
-def add_user(conn: sa.Connection, name: str, role: str, password_hash: str | None, *, now: float, who: str) -> User:
+def add_user(
+    conn: sa.Connection, name: str, role: str, password_hash: str | None, mail: str = "", *, now: float, who: str
+) -> User:
     """A new user; Conflict where the name is, or was, somebody's, in whatever case: `Ada` would pass for `ada`."""
     twin = conn.execute(sa.select(table.c.name).where(sa.func.lower(table.c.name) == name.lower())).scalar()
     if twin is not None and twin != name:
         raise Conflict(f"there is a user {twin!r} already; choose a name that differs by more than its case")
-    return users.create_user(conn, now=now, who=who, name=name, password_hash=password_hash, role=role)
+    return users.create_user(
+        conn, now=now, who=who, name=name, password_hash=password_hash, role=role, mail=mail or None
+    )
 
 
 def modify_user(
-    conn: sa.Connection, name: str, role: str | None, password_hash: str | None, *, now: float, who: str
+    conn: sa.Connection,
+    name: str,
+    role: str | None,
+    password_hash: str | None,
+    mail: str | None = None,
+    *,
+    now: float,
+    who: str,
 ) -> User:
-    """Another role, another password, or both; Conflict where the lab would be left without an admin."""
+    """Another role, password or mail address, as far as given; Conflict where the lab would be left without an admin.
+
+    An empty address takes the one away that there is.
+    """
     if role is not None and role != "admin":
         _keep_an_admin(conn, name)
-    return users.modify_user(conn, name, now=now, who=who, role=role, password_hash=password_hash)
+    address = ... if mail is None else mail or None
+    return users.modify_user(conn, name, now=now, who=who, role=role, password_hash=password_hash, mail=address)
 
 
 def enable_user(conn: sa.Connection, name: str, enabled: bool, *, now: float, who: str) -> User:

@@ -18,9 +18,10 @@ from benchyard.access.identity import Identity
 from benchyard.access.roles import Role
 from benchyard.access.secrets import hash_password, hash_token, new_secret, new_token, verify_password, write_secret
 from benchyard.store import users
-from benchyard.store.errors import NotFound, StoreError
+from benchyard.store.errors import NotFound
 from benchyard.store.migrate import migrate
 from benchyard.store.rows import Token, User
+from benchyard.store.transactions import in_transaction
 
 SERVICE = "benchyard-access"
 
@@ -159,18 +160,28 @@ class AccessService(BuildbotService):
         return await self._db(users.get_user, name)
 
     @async_to_deferred
-    async def add_user(self, name: str, role: str, password: str | None = None, *, who: str) -> User:
+    async def add_user(self, name: str, role: str, password: str | None = None, mail: str = "", *, who: str) -> User:
         """A new user; AccessInvalid names a bad field, Conflict says that the name is taken."""
         management.check_name(name)
         management.check_role(role)
-        return await self._change(management.add_user, name, role, await self._hashed(password), who=who)
+        management.check_mail(mail)
+        return await self._change(management.add_user, name, role, await self._hashed(password), mail, who=who)
 
     @async_to_deferred
-    async def modify_user(self, name: str, role: str | None = None, password: str | None = None, *, who: str) -> User:
-        """Another role or password, which ends the sessions begun with the old one."""
+    async def modify_user(
+        self,
+        name: str,
+        role: str | None = None,
+        password: str | None = None,
+        mail: str | None = None,
+        *,
+        who: str,
+    ) -> User:
+        """Another role, mail address, or password, which ends the sessions begun with the old one."""
         if role is not None:
             management.check_role(role)
-        return await self._change(management.modify_user, name, role, await self._hashed(password), who=who)
+        management.check_mail(mail or "")
+        return await self._change(management.modify_user, name, role, await self._hashed(password), mail, who=who)
 
     @async_to_deferred
     async def enable(self, name: str, enabled: bool, *, who: str) -> User:
@@ -233,24 +244,13 @@ class AccessService(BuildbotService):
         return value
 
     async def _db(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        value, error = await self.master.db.pool.do(_in_transaction, function, args, kwargs)
+        value, error = await self.master.db.pool.do(in_transaction, function, args, kwargs)
         if error is not None:
             raise error
         return value
 
     def _on_changed(self, _key: Any, _msg: Any) -> None:
         self.refresh().addErrback(log.err, "benchyard: while users were read again")
-
-
-def _in_transaction(
-    conn: Any, function: Callable[..., T], args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> tuple[T | None, StoreError | None]:
-    """(value, error): Buildbot's pool logs what is raised in it as fatal; that there is no such user is no fault."""
-    try:
-        with conn.begin():
-            return function(conn, *args, **kwargs), None
-    except StoreError as exc:
-        return None, exc
 
 
 def _may_enter(user: User) -> bool:

@@ -14,7 +14,7 @@ from benchyard.store.tables import jobs
 #: Properties of a forced or scheduled request that say what to measure.
 FIELDS = (
     *("kind", "python", "ref", "remote", "branch", "flags", "suite", "benchmarks", "mode", "host", "affinity"),
-    *("reason", "strict"),
+    *("reason", "strict", "upload"),
 )
 
 #: What only a request by REST may say: it makes two jobs of one, or is a file, a result, or for admins.
@@ -22,6 +22,9 @@ _ELSEWHERE = ("patch", "also_base", "same_loops", "configure_args")
 
 #: Of these, the lists that a form has as one text.
 _LISTS = ("benchmarks", "flags")
+
+#: And the yes or no.
+_SWITCHES = ("strict", "upload")
 
 _WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
@@ -42,8 +45,9 @@ def request_of_properties(
         if properties.get(name):
             raise Invalid(name, "this is not for properties; `benchyard submit` has it")
     asked = {name: properties[name] for name in FIELDS if properties.get(name) not in (None, "")}
-    if "strict" in asked:
-        asked["strict"] = _boolean("strict", asked["strict"])
+    for name in _SWITCHES:
+        if name in asked:
+            asked[name] = _boolean(name, asked[name])
     for name in _LISTS:
         if isinstance(asked.get(name), str):
             asked[name] = split_selection(asked[name])
@@ -100,6 +104,7 @@ def request_of_spec(job: Job, spec: JobSpec, **changed: Any) -> JobRequest:
         "suite": spec.suite or None,
         "same_loops": spec.same_loops,
         "strict": spec.strict,
+        "upload": spec.upload,
         "again": True,
     }
     return JobRequest(**{**fields, **changed})

@@ -17,9 +17,10 @@ from benchyard.queueing.order import Lane
 from benchyard.queueing.requests import CheckedJob, Invalid, JobRequest, Source
 from benchyard.queueing.runs import Run, push_key, push_of_key, run_of_key, stage_key
 from benchyard.store import attempts, jobs, queues, results
-from benchyard.store.errors import Conflict, NotFound, StoreError
+from benchyard.store.errors import Conflict, NotFound
 from benchyard.store.migrate import migrate
 from benchyard.store.rows import Attempt, Job
+from benchyard.store.transactions import in_transaction
 
 T = TypeVar("T")
 Expand = Callable[[BackfillRequest], tuple[Source, ...]]
@@ -104,7 +105,7 @@ class JobService(BuildbotService):
     @async_to_deferred
     async def db(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """Run a function of the store in a transaction, in the database's thread."""
-        value, error = await self.master.db.pool.do(_in_transaction, function, args, kwargs)
+        value, error = await self.master.db.pool.do(in_transaction, function, args, kwargs)
         if error is not None:
             raise error
         return value
@@ -260,17 +261,6 @@ class JobService(BuildbotService):
                 step = build.currentStep
                 if not build.stopped and (hasattr(step, "survives") or getattr(step, "_waitingForLocks", False)):
                     build.stopBuild("the master stops; this build goes on after its start", RETRY)
-
-
-def _in_transaction(
-    conn: Any, function: Callable[..., T], args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> tuple[Any, StoreError | None]:
-    """(value, error): Buildbot's pool logs what is raised in it as fatal, and that there is no such job is no fault."""
-    try:
-        with conn.begin():
-            return function(conn, *args, **kwargs), None
-    except StoreError as exc:
-        return None, exc
 
 
 def _file_of(conn: Any, result_id: int) -> str:

@@ -42,7 +42,8 @@ class JobRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     `patch` on top. Where just the same was measured already, that job is given instead of a new one, unless `again`.
     With `also_base`, what it is based on is measured too, and compared with. A benchmark that fails its smoke is left
     out, or with `strict` the end of the job. `suite` is one of the settings'; `same_loops` is the result whose loop
-    counts are taken, so that nothing is calibrated anew.
+    counts are taken, so that nothing is calibrated anew. With `upload`, the result is published wherever it may be,
+    also where that is not automatic.
     """
 
     kind: Word = DEFAULT_KIND
@@ -56,6 +57,7 @@ class JobRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     also_base: bool = False
     again: bool = False
     strict: bool = False
+    upload: bool = False
     target: Word | None = None
     host: Word | None = None
     benchmarks: Words = ()
@@ -114,6 +116,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     loops: dict[str, int] = {}
     same_loops: int | None = None
     strict: bool = False
+    upload: bool = False
 
     @classmethod
     def of(cls, spec: Mapping[str, Any]) -> "JobSpec":

@@ -49,6 +49,14 @@ def earlier_calibrations(
     return tuple(reversed(found))
 
 
+def newest_calibration(conn: sa.Connection, host: str, *, before: float) -> Calibration | None:
+    """Return the last calibration of a host that was made until a time, or None."""
+    where = (calibrations.c.host == host, calibrations.c.made <= before)
+    newest = sa.select(calibrations).where(*where).order_by(calibrations.c.result_id.desc()).limit(1)
+    row = conn.execute(newest).mappings().first()
+    return None if row is None else to_row(Calibration, row)
+
+
 def put_noise(conn: sa.Connection, host: str, epoch: int, floors: Iterable[Noise]) -> None:
     """Replace the noise of these benchmarks, all of one host and epoch; that of others stays."""
     for floor in floors:

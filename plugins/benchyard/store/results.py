@@ -306,6 +306,12 @@ def ids_of_jobs(conn: sa.Connection, job_ids: Sequence[int]) -> dict[int, tuple[
     return {job_id: tuple(ids) for job_id, ids in found.items()}
 
 
+def result_of_job(conn: sa.Connection, job_id: int) -> Result | None:
+    """Return the newest result of a job that counts: with a file, enabled, and not in the trash; None without one."""
+    found = [get_result(conn, id) for id in ids_of_jobs(conn, [job_id]).get(job_id, ())]
+    return next((row for row in found if row.enabled and row.path), None)
+
+
 def _lock(conn: sa.Connection, id: int) -> Result:
     """The result, if it can be changed: those in the trash cannot."""
     row = locked_row(conn, results, results.c.id == id)

@@ -34,9 +34,20 @@ RESULT_STATUSES = ("stored", "trashed")
 USER_STATUSES = ("active", "removed")
 ROLES = ("viewer", "member", "admin")
 
+NOTICE_KINDS = ("job_done", "regression", "host_quarantined", "lane_stale", "upload_refused")
+"""What people are told of."""
+
+TELLING_OUTCOMES = ("told", "nobody", "failed")
+"""What became of a notice at a notifier: it was taken, there was nobody to tell, or it can never be told."""
+
+PUBLISH, WITHDRAW = "publish", "withdraw"
+"""What is asked of a destination: to show a result, or to show it no more."""
+
+UPLOAD_STATES = ("pending", "sent", "refused", "failed")
+
 
 class User(msgspec.Struct, frozen=True):
-    """A person who may log in; `password_hash` is None for one who has tokens only."""
+    """A person who may log in; `password_hash` is None for one who has tokens only, `mail` for one who gets none."""
 
     id: int
     name: str
@@ -47,6 +58,7 @@ class User(msgspec.Struct, frozen=True):
     created: float
     changed: float
     changed_by: str
+    mail: str | None = None
 
 
 class Token(msgspec.Struct, frozen=True):
@@ -272,6 +284,49 @@ class Queue(msgspec.Struct, frozen=True):
     version: int
 
 
+class Upload(msgspec.Struct, frozen=True):
+    """What is to be, or was, done with a result at a destination: one row for each pair, in the state of the last ask.
+
+    `action` is `publish` or `withdraw`. `words` are the destination's last, in one line, and `link` is where it shows
+    the result. Those of one `slot` take each other's place there. `asks` counts how often it was asked for, `attempts`
+    the tries since the last ask, at `asked` by `asked_by`. It is tried next at `next_try`, and given up after trouble
+    up to `deadline`. `begun` is since when something of the result may be there, `sent` since when it is known to be.
+    """
+
+    id: int
+    result_id: int
+    destination: str
+    action: str
+    state: str
+    words: str
+    link: str | None
+    slot: str
+    asks: int
+    attempts: int
+    asked: float
+    asked_by: str
+    next_try: float
+    deadline: float
+    begun: float | None
+    sent: float | None
+    changed: float
+
+    @property
+    def key(self) -> str:
+        """What the repetitions of one ask have in common, and no other ask has."""
+        return f"{self.id}.{self.asks}"
+
+
+class Sender(msgspec.Struct, frozen=True):
+    """Who sends to a destination up to when, and what it said last, at `answered`; nobody does without a `holder`."""
+
+    destination: str
+    holder: str
+    until: float
+    words: str
+    answered: float | None
+
+
 class Answer(msgspec.Struct, frozen=True):
     """What a request with an idempotency key was answered; status 0 where there is no answer yet."""
 
@@ -281,6 +336,50 @@ class Answer(msgspec.Struct, frozen=True):
     status: int
     body: str
     created: float
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """Something that people are told, once: the same `key` is the same fact.
+
+    `users` are those whom it is for, `data` the same as subject and body in numbers.
+    """
+
+    id: int
+    key: str
+    kind: str
+    time: float
+    target: str | None
+    subject: str
+    body: str
+    users: tuple[str, ...]
+    data: dict[str, Any]
+
+
+class Telling(msgspec.Struct, frozen=True):
+    """What became of a notice at a notifier, in the `words` of the other side."""
+
+    notice_id: int
+    notifier: str
+    time: float
+    outcome: str
+    words: str
+
+
+class Notifier(msgspec.Struct, frozen=True):
+    """A way to tell people that the lab has `since` then, and who tells by it up to when; nobody without a `holder`."""
+
+    name: str
+    since: float
+    holder: str
+    until: float
+
+
+class Watch(msgspec.Struct, frozen=True):
+    """Something that is looked at again and again, `since` then, and up to where it was looked at."""
+
+    name: str
+    since: float
+    position: int
 
 
 class Change(msgspec.Struct, frozen=True):

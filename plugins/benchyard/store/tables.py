@@ -19,6 +19,11 @@ def _kept(name: str, kind: Any, *constraints: Any) -> sa.Column[Any]:
 # Jobs that were removed are in no list; an index without them answers lists and counts by status alone.
 _LISTED = sa.text("removed IS NULL")
 
+# Most uploads were sent long ago: an index without these answers what is outstanding, one with the pending ones alone
+# which is next.
+_PENDING = sa.text("state = 'pending'")
+_OUTSTANDING = sa.text("state <> 'sent'")
+
 users = sa.Table(
     "benchyard_users",
     metadata,
@@ -31,6 +36,7 @@ users = sa.Table(
     _kept("created", sa.Float),
     _kept("changed", sa.Float),
     _kept("changed_by", PlainText),
+    sa.Column("mail", PlainText),
     sa.Index("benchyard_users_name", "name", unique=True),
 )
 
@@ -245,6 +251,105 @@ answers = sa.Table(
     _kept("body", PlainText),
     _kept("created", sa.Float),
     sa.Index("benchyard_answers_created", "created"),
+)
+
+notices = sa.Table(
+    "benchyard_notices",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    _kept("key", PlainText),
+    _kept("kind", PlainText),
+    _kept("time", sa.Float),
+    sa.Column("target", PlainText),
+    _kept("subject", PlainText),
+    _kept("body", PlainText),
+    _kept("users", Json(tuple[str, ...])),
+    _kept("data", Json(dict[str, Any])),
+    sa.Index("benchyard_notices_key", "key", unique=True),
+    sa.Index("benchyard_notices_time", "time"),
+    # Who tells them goes on from the last id: it is never given twice, even after the old ones were deleted.
+    sqlite_autoincrement=True,
+)
+
+tellings = sa.Table(
+    "benchyard_tellings",
+    metadata,
+    sa.Column("notice_id", sa.Integer, sa.ForeignKey("benchyard_notices.id"), primary_key=True, autoincrement=False),
+    sa.Column("notifier", PlainText, primary_key=True),
+    _kept("time", sa.Float),
+    _kept("outcome", PlainText),
+    _kept("words", PlainText),
+)
+
+notifiers = sa.Table(
+    "benchyard_notifiers",
+    metadata,
+    sa.Column("name", PlainText, primary_key=True),
+    _kept("since", sa.Float),
+    _kept("holder", PlainText),
+    _kept("until", sa.Float),
+)
+
+watches = sa.Table(
+    "benchyard_watches",
+    metadata,
+    sa.Column("name", PlainText, primary_key=True),
+    _kept("since", sa.Float),
+    _kept("position", sa.Integer),
+)
+
+uploads = sa.Table(
+    "benchyard_uploads",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    _kept("result_id", sa.Integer, sa.ForeignKey("benchyard_results.id")),
+    _kept("destination", PlainText),
+    _kept("action", PlainText),
+    _kept("state", PlainText),
+    _kept("words", PlainText),
+    sa.Column("link", PlainText),
+    _kept("slot", PlainText),
+    _kept("asks", sa.Integer),
+    _kept("attempts", sa.Integer),
+    _kept("asked", sa.Float),
+    _kept("asked_by", PlainText),
+    _kept("next_try", sa.Float),
+    _kept("deadline", sa.Float),
+    sa.Column("begun", sa.Float),
+    sa.Column("sent", sa.Float),
+    _kept("changed", sa.Float),
+    sa.Index("benchyard_uploads_result", "result_id", "destination", unique=True),
+    sa.Index(
+        "benchyard_uploads_due",
+        "destination",
+        "next_try",
+        "asked",
+        "id",
+        sqlite_where=_PENDING,
+        postgresql_where=_PENDING,
+    ),
+    sa.Index(
+        "benchyard_uploads_slot",
+        "destination",
+        "slot",
+        "asked",
+        "id",
+        sqlite_where=_PENDING,
+        postgresql_where=_PENDING,
+    ),
+    sa.Index("benchyard_uploads_state", "state", "id"),
+    sa.Index("benchyard_uploads_destination", "destination", "id"),
+    sa.Index("benchyard_uploads_outstanding", "id", sqlite_where=_OUTSTANDING, postgresql_where=_OUTSTANDING),
+)
+
+senders = sa.Table(
+    "benchyard_senders",
+    metadata,
+    sa.Column("destination", PlainText, primary_key=True),
+    _kept("holder", PlainText),
+    _kept("until", sa.Float),
+    _kept("words", PlainText),
+    sa.Column("answered", sa.Float),
 )
 
 history = sa.Table(

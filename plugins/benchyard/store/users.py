@@ -1,5 +1,7 @@
 """Users and their tokens. Passwords and tokens come here as hashes; they are made and checked elsewhere."""
 
+from collections.abc import Sequence
+from types import EllipsisType
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,6 +21,7 @@ def create_user(
     name: str,
     password_hash: str | None,
     role: str = "member",
+    mail: str | None = None,
 ) -> User:
     """Make a user; Conflict where the name is taken, be it by a user that was removed."""
     _check_role(role)
@@ -31,6 +34,7 @@ def create_user(
         "created": now,
         "changed": now,
         "changed_by": who,
+        "mail": mail,
     }
     if not insert_once(conn, users, values, unique=["name"]):
         removed = get_user(conn, name).status == "removed"
@@ -62,11 +66,12 @@ def modify_user(
     who: str,
     role: str | None = None,
     password_hash: str | None = None,
+    mail: str | EllipsisType | None = ...,
     expected_changed: float | None = None,
 ) -> User:
-    """Give a user another role or password, where given; Conflict for one that was removed.
+    """Give a user another role, password or mail address, where given; Conflict for one that was removed.
 
-    Stale where the user's `changed` is not the one that the caller expects. History never holds a hash.
+    Stale where the user's `changed` is not the one that the caller expects. History never holds a hash or an address.
     """
     user = _lock(conn, name)
     if expected_changed is not None and user.changed != expected_changed:
@@ -78,6 +83,8 @@ def modify_user(
         values["role"] = change["role"] = role
     if password_hash is not None:
         values["password_hash"], change["password"] = password_hash, "changed"
+    if mail is not ... and mail != user.mail:
+        values["mail"], change["mail"] = mail, "changed"
     return _change(conn, name, values, now=now, who=who, change=change) if values else user
 
 
@@ -91,7 +98,7 @@ def enable_user(conn: sa.Connection, name: str, enabled: bool, *, now: float, wh
 
 
 def remove_user(conn: sa.Connection, name: str, *, now: float, who: str) -> User:
-    """Make a user a tombstone and return it: without password, tokens revoked, the name taken for ever.
+    """Make a user a tombstone and return it: without password and address, tokens revoked, the name taken for ever.
 
     What was done under the name keeps it. One that was removed already stays as it is.
     """
@@ -101,8 +108,22 @@ def remove_user(conn: sa.Connection, name: str, *, now: float, who: str) -> User
     user = _lock(conn, name)
     for token in list_tokens(conn, user.id):
         revoke_token(conn, token.id, now=now, who=who)
-    values = {"status": "removed", "enabled": False, "password_hash": None}
+    values = {"status": "removed", "enabled": False, "password_hash": None, "mail": None}
     return _change(conn, name, values, now=now, who=who, change={"status": "removed", "enabled": False})
+
+
+def addresses_of(conn: sa.Connection, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the mail addresses of those of these users who are let in and have one, by name."""
+    let_in = (users.c.status == "active", users.c.enabled == sa.literal(True, users.c.enabled.type))
+    where = (users.c.name.in_(names), users.c.mail.is_not(None), *let_in)
+    return tuple(conn.execute(sa.select(users.c.mail).where(*where).order_by(users.c.name)).scalars())
+
+
+def admins(conn: sa.Connection) -> tuple[str, ...]:
+    """Return the names of the admins who are let in."""
+    let_in = (users.c.status == "active", users.c.enabled == sa.literal(True, users.c.enabled.type))
+    statement = sa.select(users.c.name).where(users.c.role == "admin", *let_in).order_by(users.c.name)
+    return tuple(conn.execute(statement).scalars())
 
 
 def list_users(

@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException
 
 from benchyard.access.service import find_access
 from benchyard.hosting.service import find_lab
+from benchyard.publish.service import find_publisher
 from benchyard.queueing.engine import SERVICE as JOBS_SERVICE
 from benchyard.web.callers import find_caller
 from benchyard.web.calls import MAX_BODY, MAX_FILE, MAX_ID, MAX_NAME, Call, Caller, Reply, Route, Services
@@ -78,10 +79,10 @@ class Api:
 
     def _services(self) -> Services:
         jobs = self.master.service_manager.namedServices.get(JOBS_SERVICE)
-        access, lab = find_access(self.master), find_lab(self.master)
-        if jobs is None or access is None or lab is None or not jobs.running:
+        access, lab, publisher = find_access(self.master), find_lab(self.master), find_publisher(self.master)
+        if jobs is None or access is None or lab is None or publisher is None or not jobs.running:
             raise Problem(503, "the lab is starting; try again in a moment")
-        return Services(self.master, jobs, access, lab)
+        return Services(self.master, jobs, access, lab, publisher)
 
 
 def _may_exist(value: int | str) -> bool:

@@ -9,6 +9,7 @@ import msgspec
 from benchyard.access.roles import Role
 from benchyard.access.service import AccessService
 from benchyard.hosting.service import LabService
+from benchyard.publish.service import PublishService
 from benchyard.queueing.jobs import JobService
 from benchyard.web.problems import Problem
 
@@ -32,6 +33,7 @@ class Services(NamedTuple):
     jobs: JobService
     access: AccessService
     lab: LabService
+    publisher: PublishService
 
     @property
     def url(self) -> str:

@@ -15,11 +15,11 @@ from benchyard.web.problems import Problem
 POLL_S, CHUNK, ALIVE_S = 0.5, 200, 15.0
 
 #: Kinds of entities whose changes are of interest to everybody who may read.
-KINDS = ("job", "queue", "host", "result")
+KINDS = ("job", "queue", "host", "result", "upload")
 
 
 async def stream(call: Call) -> None:
-    """Changes of jobs, queues, hosts and results from now on, or after the event that `Last-Event-ID` names."""
+    """Changes of jobs, queues, hosts, results and uploads from now on, or after the event named by `Last-Event-ID`."""
     request, gone = call.request, list[bool]()
     request.notifyFinish().addBoth(lambda _: gone.append(True))
     last = await _begin(call)

@@ -1,12 +1,15 @@
 """Results over REST."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from twisted.internet import threads
 
 from benchyard.access.roles import Role
+from benchyard.publish import outbox
+from benchyard.publish.outbox import Places
 from benchyard.queueing.requests import Line
 from benchyard.results import intake, trash
 from benchyard.results.attachments import list_attachments, read_attachment
@@ -14,7 +17,7 @@ from benchyard.results.compare import compare
 from benchyard.results.layout import valueless_kind
 from benchyard.results.reading import read_suite
 from benchyard.store import calibrations, results
-from benchyard.store.rows import RESULT_STATUSES, Result
+from benchyard.store.rows import RESULT_STATUSES, Result, Upload
 from benchyard.web.calls import MAX_ID, Call, Nothing, Paged, Reply, Route, entity_tag
 from benchyard.web.filters import Moment, Wanted, moment, split_words
 from benchyard.web.jobs import page_of
@@ -62,6 +65,13 @@ class ResultChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     commit: Commit | msgspec.UnsetType = msgspec.UNSET
     branch: Name | msgspec.UnsetType = msgspec.UNSET
     note: Line | msgspec.UnsetType = msgspec.UNSET
+
+
+class Changed(NamedTuple):
+    """A result that counts, or does not any more, and the uploads that were changed with it."""
+
+    result: Result
+    uploads: tuple[Upload, ...]
 
 
 class Pair(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -124,25 +134,44 @@ async def modify_result(call: Call, result_id: int) -> Reply:
 async def remove_result(call: Call, result_id: int) -> Reply:
     """Put a result into the trash: its file goes to the trash folder and is kept there for some time."""
     row = await _own(call, result_id)
-    trashed = await call.jobs.db(results.trash_result, result_id, now=call.now(), who=call.caller.name)
+    trashed = await _changed(call, _trash, result_id)
     if row.path is not None:
         await threads.deferToThread(trash.throw_away, call.services.lab.results_dir, row.path)
     return _reply(trashed)
 
 
 async def enable_result(call: Call, result_id: int) -> Reply:
-    """Let a disabled result count again."""
-    return await _enable(call, result_id, True)
+    """Let a disabled result count again, and publish it again where it was."""
+    await _own(call, result_id)
+    return _reply(await _changed(call, _enable, result_id, True))
 
 
 async def disable_result(call: Call, result_id: int) -> Reply:
-    """Leave a result out of comparisons, series and uploads."""
-    return await _enable(call, result_id, False)
-
-
-async def _enable(call: Call, result_id: int, enabled: bool) -> Reply:
+    """Leave a result out of comparisons, series and uploads, and take it back from where it was published."""
     await _own(call, result_id)
-    return _reply(await call.jobs.db(results.enable_result, result_id, enabled, now=call.now(), who=call.caller.name))
+    return _reply(await _changed(call, _enable, result_id, False))
+
+
+async def _changed(call: Call, change: Callable[..., Changed], *args: Any) -> Result:
+    """Change whether a result counts, and with it what is published of it."""
+    publisher = call.services.publisher
+    changed = await call.jobs.db(change, publisher.places, *args, now=call.now(), who=call.caller.name)
+    if changed.uploads:
+        publisher.wake(changed.uploads)
+    return changed.result
+
+
+def _trash(conn: Any, places: Places, result_id: int, **how: Any) -> Changed:
+    row = results.trash_result(conn, result_id, **how)
+    return Changed(row, outbox.take_back(conn, places, row, **how))
+
+
+def _enable(conn: Any, places: Places, result_id: int, enabled: bool, **how: Any) -> Changed:
+    before = results.get_result(conn, result_id)
+    row = results.enable_result(conn, result_id, enabled, **how)
+    if row.enabled == before.enabled:
+        return Changed(row, ())
+    return Changed(row, (outbox.put_back if enabled else outbox.take_back)(conn, places, row, **how))
 
 
 async def get_file(call: Call, result_id: int) -> Reply:
@@ -185,12 +214,6 @@ async def put_file(call: Call, result_id: int) -> Reply:
         present=row.sha256,
     )
     return _reply(await call.jobs.db(results.attach_file, result_id, now=call.now(), who=call.caller.name, **taken))
-
-
-async def upload(call: Call, result_id: int) -> Reply:
-    """Publish a result; there is no destination to publish to yet."""
-    await _own(call, result_id)
-    raise Problem(409, "no destination is configured that results could be uploaded to")
 
 
 async def compare_results(call: Call) -> ComparisonView:
@@ -262,5 +285,4 @@ ROUTES = (
         content_type="*/*",
     ),
     Route("PUT", "/results/<int:result_id>/file", Role.MEMBER, put_file, ResultView, raw=True),
-    Route("POST", "/results/<int:result_id>/upload", Role.MEMBER, upload, ResultView, body=Nothing),
 )

@@ -14,6 +14,7 @@ from benchyard.web.views import Page, SecretView, UserView, user_view
 UserName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$")]
 Password = Annotated[str, msgspec.Meta(min_length=8, max_length=200)]
 RoleName = Literal["viewer", "member", "admin"]
+Mail = Annotated[str, msgspec.Meta(max_length=254)]
 
 #: The name by which callers may mean themselves.
 ME = "me"
@@ -32,13 +33,15 @@ class NewUser(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     name: UserName
     role: RoleName = "member"
     password: Password | None = None
+    mail: Mail = ""
 
 
 class UserChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What is to be otherwise of a user."""
+    """What is to be otherwise of a user; an empty mail address is none."""
 
     role: RoleName | None = None
     password: Password | None = None
+    mail: Mail | None = None
 
 
 async def list_users(call: Call) -> Page[UserView]:
@@ -59,11 +62,11 @@ async def get_user(call: Call, name: str) -> Reply:
 async def add_user(call: Call) -> Reply:
     """Make a user."""
     new: NewUser = call.body
-    return _reply(await call.services.access.add_user(new.name, new.role, new.password, who=call.caller.name))
+    return _reply(await call.services.access.add_user(new.name, new.role, new.password, new.mail, who=call.caller.name))
 
 
 async def modify_user(call: Call, name: str) -> Reply:
-    """Change a user's role (admins) or password (admins, and users their own)."""
+    """Change a user's role (admins), password or mail address (admins, and users their own)."""
     user = await find_user(call, name)
     change: UserChange = call.body
     if change.role is not None and call.caller.role < Role.ADMIN:
@@ -71,7 +74,7 @@ async def modify_user(call: Call, name: str) -> Reply:
     call.must_match(entity_tag("user", user.changed))
     return _reply(
         await call.services.access.modify_user(
-            user.name, role=change.role, password=change.password, who=call.caller.name
+            user.name, role=change.role, password=change.password, mail=change.mail, who=call.caller.name
         )
     )
 

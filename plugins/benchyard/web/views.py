@@ -95,6 +95,7 @@ class SpecView(msgspec.Struct, frozen=True):
     suite_version: str = ""
     same_loops: int | None = None
     strict: bool = False
+    upload: bool = False
 
 
 class JobView(msgspec.Struct, frozen=True):
@@ -319,7 +320,7 @@ class NewHostView(msgspec.Struct, frozen=True):
 
 
 class UserView(msgspec.Struct, frozen=True):
-    """A user; one that was removed stays as the owner of their jobs."""
+    """A user; one that was removed stays as the owner of their jobs. An empty mail address is none."""
 
     id: str
     name: str
@@ -329,6 +330,7 @@ class UserView(msgspec.Struct, frozen=True):
     created: Time
     changed: Time
     changed_by: str
+    mail: str
 
 
 def user_view(user: User) -> UserView:
@@ -342,6 +344,7 @@ def user_view(user: User) -> UserView:
         created=known_time(user.created),
         changed=known_time(user.changed),
         changed_by=user.changed_by,
+        mail=user.mail or "",
     )
 
 
@@ -427,6 +430,7 @@ class HealthView(msgspec.Struct, frozen=True, omit_defaults=True):
     targets: tuple[str, ...] = ()
     hosts: tuple[HostHealth, ...] = ()
     jobs: dict[str, int] = {}
+    uploads: dict[str, int] = {}
 
 
 class ComparisonView(msgspec.Struct, frozen=True):

@@ -1,7 +1,7 @@
 """The step that compares a job with the one it is based on, once both have their results."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from buildbot.process.results import SKIPPED, SUCCESS
 from twisted.internet import threads
@@ -11,15 +11,8 @@ from benchyard.results.reading import read_suite
 from benchyard.results.text import comparison_text
 from benchyard.steps.base import LabStep, was_skipped
 from benchyard.steps.kinds import find_kind
-from benchyard.store import calibrations, jobs, results
-from benchyard.store.rows import Job, Result
-
-
-class Pair(NamedTuple):
-    """A base result and a head result."""
-
-    base: Result
-    head: Result
+from benchyard.store import calibrations
+from benchyard.store.pairs import Pair, pairs_of
 
 
 class Compare(LabStep):
@@ -50,21 +43,3 @@ class Compare(LabStep):
         mean = found.geometric_mean
         titles = {"base": f"job {pair.base.job_id}", "head": f"job {pair.head.job_id}"}
         return comparison_text(found, **titles), mean.change if mean is not None else "not to be compared"
-
-
-def pairs_of(conn: Any, job: Job) -> list[Pair]:
-    """The comparisons that are due now that a job has its result."""
-    own = _result(conn, job.id)
-    if own is None:
-        return []
-    pairs = []
-    if job.base_job is not None and (base := _result(conn, job.base_job)) is not None:
-        pairs.append(Pair(base, own))
-    heads = [_result(conn, head.id) for head in jobs.jobs_based_on(conn, job.id)]
-    return pairs + [Pair(own, head) for head in heads if head is not None]
-
-
-def _result(conn: Any, job_id: int) -> Result | None:
-    ids = results.ids_of_jobs(conn, [job_id]).get(job_id, ())
-    found = [results.get_result(conn, id) for id in ids]
-    return next((row for row in found if row.enabled and row.path and row.status == "stored"), None)

@@ -7,6 +7,9 @@ from typing import Any
 from buildbot.process.results import FAILURE, SUCCESS
 from twisted.internet import threads
 
+from benchyard.publish import outbox
+from benchyard.publish.outbox import Places
+from benchyard.publish.service import find_publisher
 from benchyard.results.errors import ResultError, StorageError
 from benchyard.steps.base import JobStep
 from benchyard.steps.calibration import Means, run_means, take_calibration
@@ -44,7 +47,11 @@ class StoreResult(JobStep):
         means = None
         if job.kind == CALIBRATE:
             means = await threads.deferToThread(run_means, self.results_dir / filed["path"])
-        result_id, told = await self.service.db(_note, job, attempt, filed, means, time.time())
+        publisher = find_publisher(self.master)
+        places = publisher.places if publisher is not None else {}
+        result_id, told = await self.service.db(_note, job, attempt, filed, means, places, time.time())
+        if publisher is not None:
+            publisher.wake()
         await threads.deferToThread(forget_delivery, delivered)
         for graph in attachments_of(attempt.report):
             if graph.name.endswith(".svg"):
@@ -67,9 +74,18 @@ def failed_of(job: Job, attempt: Attempt) -> tuple[dict[str, Any], ...]:
 
 
 def _note(
-    conn: Any, job: Job, attempt: Attempt, filed: dict[str, Any], means: Means | None, now: float
+    conn: Any,
+    job: Job,
+    attempt: Attempt,
+    filed: dict[str, Any],
+    means: Means | None,
+    places: Places,
+    now: float,
 ) -> tuple[int, list[str]]:
-    """The result's row, what it says of its host, and the job's success, in one transaction; also what to tell."""
+    """The result's row, what it says of its host, its uploads, and the job's success, in one transaction.
+
+    So that no crash leaves a result that is never published. Also gives what to tell.
+    """
     row = results.add_result(
         conn,
         now=now,
@@ -88,5 +104,7 @@ def _note(
         told.append(opened.text)
     if means is not None:
         told += take_calibration(conn, row.id, means, now=now)
+    outbox.file_new(conn, places, row, wanted=bool(job.spec.get("upload")), now=now)
     jobs.set_status(conn, job.id, "success", now=now, who="lab")
+    outbox.base_has_ended(conn, job.id, now=now)
     return row.id, told

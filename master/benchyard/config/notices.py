@@ -1,0 +1,32 @@
+"""Notices: the service that writes and tells them, and the reporters by which it does."""
+
+from typing import Any
+
+from benchyard.config.settings import SETTINGS_FILE, Settings, SettingsError
+
+
+def make_notices(settings: Settings) -> list[Any]:
+    """The service, and a reporter of Buildbot's for each `[notify.NAME]` table; SettingsError where one is wrong."""
+    from benchyard.publish.notices import NoticeFacts, NoticeService
+    from benchyard.publish.notifiers import WrongNotifier, make_reporter
+    from benchyard.publish.stale import ScheduleLane, TargetLane
+    from benchyard.results.regressions import Thresholds
+
+    reporters = []
+    for name, notifier in settings.notify.items():
+        try:
+            reporters.append(make_reporter(name, notifier, settings.secrets_dir))
+        except WrongNotifier as exc:
+            where = f"{settings.directory / SETTINGS_FILE}: [notify.{name}] {exc.key}"
+            raise SettingsError(f"{where}: {exc}") from exc
+    lab = settings.lab
+    facts = NoticeFacts(
+        results=str(settings.results_dir),
+        url=lab.url,
+        targets=tuple(TargetLane(target, tuple(settings.isolated(target))) for target in settings.targets),
+        schedules=tuple(ScheduleLane(name, each.cron, each.targets) for name, each in settings.schedules.items()),
+        hosts={name: host.target for name, host in settings.hosts.items()},
+        thresholds=Thresholds(lab.regression_percent / 100.0, lab.regression_mean_percent / 100.0),
+        stale_s=lab.stale_h * 3600.0,
+    )
+    return [NoticeService(facts=facts, notifiers=settings.notify), *reporters]

@@ -1,0 +1,54 @@
+"""When something has last happened to the jobs of a target, or of a schedule: what tells that nothing does any more."""
+
+from typing import NamedTuple
+
+import sqlalchemy as sa
+
+from benchyard.store.columns import Flag
+from benchyard.store.places import in_queue
+from benchyard.store.rows import Job
+from benchyard.store.sql import to_row
+from benchyard.store.tables import attempts, history, jobs
+
+_YES = sa.literal(True, Flag)
+
+
+class Waiting(NamedTuple):
+    """The jobs of a queue that may start: how many, and since when the first of them waits as it does now."""
+
+    jobs: int
+    since: float
+
+
+def waiting(conn: sa.Connection, target: str) -> Waiting | None:
+    """What waits in the queue of a target; None where nothing does, disabled jobs aside."""
+    statement = sa.select(sa.func.count(), sa.func.min(jobs.c.changed))
+    number, since = conn.execute(statement.where(in_queue(target), jobs.c.enabled == _YES)).one()
+    return Waiting(number, since) if number else None
+
+
+def last_begun(conn: sa.Connection, target: str) -> float | None:
+    """When the last measurement of a target began, None before the first."""
+    joined = sa.select(sa.func.max(attempts.c.started)).join(jobs, jobs.c.id == attempts.c.job_id)
+    return conn.execute(joined.where(jobs.c.target == target)).scalar()
+
+
+def is_measuring(conn: sa.Connection, target: str) -> bool:
+    """Whether a job of a target is on a host just now."""
+    started = (jobs.c.status.in_(("running", "storing")), jobs.c.target == target)
+    return conn.execute(sa.select(jobs.c.id).where(*started).limit(1)).first() is not None
+
+
+def last_unpaused(conn: sa.Connection, target: str) -> float | None:
+    """When a pause of a target's queue ended last."""
+    where = (history.c.entity == "queue", history.c.entity_id == target, history.c.change == {"paused": False})
+    return conn.execute(sa.select(history.c.time).where(*where).order_by(history.c.id.desc()).limit(1)).scalar()
+
+
+def newest_job(conn: sa.Connection, *, target: str, origin: str, reason: str, status: str | None = None) -> Job | None:
+    """The newest job of a schedule for a target, with this status where one is given."""
+    where = [jobs.c.target == target, jobs.c.origin == origin, jobs.c.reason == reason]
+    if status is not None:
+        where.append(jobs.c.status == status)
+    row = conn.execute(sa.select(jobs).where(*where).order_by(jobs.c.id.desc()).limit(1)).mappings().first()
+    return None if row is None else to_row(Job, row)
