@@ -113,6 +113,10 @@ class Server:
                ORDER BY result.id"""
         )
 
+    def of(self, commit: str) -> list[dict[str, Any]]:
+        """All it keeps of a commit."""
+        return [row for row in self.results() if row["commitid"] == commit]
+
     def query(self, sql: str, *given: object) -> list[dict[str, Any]]:
         """Rows of its database, which is only read."""
         with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=30)) as conn:

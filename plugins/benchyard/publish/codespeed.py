@@ -4,8 +4,8 @@ It knows one value of a benchmark for a commit, branch, executable and environme
 without a word. So to send a result again does no harm, and what a crash leaves open is sent again.
 """
 
+import base64
 import json
-from collections import deque
 from collections.abc import Sequence
 from urllib.parse import quote_plus, urlencode
 
@@ -16,12 +16,14 @@ from benchyard.publish.codespeedanswers import TooLarge, check_saved
 from benchyard.publish.codespeeditems import Item, items_of, place_of, refusal
 from benchyard.publish.destinations import Destination, Publication, Receipt, Refused, Site
 from benchyard.publish.http import Http
+from benchyard.publish.secrets import read_secret, secret_name
 from benchyard.publish.settings import Codespeed
 from benchyard.store.rows import Result
 
 _PATH = "/result/add/json/"
-_FIELD = "json="
-_OPEN, _BETWEEN, _CLOSE = map(quote_plus, "[,]")
+
+# A form of one field, which is a list.
+_OPEN, _BETWEEN, _CLOSE = "json=" + quote_plus("["), quote_plus(","), quote_plus("]")
 
 
 def make(name: str, settings: Codespeed, site: Site) -> Destination:
@@ -36,9 +38,8 @@ class CodespeedDestination:
     can_withdraw = False
 
     def __init__(self, name: str, settings: Codespeed, site: Site) -> None:
-        self._settings = settings
+        self._name, self._settings = name, settings
         self._url = settings.url.rstrip("/") + _PATH
-        self._secret = f"publish-{name}"
         self._secrets_dir = site.secrets_dir
         self._most_bytes = settings.max_body_kb * 1000
         self._http = Http(timeout_s=settings.timeout_s, ca_file=settings.ca_file)
@@ -56,60 +57,56 @@ class CodespeedDestination:
         items = await threads.deferToThread(items_of, publication, self._settings)
         parts = await self._send(items)
         link = f"{self._settings.url.rstrip('/')}/changes/?{urlencode({'rev': items[0].commitid})}"
-        return Receipt(words=f"codespeed has saved {len(items)} values, in {parts} {"part" if parts == 1 else "parts"}", link=link)
+        words = f"codespeed has saved {len(items)} values" + (f", sent in {parts} parts" if parts > 1 else "")
+        return Receipt(words=words, link=link)
 
     async def withdraw(self, publication: Publication) -> Receipt:
         """Codespeed has no way to take a value back."""
-        raise Refused("codespeed takes nothing back by itself; its admin pages can delete the values")
+        raise Refused("codespeed takes nothing back by itself; its admin pages can delete values")
 
     async def close(self) -> None:
         """Let go of the connection."""
-        self._http.close()
+        await self._http.close()
 
     async def _send(self, items: Sequence[Item]) -> int:
         """Send items in as few parts as the server takes, one after the other; gives how many parts.
 
-        A part that is too large for it is sent anew as smaller ones, and the next result begins with these.
+        A part that is too large for it is sent again as smaller ones, and the next result begins with these.
         """
         left = [quote_plus(msgspec.json.encode(item)) for item in items]
         most, parts = self._most_bytes, 0
         while left:
             count = _fitting(left, most)
-            body = _FIELD + _OPEN + _BETWEEN.join(left[:count]) + _CLOSE
-            answer = await self._http.post(
-                self._url,
-                data=body.encode("ascii"),
-                headers={"Content-Type": "application/x-www-form-urlencoded"},
-                auth=self._credentials(),
-            )
+            body = _OPEN + _BETWEEN.join(left[:count]) + _CLOSE
+            answer = await self._http.send("POST", self._url, data=body.encode("ascii"), headers=self._headers())
             try:
-                check_saved(answer, self._settings, f"secrets/{self._secret}")
+                check_saved(answer, self._settings, secret_name(self._name))
             except TooLarge as exc:
                 if count == 1:
-                    raise Refused(f"{exc}, also to a single value; does it know itself as {self._settings.url!r}?") from exc
+                    raise Refused(f"{exc}, even to a single value; is `url` the name by which it knows itself?") from exc
                 most = len(body) / 2
+            except Refused as exc:
+                there = len(items) - len(left)
+                raise Refused(f"{exc} ({there} of {len(items)} values are there)" if there else str(exc)) from exc
             else:
                 left = left[count:]
                 parts += 1
         self._most_bytes = most
         return parts
 
-    def _credentials(self) -> tuple[bytes, bytes] | None:
-        """User and password; read each time, so that a new password counts at once, and kept nowhere."""
-        if not self._settings.user:
-            return None
-        try:
-            password = (self._secrets_dir / self._secret).read_text(encoding="utf-8").strip()
-        except OSError as exc:
-            raise Refused(
-                f"the password of {self._settings.user!r} cannot be read from secrets/{self._secret}: {exc.strerror}"
-            ) from exc
-        return self._settings.user.encode(), password.encode()
+    def _headers(self) -> dict[str, str]:
+        """What each part is sent with. The password is read each time: a new one counts at once, and none is kept."""
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        if self._settings.user:
+            # Not left to requests, whose names and passwords are in Latin 1; codespeed's are in UTF-8.
+            secret = f"{self._settings.user}:{read_secret(self._secrets_dir, self._name)}"
+            headers["Authorization"] = f"Basic {base64.b64encode(secret.encode()).decode('ascii')}"
+        return headers
 
 
 def _fitting(pieces: Sequence[str], most_bytes: float) -> int:
     """How many of the pieces, from the first on, go into one body; at least one."""
-    size = len(_FIELD) + len(_OPEN) + len(_CLOSE) - len(_BETWEEN)
+    size = len(_OPEN) + len(_CLOSE) - len(_BETWEEN)
     for count, piece in enumerate(pieces):
         size += len(piece) + len(_BETWEEN)
         if size > most_bytes and count:
