@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import json
+import re
 import shutil
 import signal
 import sqlite3
@@ -141,6 +142,10 @@ class Server:
     def log(self) -> str:
         """What it has printed."""
         return self._log.read_text(errors="replace")
+
+    def posts(self, status: int = 202) -> int:
+        """How many posts of results it has answered so, by its own log."""
+        return len(re.findall(rf'"POST /result/add/json/ HTTP/1.1" {status} ', self.log()))
 
 
 @contextmanager

@@ -22,7 +22,6 @@ from benchyard.store.rows import Result
 
 _PATH = "/result/add/json/"
 
-# A form of one field, which is a list.
 _OPEN, _BETWEEN, _CLOSE = "json=" + quote_plus("["), quote_plus(","), quote_plus("]")
 
 
@@ -73,12 +72,12 @@ class CodespeedDestination:
 
         A part that is too large for it is sent again as smaller ones, and the next result begins with these.
         """
-        left = [quote_plus(msgspec.json.encode(item)) for item in items]
+        left = [piece_of(item) for item in items]
         most, parts = self._most_bytes, 0
         while left:
             count = _fitting(left, most)
-            body = _OPEN + _BETWEEN.join(left[:count]) + _CLOSE
-            answer = await self._http.send("POST", self._url, data=body.encode("ascii"), headers=self._headers())
+            body = body_of(left[:count])
+            answer = await self._http.send("POST", self._url, data=body, headers=self._headers())
             try:
                 check_saved(answer, self._settings, secret_name(self._name))
             except TooLarge as exc:
@@ -102,6 +101,16 @@ class CodespeedDestination:
             secret = f"{self._settings.user}:{read_secret(self._secrets_dir, self._name)}"
             headers["Authorization"] = f"Basic {base64.b64encode(secret.encode()).decode('ascii')}"
         return headers
+
+
+def piece_of(item: Item) -> str:
+    """An item as it is in a body."""
+    return quote_plus(msgspec.json.encode(item))
+
+
+def body_of(pieces: Sequence[str]) -> bytes:
+    """The body of a request: a form with one field, which is a list."""
+    return (_OPEN + _BETWEEN.join(pieces) + _CLOSE).encode("ascii")
 
 
 def _fitting(pieces: Sequence[str], most_bytes: float) -> int:

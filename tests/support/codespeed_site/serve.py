@@ -4,6 +4,7 @@ Runs in codespeed's own environment, where nothing of ours is. Prints the port i
 """
 
 import json
+import logging
 import ssl
 import sys
 from importlib import import_module
@@ -103,6 +104,7 @@ def serve(site: dict[str, Any]) -> None:
 def main() -> None:
     import django
 
+    logging.basicConfig(level=logging.INFO)
     site = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     configure(site)
     django.setup()
