@@ -83,7 +83,7 @@ def test_settings_name_everything(publication: Make) -> None:
         benchmarks={"nbody": "nbody (planets)"},
         units={"second": {"units": "s", "title": "Duration", "less_is_better": False, "suffix": "!"}},
     )
-    assert msgspec.structs.asdict(item) | {} == {
+    assert msgspec.structs.asdict(item) == {
         **msgspec.structs.asdict(item),
         "project": "Ours",
         "executable": "fast one",
@@ -108,12 +108,12 @@ def test_builds_that_differ_are_named_differently(publication: Make, make_file: 
     """Flags, patches, arguments of configure, remotes and units each lead to a place of their own."""
     source = {"remote": "upstream", "configure_args": ["--with-computed-gotos"]}
     items = [
-        only(publication()),
+        only(publication(), remote="upstream"),
         only(publication(flags=("jit",))),
         only(publication(interpreter={"patch": "ab" * 32})),
         only(publication(source=source)),
         only(publication(source={**source, "configure_args": ["--without-computed-gotos"]})),
-        only(publication(interpreter={"remote": "ada"})),
+        only(publication(interpreter={"remote": "ada"}), remote="upstream"),
         only(publication(make_file({"nbody": (1e6, 2e6)}, unit="byte"))),
         only(publication(make_file({"nbody": (3, 4)}, unit="integer"))),
     ]
@@ -219,11 +219,7 @@ def test_slot_is_the_place(publication: Make, site: Site) -> None:
 @pytest.mark.parametrize(
     ("given", "what"),
     [
-        ({"url": "speed.example"}, "must be an address"),
-        ({"url": "https://anna:secret@speed.example/"}, "no user, password"),
-        ({"url": "https://speed.example/?a=b"}, "no user, password"),
-        ({"executable": "{compiler}"}, "`executable` may have"),
-        ({"executable": "{flags"}, "`executable` may have"),
+        ({"url": "https://speed.example/?a=b"}, "without"),
         ({"user": "a:b"}, "`user` cannot have a colon"),
         ({"units": {"byte": {"units": "bytes", "title": "Memory"}}}, "a suffix of its own"),
         ({"units": {"metre": {"units": "m", "title": "Length"}}}, "metre"),
