@@ -21,21 +21,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import codespeed
-import msgspec
 import requests
-import sqlalchemy as sa
+from publishing import Publisher
 from twisted.internet import defer, reactor
 from twisted.internet.threads import deferToThread
 
 from benchyard.publish.codespeed import body_of, piece_of
 from benchyard.publish.codespeeditems import Item, items_of
 from benchyard.publish.destinations import Measured, Publication
-from benchyard.publish.service import PublishFacts, PublishService
-from benchyard.publish.settings import Codespeed
-from benchyard.results.intake import take_in
 from benchyard.results.statistics import t_quantile_95
-from benchyard.store import results, uploads
-from benchyard.store.rows import Result
+from benchyard.store import uploads
 
 RESULTS, BENCHMARKS, ROUNDS = 200, 100, 8
 
@@ -74,63 +69,32 @@ def make_file(number: int, benchmarks: int) -> bytes:
 
 
 class Outbox:
-    """The lab's publishing service in a master that does nothing else, with results that wait to be asked for."""
+    """The lab's publishing service, with results that wait to be asked for."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.results_dir = folder / "results"
-        self.results_dir.mkdir()
-        (folder / "secrets").mkdir(mode=0o700)
-
-    async def start(self, url: str) -> None:
-        """Bring the service up."""
-        from buildbot.master import BuildMaster
-
-        self.master = BuildMaster(str(self.folder), reactor=reactor)
-        self.master.config.db.db_url = "sqlite:///state.sqlite"
-        await self.master.db.setup(check_version=False)
-        await self.master.db.model.upgrade()
-        await self.master.mq.setup()
-        self.settings = msgspec.convert({"kind": "codespeed", "url": url, "grades": []}, Codespeed)
-        paths = {name: str(self.folder / name) for name in ("secrets", "work", "results")}
-        facts = PublishFacts(**paths, url="http://lab.example/", title="bench")
-        self.service = PublishService(destinations={"speed": self.settings}, facts=facts)
-        await self.service.setServiceParent(self.master.service_manager)
-        await self.service.configureService()
-        await self.service.startService()
+    def __init__(self, folder: Path, url: str) -> None:
+        self.publisher = Publisher(folder / "master", folder / "lab", {"speed": {"url": url}})
 
     async def prepare(self, commit: str, data: bytes) -> tuple[Prepared, int]:
-        """Add a result with its file, as one that was measured elsewhere; gives what there is of it, and its number."""
-        who: dict[str, Any] = {"now": time.time(), "who": "bench"}
-        place = {"host": "bench1", "target": "bench", "commit": commit, "branch": "main"}
-        result: Result = await self.service.db(results.new_result, owner="bench", **place, **who)
-        taken = take_in(
-            self.results_dir, data, host="bench1", commit=commit, branch="main", now=who["now"], present=None
-        )
-        result = await self.service.db(results.attach_file, result.id, **taken, **who)
-        items = items_of(Publication(head=Measured(result, data), link=""), self.settings)
+        """Add a result with its file; gives what there is of it, and its number."""
+        result = await self.publisher.add(data, commit)
+        items = items_of(Publication(head=Measured(result, data), link=""), self.publisher.destinations["speed"])
         return Prepared(data, items, body_of([piece_of(item) for item in items])), result.id
 
     async def send(self, numbers: Sequence[int]) -> float:
         """Ask for results to be published, and wait until all are; gives when the last one was."""
         filed = []
         for number in numbers:
-            filed += await self.service.ask(number, ["speed"], again=False, who="bench")
+            filed += await self.publisher.service.ask(number, ["speed"], again=False, who="bench")
         last = 0.0
         for upload in filed:
-            ended = await self.service.wait_for(upload.id, limit_s=600)
+            ended = await self.publisher.service.wait_for(upload.id, limit_s=600)
             assert ended.state == "sent", f"{ended.state}: {ended.words}"
             last = max(last, ended.sent)
         return last
 
     async def outstanding(self) -> Any:
         """What is not sent."""
-        return await self.service.db(uploads.count_outstanding)
-
-    async def stop(self) -> None:
-        """Bring it down."""
-        await self.service.stopService()
-        await self.master.db.pool.stop()
+        return await self.publisher.service.db(uploads.count_outstanding)
 
 
 class Loop:
@@ -230,8 +194,8 @@ def show(times: Times, prepared: Sequence[Prepared], found: tuple[int, int]) -> 
 
 async def run(folder: Path, servers: Sequence[codespeed.Server], count: int, benchmarks: int) -> None:
     """Prepare all, measure, read back, and show it."""
-    outbox = Outbox(folder)
-    await outbox.start(servers[0].url)
+    outbox = Outbox(folder, servers[0].url)
+    await outbox.publisher.start()
     try:
         prepared, numbers = [], []
         for number in range(count):
@@ -241,7 +205,7 @@ async def run(folder: Path, servers: Sequence[codespeed.Server], count: int, ben
         times = await measure(outbox, [Loop(server.url) for server in servers[1:]], prepared, numbers)
         assert await outbox.outstanding() == {}
     finally:
-        await outbox.stop()
+        await outbox.publisher.stop()
     show(times, prepared, read_back(servers[0], prepared))
 
 
