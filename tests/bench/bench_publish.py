@@ -1,8 +1,8 @@
 """Throughput of the outbox to a real codespeed, beside a plain loop that posts the same bodies one after the other.
 
 Three codespeeds of their own get the same results in the same order: one from the lab's publishing service, two from
-loops that have nothing to do but to post. They take turns (ABBA), so that whatever else the machine does meets all. What
-arrived is read back from codespeed's database and compared with what was measured. The last line is a JSON object:
+loops that have nothing to do but to post. They take turns (ABBA), so that whatever else the machine does meets all.
+What arrived is read back from codespeed's database and compared with what was measured. The last line is a JSON object:
 `uploads_per_s` and `loop_per_s` are results per second, `lost` and `doubled` values that are not there as measured, and
 values or posts that are there more than once. `loop_ratio` is the loop against itself.
 """

@@ -135,7 +135,9 @@ class Server:
             with urllib.request.urlopen(page, timeout=60) as answer:  # noqa: S310 (its own address)
                 document = json.load(answer)
             for timeline in document["timelines"]:
-                points = [points for branch in timeline["branches"].values() for points in branch.get(str(exe["id"]), [])]
+                points = [
+                    points for branch in timeline["branches"].values() for points in branch.get(str(exe["id"]), [])
+                ]
                 drawn[timeline["benchmark"]] = points
         return drawn
 

@@ -74,7 +74,8 @@ class Meddler:
         body = asked.rfile.read(int(asked.headers.get("Content-Length", 0)))
         self.bodies.append(body)
         asked.close_connection = True
-        status, headers, answer = 502, {}, b""
+        status, answer = 502, b""
+        headers: dict[str, str] = {}
         if deed.request != "none":
             given = self._pass_on(asked, body, half=deed.request == "half")
             if given is not None:

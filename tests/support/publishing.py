@@ -52,8 +52,6 @@ class Publisher:
         who = {"now": now, "who": "anna"}
         what = {"host": host, "target": "linux-x86_64", "commit": commit, "branch": "main", "owner": "anna"}
         row: Result = await self.service.db(results.new_result, **what, **who)
-        taken = take_in(
-            self.lab / "results", data, host=host, commit=commit, branch="main", now=now, present=None
-        )
+        taken = take_in(self.lab / "results", data, host=host, commit=commit, branch="main", now=now, present=None)
         added: Result = await self.service.db(results.attach_file, row.id, **taken, **who)
         return added

@@ -46,7 +46,9 @@ def check_destination(path: Path, name: str, settings: DestinationSettings, file
     if isinstance(settings, Codespeed):
         _check_executable(where, settings.executable)
         if settings.remote and settings.remote not in file.remotes:
-            raise SettingsError(f"{where} remote: no remote {settings.remote!r}{nearest(settings.remote, file.remotes)}")
+            raise SettingsError(
+                f"{where} remote: no remote {settings.remote!r}{nearest(settings.remote, file.remotes)}"
+            )
     if isinstance(settings, GitRepository) and _AUTHOR.fullmatch(settings.author) is None:
         raise SettingsError(f"{where} author = {settings.author!r}: must be like 'NAME <ADDRESS>'")
     if needs_secret(settings):

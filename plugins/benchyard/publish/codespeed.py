@@ -82,7 +82,9 @@ class CodespeedDestination:
                 check_saved(answer, self._settings, secret_name(self._name))
             except TooLarge as exc:
                 if count == 1:
-                    raise Refused(f"{exc}, even to a single value; is `url` the name by which it knows itself?") from exc
+                    raise Refused(
+                        f"{exc}, even to a single value; is `url` the name by which it knows itself?"
+                    ) from exc
                 most = len(body) / 2
             except Refused as exc:
                 there = len(items) - len(left)

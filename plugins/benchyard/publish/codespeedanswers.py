@@ -29,7 +29,9 @@ def check_saved(answer: Answer, settings: Codespeed, secret: str) -> None:
     if status == 202 and body.startswith(_SAVED):
         return
     if status < 300:
-        raise TryLater(f"{words}; these are not its own words, so something before it has answered", answer.retry_after_s)
+        raise TryLater(
+            f"{words}; these are not its own words, so something before it has answered", answer.retry_after_s
+        )
     if status >= 500 or status in PASSING or status in _ELSEWHERE_NOW:
         raise TryLater(words, answer.retry_after_s)
     if status == 413 or (status == 400 and not _is_codespeeds(body)):

@@ -17,6 +17,7 @@ import numpy as np
 from benchyard.publish.destinations import Measured, Publication, Refused
 from benchyard.publish.settings import UNITS, Codespeed
 from benchyard.results.errors import ResultError
+from benchyard.results.intake import UNKNOWN
 from benchyard.results.layout import valueless_kind
 from benchyard.results.reading import Samples, read_suite
 from benchyard.results.statistics import mean, stdev
@@ -73,7 +74,9 @@ def place_of(result: Result, settings: Codespeed, extra: Sequence[str] = ()) -> 
     """
     interpreter = result.interpreter or {}
     flags = "".join(f"-{flag}" for flag in result.flags)
-    implementation = str(interpreter.get("implementation") or "cpython").lower()
+    # A file that was measured elsewhere may not say; all that pyperformance measures by default is CPython.
+    said = str(interpreter.get("implementation") or UNKNOWN).lower()
+    implementation = "cpython" if said == UNKNOWN else said
     executable = settings.executable.format(implementation=implementation, flags=flags)
     if extra:
         executable += f"+{hashlib.sha256(' '.join(extra).encode()).hexdigest()[:_SHORT]}"
@@ -94,7 +97,7 @@ def _branch(result: Result, settings: Codespeed) -> str:
     remote = interpreter.get("remote")
     if remote and settings.remote and remote != settings.remote:
         branch = f"{remote}/{branch}"
-    branch = settings.branches.get(branch, branch)
+    branch = settings.branch_names.get(branch, branch)
     patch = interpreter.get("patch")
     return f"{branch}+{patch[:_SHORT]}" if patch else branch
 
@@ -108,7 +111,7 @@ def refusal(result: Result, place: Place) -> str | None:
         return f"a {kind} has no values, and codespeed takes nothing else"
     return (
         _too_long("commit", place.commitid, _COMMIT_LENGTH, None)
-        or _too_long("branch", place.branch, _BRANCH_LENGTH, "branches")
+        or _too_long("branch", place.branch, _BRANCH_LENGTH, "branch_names")
         or _too_long("executable", place.executable, _EXECUTABLE_LENGTH, "executables")
         or _too_long("environment", place.environment, _ENVIRONMENT_LENGTH, "environments")
     )
@@ -171,7 +174,7 @@ def _item(name: str, samples: Samples, common: dict[str, Any], settings: Codespe
     )
 
 
-def _statistics(values: Sequence[float], settings: Codespeed) -> tuple[float, dict[str, float | None]]:
+def _statistics(values: Sequence[float], settings: Codespeed) -> tuple[float, dict[str, Any]]:
     """The value that is drawn, and what is asked for beside it; OverflowError where one of them is not finite.
 
     The deviation is the sample's, and one value has none; quartiles are interpolated linearly.

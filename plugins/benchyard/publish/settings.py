@@ -52,11 +52,10 @@ class Codespeed(Policy, frozen=True, kw_only=True, tag="codespeed", tag_field="k
     """A codespeed, such as speed.python.org; `url` is its root.
 
     `executable` may have `{implementation}` and `{flags}` in it; `executables` gives what comes of that another name.
-    `environments` does so for hosts, `branches` for branches, `benchmarks` for benchmarks. `branch` is that of results
-    which have none, and `remote` the repository (the lab's first) whose branches keep their names: others' are
+    `environments` does so for hosts, `branch_names` for branches, `benchmarks` for benchmarks. `branch` is that of
+    results which have none, and `remote` the repository (the lab's first) whose branches keep their names: others' are
     REMOTE/BRANCH. `value` is what is drawn there, `statistics` what is sent beside it. `dates` are "naive" for a
-    codespeed with USE_TZ = False.
-    With a `user`, its password is the lab's secret `publish-NAME`.
+    codespeed with USE_TZ = False. With a `user`, its password is the lab's secret `publish-NAME`.
     """
 
     url: Text
@@ -65,7 +64,7 @@ class Codespeed(Policy, frozen=True, kw_only=True, tag="codespeed", tag_field="k
     executables: dict[str, Annotated[str, msgspec.Meta(min_length=1, max_length=30)]] = {}
     environments: dict[str, Annotated[str, msgspec.Meta(min_length=1, max_length=100)]] = {}
     branch: Annotated[str, msgspec.Meta(min_length=1, max_length=32)] = "main"
-    branches: dict[str, Annotated[str, msgspec.Meta(min_length=1, max_length=32)]] = {}
+    branch_names: dict[str, Annotated[str, msgspec.Meta(min_length=1, max_length=32)]] = {}
     remote: str = ""
     benchmarks: dict[str, Annotated[str, msgspec.Meta(min_length=1, max_length=100)]] = {}
     units: dict[Literal["second", "byte", "integer"], Unit] = {}
@@ -81,7 +80,9 @@ class Codespeed(Policy, frozen=True, kw_only=True, tag="codespeed", tag_field="k
         """Refuse, with ValueError, what would mix up values or could not be sent."""
         suffixes = [unit.suffix for unit in (UNITS | self.units).values()]
         if len(set(suffixes)) < len(suffixes):
-            raise ValueError("each of the `units` needs a suffix of its own, or benchmarks of one name would be mixed up")
+            raise ValueError(
+                "each of the `units` needs a suffix of its own, or benchmarks of one name would be mixed up"
+            )
         if ":" in self.user:
             raise ValueError("`user` cannot have a colon in it")
         if set(self.url) & set("?#"):

@@ -95,9 +95,19 @@ def publication(tmp_path: Path) -> Callable[..., Publication]:
         taken["interpreter"] |= interpreter or {}
         facts = taken["interpreter"]
         row = {
-            **{"id": 7, "job_id": None, "attempt": None, "status": "stored", "enabled": True, "host": "bench1"},
-            **{"target": "linux-x86_64", "commit": facts["commit"] or COMMIT, "branch": facts["branch"], "failed": ()},
-            **{"created": 1_750_000_000.0, "changed": 1_750_000_000.0, "changed_by": "anna"},
+            "id": 7,
+            "job_id": None,
+            "attempt": None,
+            "status": "stored",
+            "enabled": True,
+            "host": "bench1",
+            "target": "linux-x86_64",
+            "commit": facts["commit"] or COMMIT,
+            "branch": facts["branch"],
+            "failed": (),
+            "created": 1_750_000_000.0,
+            "changed": 1_750_000_000.0,
+            "changed_by": "anna",
             **taken,
             **columns,
         }
@@ -171,7 +181,9 @@ def arrived() -> Arrived:
         items = items_of(publication, msgspec.convert({"url": "http://any.example/"}, Codespeed))
         expected = [(i.benchmark, i.result_value, i.std_dev, i.min, i.max, i.q1, i.q3) for i in items]
         rows = server.of(items[0].commitid)
-        assert sorted((row["benchmark"], *(row[name] for name in codespeed.COLUMNS)) for row in rows) == sorted(expected)
+        assert sorted((row["benchmark"], *(row[name] for name in codespeed.COLUMNS)) for row in rows) == sorted(
+            expected
+        )
 
     return check
 

@@ -79,7 +79,7 @@ def test_settings_name_everything(publication: Make) -> None:
         executable="our-{implementation}{flags}",
         executables={"our-cpython-jit": "fast one"},
         environments={"bench1": "Xeon in the cellar"},
-        branches={"3.14": "stable"},
+        branch_names={"3.14": "stable"},
         benchmarks={"nbody": "nbody (planets)"},
         units={"second": {"units": "s", "title": "Duration", "less_is_better": False, "suffix": "!"}},
     )
@@ -127,8 +127,11 @@ def test_builds_that_differ_are_named_differently(publication: Make, make_file: 
 @pytest.mark.parametrize(
     ("given", "what"),
     [
-        ({"flags": ("bolt", "lto", "nogil", "pgo", "tailcall")}, "executables = {'cpython-bolt-lto-nogil-pgo-tailcall'"),
-        ({"branch": "a-branch-of-more-than-thirty-two-characters"}, "branches = {'a-branch-of-more"),
+        (
+            {"flags": ("bolt", "lto", "nogil", "pgo", "tailcall")},
+            "executables = {'cpython-bolt-lto-nogil-pgo-tailcall'",
+        ),
+        ({"branch": "a-branch-of-more-than-thirty-two-characters"}, "branch_names = {'a-branch-of-more"),
         ({"host": "h" * 101}, "environments = {'hhh"),
         ({"commit": "a" * 64}, "the commit 'aaa"),
         ({"commit": None}, "it has no commit"),
@@ -184,9 +187,7 @@ def test_no_pyperf_file(publication: Make) -> None:
         items_of(broken, settings())
 
 
-def test_bench_runners_branch_is_none(
-    real_results: Path, unpack: Callable[[Path], bytes], publication: Make
-) -> None:
+def test_bench_runners_branch_is_none(real_results: Path, unpack: Callable[[Path], bytes], publication: Make) -> None:
     """bench_runner calls a commit its own branch: such a result is on the branch of the settings."""
     (file,) = (real_results / "bm-20260507-3.16.0a0-49918f5").iterdir()
     item, *_ = items_of(publication(unpack(file)), settings())

@@ -10,7 +10,6 @@ import pytest
 from meddling import Deed, meddling
 from publishing import Publisher
 
-from benchyard.publish.codespeeditems import items_of
 from benchyard.publish.destinations import Measured, Publication
 from benchyard.store import uploads
 from benchyard.store.rows import Result, Upload
@@ -51,8 +50,8 @@ def publisher(spin: Spin, tmp_path: Path) -> Iterator[Callable[..., Publisher]]:
 
 async def ask(publisher: Publisher, result: Result) -> Upload:
     """Ask for a result to be published."""
-    (upload,) = await publisher.service.ask(result.id, ["speed"], again=False, who="anna")
-    return upload
+    filed: tuple[Upload, ...] = await publisher.service.ask(result.id, ["speed"], again=False, who="anna")
+    return filed[0]
 
 
 async def ended(publisher: Publisher, upload: Upload) -> Upload:
@@ -131,7 +130,7 @@ def test_refused_and_mended(
     """A host that codespeed does not know is refused with its words; with other settings, asked again, it is there."""
 
     async def work(master: Publisher) -> tuple[Result, Upload]:
-        result = await master.add(make_file({"nbody": (0.5,)}), *commits(1), host="elsewhere")
+        result = await master.add(make_file({"nbody": (0.5,)}), commits(1)[0], host="elsewhere")
         return result, await ended(master, await ask(master, result))
 
     master = publisher(server.url)
@@ -200,4 +199,3 @@ def test_what_is_outstanding(
     server.start()
     spin(again(results))
     assert len(server.results()) == 3
-

@@ -22,7 +22,9 @@ def guarded(password: str) -> Iterator[codespeed.Server]:
         yield server
 
 
-def test_password(guarded: codespeed.Server, sending: Sending, publication: Make, commit: str, arrived: Arrived) -> None:
+def test_password(
+    guarded: codespeed.Server, sending: Sending, publication: Make, commit: str, arrived: Arrived
+) -> None:
     """With user and password, which may have any letters, it is saved."""
     found = publication(commit=commit)
     sending(guarded.url, user="lab").send(found)
@@ -35,9 +37,7 @@ def test_no_user(guarded: codespeed.Server, sending: Sending, publication: Make)
         sending(guarded.url).send(publication())
 
 
-def test_wrong_password(
-    guarded: codespeed.Server, sending: Sending, publication: Make, site: Any, commit: str
-) -> None:
+def test_wrong_password(guarded: codespeed.Server, sending: Sending, publication: Make, site: Any, commit: str) -> None:
     """A wrong password is refused without being told, and a new one counts at once."""
     secret = site.secrets_dir / "publish-speed"
     right = secret.read_text(encoding="utf-8")
@@ -73,13 +73,13 @@ def certificate(tmp_path: Path) -> tuple[str, str]:
     made, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
     name = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
     kind = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
-    subprocess.run(
-        ["openssl", *kind, *name, "-out", made, "-keyout", key], check=True, capture_output=True, timeout=60
-    )
+    subprocess.run(["openssl", *kind, *name, "-out", made, "-keyout", key], check=True, capture_output=True, timeout=60)
     return str(made), str(key)
 
 
-def test_tls(password: str, sending: Sending, publication: Make, certificate: tuple[str, str], commit: str, arrived: Arrived) -> None:
+def test_tls(
+    password: str, sending: Sending, publication: Make, certificate: tuple[str, str], commit: str, arrived: Arrived
+) -> None:
     """A certificate is checked: with that of `ca_file` passwords are sent, without it nothing is."""
     made, key = certificate
     with codespeed.running(anonymous=False, users={"lab": password}, certificate=made, key=key) as server:

@@ -14,7 +14,8 @@ Arrived = Callable[[codespeed.Server, Publication], None]
 
 
 def test_what_is_sent_is_there(
-    speed: codespeed.Server, sending: Sending, publication: Make, commit: str, arrived: Arrived) -> None:
+    speed: codespeed.Server, sending: Sending, publication: Make, commit: str, arrived: Arrived
+) -> None:
     """Every value arrives as it was measured, with its names, units and dates."""
     found = publication(commit=commit, flags=("jit", "nogil"))
     receipt = sending(speed.url).send(found)
@@ -27,9 +28,7 @@ def test_what_is_sent_is_there(
         assert row["date"] == "2025-06-15 15:06:40"
 
 
-def test_sent_twice_is_there_once(
-    speed: codespeed.Server, sending: Sending, publication: Make, commit: str
-) -> None:
+def test_sent_twice_is_there_once(speed: codespeed.Server, sending: Sending, publication: Make, commit: str) -> None:
     """The same again changes nothing, and a later result of the place takes the first one's."""
     destination = sending(speed.url)
     found = publication(commit=commit)
@@ -44,7 +43,9 @@ def test_rerun_takes_the_place(
     sending: Sending,
     publication: Make,
     make_file: Callable[..., bytes],
-    commit: str, arrived: Arrived) -> None:
+    commit: str,
+    arrived: Arrived,
+) -> None:
     """A later result of the same commit, executable and host is what codespeed has then, also where it says less."""
     destination = sending(speed.url)
     destination.send(publication(commit=commit))
@@ -68,9 +69,7 @@ def test_memory_does_not_replace_time(
     assert found == {"nbody": (0.55, "seconds", "Time"), "nbody-memory": (3.5e6, "bytes", "Memory")}
 
 
-def test_unknown_environment(
-    speed: codespeed.Server, sending: Sending, publication: Make, commit: str
-) -> None:
+def test_unknown_environment(speed: codespeed.Server, sending: Sending, publication: Make, commit: str) -> None:
     """A host that codespeed has no environment for is refused with its words and the remedy, which then helps."""
     found = publication(commit=commit, host="elsewhere")
     with pytest.raises(Refused) as refused:

@@ -7,7 +7,7 @@ import codespeed
 import pytest
 from meddling import Deed, Meddler, meddling
 
-from benchyard.publish.destinations import Publication, Refused, TryLater
+from benchyard.publish.destinations import Publication, Refused
 
 Make = Callable[..., Publication]
 Sending = Callable[..., Any]
@@ -15,7 +15,14 @@ Arrived = Callable[[codespeed.Server, Publication], None]
 
 
 def test_body_limit_of_the_settings(
-    speed: codespeed.Server, meddler: Meddler, sending: Sending, publication: Make, commit: str, arrived: Arrived, many: bytes) -> None:
+    speed: codespeed.Server,
+    meddler: Meddler,
+    sending: Sending,
+    publication: Make,
+    commit: str,
+    arrived: Arrived,
+    many: bytes,
+) -> None:
     """What is larger than the settings allow goes in parts below the limit, each value in one of them."""
     found = publication(many, commit=commit)
     receipt = sending(meddler.url, max_body_kb=4).send(found)
@@ -25,7 +32,9 @@ def test_body_limit_of_the_settings(
     arrived(speed, found)
 
 
-def test_body_limit_of_the_server(sending: Sending, publication: Make, commit: str, arrived: Arrived, many: bytes) -> None:
+def test_body_limit_of_the_server(
+    sending: Sending, publication: Make, commit: str, arrived: Arrived, many: bytes
+) -> None:
     """A server that takes less than the settings say gets smaller parts, and the next result begins with these."""
     with codespeed.running(max_body_bytes=3000) as speed, meddling(speed.port) as meddler:
         destination = sending(meddler.url)
@@ -48,7 +57,8 @@ def test_body_limit_that_takes_nothing(sending: Sending, publication: Make, many
 
 
 def test_too_large_for_a_proxy(
-    speed: codespeed.Server, meddler: Meddler, sending: Sending, publication: Make, commit: str, arrived: Arrived) -> None:
+    speed: codespeed.Server, meddler: Meddler, sending: Sending, publication: Make, commit: str, arrived: Arrived
+) -> None:
     """A proxy's 413 is answered with two halves."""
     page = b"<html><head><title>413 Request Entity Too Large</title></head></html>"
     meddler.deeds.append(Deed(request="none", status=413, body=page, headers={"Content-Type": "text/html"}))
@@ -59,7 +69,8 @@ def test_too_large_for_a_proxy(
 
 
 def test_refused_in_the_middle(
-    speed: codespeed.Server, meddler: Meddler, sending: Sending, publication: Make, commit: str, many: bytes) -> None:
+    speed: codespeed.Server, meddler: Meddler, sending: Sending, publication: Make, commit: str, many: bytes
+) -> None:
     """Where a later part is refused, the words say that something is there."""
     meddler.deeds += [Deed(), Deed(request="none", status=418, body=b"short and stout")]
     found = publication(many, commit=commit)

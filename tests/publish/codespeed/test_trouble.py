@@ -41,7 +41,9 @@ def test_nobody_knows(
     sending: Sending,
     publication: Make,
     commit: str,
-    deed: Deed, arrived: Arrived) -> None:
+    deed: Deed,
+    arrived: Arrived,
+) -> None:
     """Whatever happens on the way, before it was saved or after, it is tried later and then there once, and right."""
     meddler.deeds.append(deed)
     destination, found = sending(meddler.url), publication(commit=commit)
@@ -53,7 +55,14 @@ def test_nobody_knows(
 
 
 def test_part_that_is_lost(
-    speed: codespeed.Server, meddler: Meddler, sending: Sending, publication: Make, commit: str, arrived: Arrived, many: bytes) -> None:
+    speed: codespeed.Server,
+    meddler: Meddler,
+    sending: Sending,
+    publication: Make,
+    commit: str,
+    arrived: Arrived,
+    many: bytes,
+) -> None:
     """A result of which one part was answered by an error is not sent, though the other parts are saved."""
     meddler.deeds += [Deed(), Deed(), Deed(request="none", status=503)]
     destination, found = sending(meddler.url, max_body_kb=4), publication(many, commit=commit)
@@ -125,7 +134,8 @@ def test_database_is_locked(sending: Sending, publication: Make, commit: str, ar
 
 
 def test_database_is_locked_now_and_then(
-    sending: Sending, publication: Make, commit: str, arrived: Arrived, many: bytes) -> None:
+    sending: Sending, publication: Make, commit: str, arrived: Arrived, many: bytes
+) -> None:
     """While somebody locks the database again and again, a result may take several tries, and is there once."""
     stopped = threading.Event()
 
