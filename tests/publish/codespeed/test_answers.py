@@ -47,7 +47,8 @@ def form(document: Any) -> bytes:
         ("POST", form([{**GOOD, "result_value": None}]), TryLater),
         ("POST", form([{**GOOD, "result_value": float("nan")}]), TryLater),
         ("POST", form([{**GOOD, "result_value": "fast"}]), TryLater),
-        ("POST", form([{**GOOD, "executable": "e" * 31}]), TryLater),
+        ("POST", form([{**GOOD, "benchmark": "b" * 101}]), TryLater),
+        ("POST", form([{**GOOD, "commitid": "c" * 43}]), Refused),
     ],
 )
 def test_answers(

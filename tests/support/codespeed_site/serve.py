@@ -38,6 +38,8 @@ def configure(site: dict[str, Any]) -> None:
                 "codespeed",
             ],
             "LOGGING_CONFIG": None,
+            # Benchmarks on a page of all timelines.
+            "TIMELINE_GRID_PAGING": 1000,
             "MIDDLEWARE": [
                 "django.middleware.common.CommonMiddleware",
                 "django.contrib.sessions.middleware.SessionMiddleware",
