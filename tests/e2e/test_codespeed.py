@@ -114,10 +114,8 @@ def test_measured_and_uploaded(publishing: Publishing) -> None:
     publishing.arrived(job)
     step = publishing.step(job)
     assert (step["state_string"], step["results"]) == ("codespeed has saved 2 values", 0)
-    assert [url["url"] for url in step["urls"]] == [upload.link]
-    assert upload.link is not None
-    commit = publishing.server.results()[-1]["commitid"]
-    assert upload.link.startswith(publishing.meddler.url) and commit in upload.link
+    assert upload.address == f"{publishing.meddler.url}/timeline/"
+    assert [url["url"] for url in step["urls"]] == [upload.address]
 
 
 def test_master_killed_between_saved_and_noted(publishing: Publishing, wait: "Callable[..., None]") -> None:

@@ -143,8 +143,8 @@ class Server:
             with urllib.request.urlopen(page, timeout=60) as answer:  # noqa: S310 (its own address)
                 document = json.load(answer)
             for timeline in document["timelines"]:
-                branches = timeline["branches"].values()
-                drawn[timeline["benchmark"]] = [point for branch in branches for point in branch.get(str(exe["id"]), [])]
+                branches = [branch.get(str(exe["id"]), []) for branch in timeline["branches"].values()]
+                drawn[timeline["benchmark"]] = [point for points in branches for point in points]
         return drawn
 
     def log(self) -> str:

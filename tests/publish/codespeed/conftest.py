@@ -1,9 +1,9 @@
-"""Results as the lab has them, a real codespeed, and a reactor to send from the one to the other."""
+"""Results as the lab has them, and a real codespeed."""
 
 import gzip
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,35 +21,6 @@ from benchyard.store.rows import Job, Result
 Arrived = Callable[[codespeed.Server, Publication], None]
 
 COMMIT = "4b8f1c0d2e3a4f5061728394a5b6c7d8e9f00112"
-
-
-@pytest.fixture(scope="session")
-def spin() -> Iterator[Callable[..., Any]]:
-    """`spin(coroutine)`: runs the reactor until the coroutine has ended, within two minutes."""
-    from twisted.internet import defer, reactor
-    from twisted.python.failure import Failure
-
-    def run(work: Awaitable[Any]) -> Any:
-        outcome: list[Any] = []
-
-        def start() -> None:
-            deferred = defer.ensureDeferred(work)
-            deferred.addTimeout(120.0, reactor)
-            deferred.addBoth(outcome.append)
-            deferred.addBoth(lambda _: reactor.crash())
-
-        reactor.callWhenRunning(start)
-        reactor.run(installSignalHandlers=False)
-        (result,) = outcome
-        if isinstance(result, Failure):
-            result.raiseException()
-        return result
-
-    yield run
-    # A crash leaves the reactor's threads, which would keep the process; a stop would be the reactor's end, and other
-    # tests may have use for it.
-    if reactor.threadpool is not None:
-        reactor._stopThreadPool()
 
 
 @pytest.fixture(scope="session")

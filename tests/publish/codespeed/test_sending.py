@@ -1,5 +1,6 @@
 """Values sent to a real codespeed are there, once and as they were measured."""
 
+import urllib.request
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,8 @@ def test_what_is_sent_is_there(
     found = publication(commit=commit, flags=("jit", "nogil"))
     receipt = sending(speed.url).send(found)
     assert receipt.words == "codespeed has saved 2 values"
+    with urllib.request.urlopen(receipt.link, timeout=60) as page:  # noqa: S310 (its own address)
+        assert "cpython-jit-nogil" in page.read().decode()
     rows = speed.of(commit)
     arrived(speed, found)
     for row in rows:
