@@ -55,7 +55,13 @@ def make_file(number: int, benchmarks: int) -> bytes:
         centre = 10 ** noise.uniform(-5, 1)
         runs = [
             {
-                "metadata": {"date": when, "duration": 1.25, "load_avg_1min": 1.0, "uptime": 1e6, "mem_max_rss": 2.5e7},
+                "metadata": {
+                    "date": when,
+                    "duration": 1.25,
+                    "load_avg_1min": 1.0,
+                    "uptime": 1e6,
+                    "mem_max_rss": 25_000_000,
+                },
                 "warmups": [[64, centre * 1.5]],
                 "values": [centre * noise.gauss(1, 0.01) for _ in range(VALUES)],
             }
