@@ -97,7 +97,9 @@ def _check_addresses(where: str, settings: DestinationSettings) -> None:
 def _check_executable(where: str, text: str) -> None:
     try:
         places = {place for _, place, _, _ in Formatter().parse(text) if place is not None}
-    except ValueError as exc:
+        if places <= _PLACES:
+            text.format(**dict.fromkeys(_PLACES, "-jit"))
+    except (LookupError, ValueError) as exc:
         raise SettingsError(f"{where} executable = {text!r}: {exc}") from exc
     if not places <= _PLACES:
         known = ", ".join(f"{{{place}}}" for place in sorted(_PLACES))
