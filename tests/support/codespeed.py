@@ -218,3 +218,7 @@ def _run(argv: Sequence[str | Path]) -> None:
 def _environ() -> dict[str, str]:
     """Ours, without what would let its Python find this module instead of codespeed."""
     return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+
+
+if __name__ == "__main__":
+    environment()
