@@ -12,7 +12,7 @@ unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up test test-slow bench-api bench-build bench-measure bench-queue lint types lock dist clean
+.PHONY: help demo up test test-slow bench-api bench-build bench-measure bench-publish bench-queue lint types lock dist clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -52,6 +52,9 @@ bench-build: $(BIN)/.installed-dev ## Measure what building costs the host that 
 bench-measure: $(BIN)/.installed-dev ## Measure what the lab does to the values, beside plain pyperformance
 	PYTHONPATH=tests/support $(BIN)/python tests/bench/bench_measure.py
 
+bench-publish: $(BIN)/.installed-dev ## Measure uploads to a real codespeed, beside a plain loop of posts
+	PYTHONPATH=tests/support $(BIN)/python tests/bench/bench_publish.py
+
 bench-api: $(BIN)/.installed-dev ## Measure the latency of the REST interface with few and many rows
 	$(BIN)/python tests/bench/bench_api.py
 
@@ -71,5 +74,5 @@ dist: $(BIN)/.installed-dev ## Build the sdist and the wheel into dist/
 	$(BIN)/python -m build --no-isolation --outdir dist .
 
 clean: ## Remove what make and the tools made, but no lab
-	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .cache dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find master workers steps plugins client tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -54,6 +54,15 @@ def test_each_kind(secret_lab: MakeLab) -> None:
     assert (hook.grades, hook.automatic, hook.patched, hook.targets) == (("A", "B"), True, False, ())
 
 
+def test_codespeed_has_the_first_remote(secret_lab: MakeLab) -> None:
+    """Branches of the first remote keep their names at a codespeed, unless another is named."""
+    for text, remote in ((SPEED, "upstream"), (SPEED + 'remote = "fork"\n', "fork")):
+        settings = load_settings(secret_lab(text + '[remotes.fork]\nurl = "https://fork.example/cpython"\n'))
+        speed = settings.publish["speed"]
+        assert isinstance(speed, Codespeed)
+        assert speed.remote == remote
+
+
 FAULTS = {
     T + "[publish.hook]\n": "[publish.hook] the key 'kind' is missing; it is one of codespeed, git, webhook, github",
     T + '[publish.hook]\nkind = "webhok"\n': "[publish.hook] kind = 'webhok': no such kind, did you mean 'webhook'?;",
@@ -79,6 +88,12 @@ FAULTS = {
     SPEED
     + 'executable = "{flagz}"\n': "[publish.speed] executable = '{flagz}': what may be filled in is {flags}, {impl",
     SPEED + 'executable = "{"\n': "[publish.speed] executable = '{': ",
+    SPEED + 'executable = "{flags!x}"\n': "[publish.speed] executable = '{flags!x}': ",
+    SPEED + 'executables = {cpython = "a name of more than 30 characters"}\n': "[publish.speed] executables[...]: expected",
+    SPEED + 'remote = "upsteam"\n': "[publish.speed] remote: no remote 'upsteam', did you mean 'upstream'?",
+    SPEED + 'user = "ada:geheim"\n': "[publish.speed] the table: `user` cannot have a colon",
+    SPEED + 'units = {byte = {units = "B", title = "Memory"}}\n': "[publish.speed]",
+    SPEED.replace("speed.example/", "speed.example/?a=b"): "[publish.speed]",
     GIT.replace("ssh://git@", "ssh://git:geheim@"): "[publish.archive] url: an address must not have a password in it",
     GIT.replace("ssh:", "ext::"): "[publish.archive] url: ",
     GIT + 'author = "me"\n': "[publish.archive] author = 'me': must be like 'NAME <ADDRESS>'",

@@ -5,6 +5,8 @@ from pathlib import Path
 from string import Formatter
 from urllib.parse import urlsplit
 
+import msgspec
+
 from benchyard.config.reading import SettingsError, nearest
 from benchyard.config.rules import check_name
 from benchyard.config.tables import File
@@ -43,10 +45,21 @@ def check_destination(path: Path, name: str, settings: DestinationSettings, file
     _check_addresses(where, settings)
     if isinstance(settings, Codespeed):
         _check_executable(where, settings.executable)
+        if settings.remote and settings.remote not in file.remotes:
+            raise SettingsError(
+                f"{where} remote: no remote {settings.remote!r}{nearest(settings.remote, file.remotes)}"
+            )
     if isinstance(settings, GitRepository) and _AUTHOR.fullmatch(settings.author) is None:
         raise SettingsError(f"{where} author = {settings.author!r}: must be like 'NAME <ADDRESS>'")
     if needs_secret(settings):
         _check_secret(path.parent, where, name)
+
+
+def complete(settings: DestinationSettings, file: File) -> DestinationSettings:
+    """What is left out and is another's setting: a codespeed has the branches of the first remote as its own."""
+    if isinstance(settings, Codespeed) and not settings.remote and file.remotes:
+        return msgspec.structs.replace(settings, remote=next(iter(file.remotes)))
+    return settings
 
 
 def needs_secret(settings: DestinationSettings) -> bool:
@@ -84,7 +97,9 @@ def _check_addresses(where: str, settings: DestinationSettings) -> None:
 def _check_executable(where: str, text: str) -> None:
     try:
         places = {place for _, place, _, _ in Formatter().parse(text) if place is not None}
-    except ValueError as exc:
+        if places <= _PLACES:
+            text.format(**dict.fromkeys(_PLACES, "-jit"))
+    except (LookupError, ValueError) as exc:
         raise SettingsError(f"{where} executable = {text!r}: {exc}") from exc
     if not places <= _PLACES:
         known = ", ".join(f"{{{place}}}" for place in sorted(_PLACES))

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from benchyard.config.names import target_of_coordinator
-from benchyard.config.publishing import check_destination
+from benchyard.config.publishing import check_destination, complete
 from benchyard.config.reading import SettingsError, decode, nearest
 from benchyard.config.rules import (
     ADDRESSES,
@@ -150,7 +150,7 @@ def load_settings(directory: Path) -> Settings:
         remotes=file.remotes,
         pollers=file.pollers,
         suites=file.suites,
-        publish=file.publish,
+        publish={name: complete(destination, file) for name, destination in file.publish.items()},
         notify=file.notify,
     )
 

@@ -28,24 +28,65 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     give_up_h: Annotated[float, msgspec.Meta(gt=0, le=24 * 365)] = 24.0 * 7
 
 
+class Unit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What codespeed calls a unit, when a benchmark is new there.
+
+    Its benchmarks are known by their names alone, so those of other units than seconds have a `suffix`.
+    """
+
+    units: Annotated[str, msgspec.Meta(min_length=1, max_length=20)]
+    title: Annotated[str, msgspec.Meta(min_length=1, max_length=30)]
+    less_is_better: bool = True
+    suffix: Annotated[str, msgspec.Meta(max_length=30)] = ""
+
+
+UNITS = {
+    "second": Unit(units="seconds", title="Time"),
+    "byte": Unit(units="bytes", title="Memory", suffix="-memory"),
+    "integer": Unit(units="counts", title="Count", suffix="-count"),
+}
+"""pyperf's units, for those that the settings say nothing of."""
+
+
 class Codespeed(Policy, frozen=True, kw_only=True, tag="codespeed", tag_field="kind"):
     """A codespeed, such as speed.python.org; `url` is its root.
 
-    `executable` may have `{implementation}` and `{flags}` in it. `environments` gives a host the name it has there,
-    `benchmarks` a benchmark; `branch` is that of results which have none. With a `user`, its password is the lab's
-    secret `publish-NAME`.
+    `executable` may have `{implementation}` and `{flags}` in it; `executables` gives what comes of that another name.
+    `environments` does so for hosts, `branch_names` for branches, `benchmarks` for benchmarks. `branch` is that of
+    results which have none, and `remote` the repository (the lab's first) whose branches keep their names: others' are
+    REMOTE/BRANCH. `value` is what is drawn there, `statistics` what is sent beside it. `dates` are "naive" for a
+    codespeed with USE_TZ = False. With a `user`, its password is the lab's secret `publish-NAME`.
     """
 
     url: Text
     project: Annotated[str, msgspec.Meta(min_length=1, max_length=30)] = "CPython"
     executable: Text = "{implementation}{flags}"
-    environments: dict[str, Text] = {}
-    benchmarks: dict[str, Text] = {}
-    branch: Text = "main"
+    executables: dict[str, Annotated[str, msgspec.Meta(min_length=1, max_length=30)]] = {}
+    environments: dict[str, Annotated[str, msgspec.Meta(min_length=1, max_length=100)]] = {}
+    branch: Annotated[str, msgspec.Meta(min_length=1, max_length=32)] = "main"
+    branch_names: dict[str, Annotated[str, msgspec.Meta(min_length=1, max_length=32)]] = {}
+    remote: str = ""
+    benchmarks: dict[str, Annotated[str, msgspec.Meta(min_length=1, max_length=100)]] = {}
+    units: dict[Literal["second", "byte", "integer"], Unit] = {}
+    value: Literal["mean", "median"] = "mean"
+    statistics: tuple[Literal["std_dev", "min", "max", "q1", "q3"], ...] = ("std_dev", "min", "max", "q1", "q3")
+    dates: Literal["utc", "naive"] = "utc"
     user: str = ""
     ca_file: str = ""
     timeout_s: Seconds = 60.0
     max_body_kb: Annotated[float, msgspec.Meta(gt=0, le=100_000)] = 1000.0
+
+    def __post_init__(self) -> None:
+        """Refuse, with ValueError, what would mix up values or could not be sent."""
+        suffixes = [unit.suffix for unit in (UNITS | self.units).values()]
+        if len(set(suffixes)) < len(suffixes):
+            raise ValueError(
+                "each of the `units` needs a suffix of its own, or benchmarks of one name would be mixed up"
+            )
+        if ":" in self.user:
+            raise ValueError("`user` cannot have a colon in it")
+        if set(self.url) & set("?#"):
+            raise ValueError("`url` is the root of a codespeed, without ? and #")
 
 
 class GitRepository(Policy, frozen=True, kw_only=True, tag="git", tag_field="kind"):
