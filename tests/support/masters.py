@@ -93,14 +93,14 @@ def start_master(spin: Spin, tmp_path: Path, logged_errors: list[str], _new_data
     shutil.copy(_new_database, folder / "state.sqlite")
 
     def start(config: dict[str, Any]) -> Any:
-        master = spin(_start(folder, config))
+        master = spin(begin(folder, config))
         running.append(master)
         return master
 
     def stop(master: Any) -> None:
         if master in running:
             running.remove(master)
-            spin(_stop(master))
+            spin(end(master))
 
     start.stop = stop  # type: ignore[attr-defined]
     yield start
@@ -138,7 +138,8 @@ def _new_database(spin: Spin, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "state.sqlite"
 
 
-async def _start(folder: Path, config: dict[str, Any]) -> Any:
+async def begin(folder: Path, config: dict[str, Any]) -> Any:
+    """Start a master whose database is in `folder`."""
     from buildbot.config.master import MasterConfig
     from buildbot.interfaces import IConfigLoader
     from buildbot.master import BuildMaster
@@ -165,6 +166,7 @@ async def _start(folder: Path, config: dict[str, Any]) -> Any:
     return master
 
 
-async def _stop(master: Any) -> None:
+async def end(master: Any) -> None:
+    """Stop a master as SIGTERM does."""
     await master.stopService()
     await master.db.pool.stop()

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from benchyard.publish import webhook
+from benchyard.publish import github, gitrepository, webhook
 from benchyard.publish.destinations import Destination, Site
 from benchyard.publish.settings import Codespeed, GitHub, GitRepository, Policy, Webhook
 
@@ -12,7 +12,9 @@ from benchyard.publish.settings import Codespeed, GitHub, GitRepository, Policy,
 Factory = Callable[[str, Any, Site], Destination]
 
 FACTORIES: dict[type[Policy], Factory] = {
+    GitRepository: gitrepository.make,
     Webhook: webhook.make,
+    GitHub: github.make,
 }
 
 
