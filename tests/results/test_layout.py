@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchyard.results.errors import ResultError
-from benchyard.results.layout import path_of_run, result_path
+from benchyard.results.layout import ResultName, other_place, path_of_run, read_name, result_path
 
 # 2026-11-22T10:53:00Z
 _STARTED = 1795344780.0
@@ -145,3 +145,46 @@ def test_patched_is_not_its_commit() -> None:
     patched = _interpreter(commit="1" * 40, branch="a_very_long_name_of_a_branch", patch="abcdef0123" * 6 + "abcd")
     path = path_of_run(patched, host="sulaco", started=_STARTED)
     assert path.name.split("-")[5] == "a_very_long_+abcdef0"
+
+
+def test_names_are_read_back(real_files: tuple[Path, ...]) -> None:
+    """What was put into a path is what is read from it, for real names and for ours, below `rerun-2` as well."""
+    for path in real_files:
+        read = read_name(PurePosixPath("rerun-2", path.parent.name, path.name.removesuffix(".gz")))
+        assert read is not None
+        assert (read.nickname, read.machine, read.fork) == ("sulaco", "aarch64", "python")
+        assert path.parent.name.endswith("-JIT") == (read.flags == ("JIT",))
+        assert path.parent.name.startswith(f"bm-{read.day}-{read.version}-{read.commit}")
+    made = result_path(**(_FACTS | {"fork": "some-one", "ref": "a-b/c"}), flags=("jit", "nogil", "pgo"))
+    assert read_name(made) == ResultName(
+        "20260507", "sulaco", "aarch64", "some-one", "a_b_c", "3.16.0a0", "49918f5", ("JIT", "NOGIL")
+    )
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "README.md",
+        "bm-20260507-3.16.0a0-49918f5/README.md",
+        "bm-20260507-3.16.0a0-49918f5/bm-20260507-sulaco-aarch64-python-main-3.16.0a0-49918f5-vs-base.md",
+        "bm-20260507-3.16.0a0-49918f5/bm-20260507-sulaco-aarch64-python-main-3.16.0a0-49918f5-pystats.json",
+        "bm-20260507-3.16.0a0-49918f5/bm-20260507-sulaco-aarch64-python-main-3.16.0a0-49918f5.profile",
+        "bm-20260507-3.16.0a0-49918f5/bm-yesterday-sulaco-aarch64-python-main-3.16.0a0-49918f5.json",
+        "bm-20260507-sulaco-aarch64-python-main-3.16.0a0-49918f5.json",
+        "other/bm-20260507-sulaco-aarch64-python-main-3.16.0a0-49918f5.json",
+        "../bm-20260507-3.16.0a0-49918f5/bm-20260507-sulaco-aarch64-python-main-3.16.0a0-49918f5.json",
+        "/bm-20260507-3.16.0a0-49918f5/bm-20260507-sulaco-aarch64-python-main-3.16.0a0-49918f5.json",
+        "bm-20260507-3.16.0a0-49918f5/bm-20260507-su\nlaco-aarch64-python-main-3.16.0a0-49918f5.json",
+    ],
+)
+def test_other_names(path: str) -> None:
+    """What is no pyperf file of a lab's or bench_runner's is not taken for one."""
+    assert read_name(PurePosixPath(path)) is None
+
+
+def test_other_places() -> None:
+    """A name that is taken is so in a rerun as well; places are counted on from where the file is."""
+    path = PurePosixPath("bm-x", "bm-y.json")
+    assert [str(other_place(path, number)) for number in (1, 2, 3)] == [str(path), f"rerun-2/{path}", f"rerun-3/{path}"]
+    rerun = PurePosixPath("rerun-2", path)
+    assert [str(other_place(rerun, number)) for number in (1, 2)] == [f"rerun-2/{path}", f"rerun-3/{path}"]

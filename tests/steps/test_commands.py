@@ -42,8 +42,8 @@ def test_run_of_a_job(make_job: MakeJob, make_attempt: MakeAttempt) -> None:
 
 
 def test_run_of_a_built_interpreter(make_job: MakeJob, make_attempt: MakeAttempt) -> None:
-    """Where its commit is from goes into the file; the branch only where one was named."""
-    source = {"remote": "ada", "ref": "idea", "commit": "1" * 40, "branch": "idea", "merge_base": "2" * 40}
+    """Where its commit is from goes into the file, in bench_runner's words as well; the branch where one was named."""
+    source = {"remote": "ada", "ref": "idea", "commit": "1" * 40, "branch": "idea", "merge_base": "2" * 40, "time": 1e9}
     for branch, said in (("idea", ["commit_branch=idea"]), (None, [])):
         job = msgspec.structs.replace(
             make_job(python="", source={**source, "branch": branch}), prepared={"interpreter": "3" * 64}
@@ -51,7 +51,14 @@ def test_run_of_a_built_interpreter(make_job: MakeJob, make_attempt: MakeAttempt
         _options, run = arguments(job, make_attempt())
         assert value_of("--build", run) == "3" * 64
         given = [run[index + 1] for index, word in enumerate(run) if word == "--metadata"]
-        assert given == [*said, "benchyard_remote=ada", "benchyard_ref=idea", f"benchyard_merge_base={'2' * 40}"]
+        assert given == [
+            *said,
+            "commit_date=2001-09-09T01:46:40+00:00",
+            f"commit_merge_base={'2' * 40}",
+            "benchyard_remote=ada",
+            "benchyard_ref=idea",
+            f"benchyard_merge_base={'2' * 40}",
+        ]
         known = {option for parameter in task.commands["run-benchmarks"].params for option in parameter.opts}
         assert {word for word in run if word.startswith("--")} <= known
 

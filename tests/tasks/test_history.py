@@ -42,6 +42,21 @@ def test_branch_moves(repository: Miniature, history: History) -> None:
         history.resolve("upstream", repository.url, "topic")
 
 
+def test_pull_request(repository: Miniature, history: History) -> None:
+    """A pull request is what it is now, kept at the server as GitHub does, and on no branch; another number is none."""
+    repository.branch("topic")
+    for _ in range(2):
+        pulled = repository.comment("pulled")
+        repository.git("update-ref", "refs/pull/12/head", pulled)
+        repository.git("reset", "--quiet", "--hard", "main")
+        for ref in ("refs/pull/12/head", "pull/12/head"):
+            found = history.resolve("upstream", repository.url, ref)
+            assert (found.commit, found.branch) == (pulled, None)
+    assert history.merge_base(pulled, repository.first) == repository.first
+    with pytest.raises(RecipeError, match="no branch, tag or commit 'refs/pull/13/head'"):
+        history.resolve("upstream", repository.url, "refs/pull/13/head")
+
+
 @pytest.mark.parametrize("ref", ["nope", "0" * 40, "deadbeef", "main~1", "-x", "HEAD^{tree}"])
 def test_unknown(repository: Miniature, history: History, ref: str) -> None:
     """A name that means nothing is refused."""

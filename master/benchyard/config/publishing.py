@@ -18,7 +18,11 @@ from benchyard.publish.settings import Codespeed, DestinationSettings, GitHub, G
 #: What may be filled in to the name of an executable.
 _PLACES = frozenset({"implementation", "flags"})
 
-_AUTHOR = re.compile(r"[^<>\n]+ <[^<>\s]+>")
+_AUTHOR = re.compile(r"[^<>\x00-\x1f]*[^<>\x00-\x20] <[^<>\x00-\x20]+>")
+_FOLDER = re.compile(r"(?:\w[\w.-]*(?:/\w[\w.-]*)*)?", re.ASCII)
+
+#: What GitHub offers to be copied: `git@github.com:OWNER/NAME.git`.
+_BY_SSH = re.compile(r"\w[\w.-]*@\w[\w.-]*:[\w~][\w.~/-]*", re.ASCII)
 
 
 def check_destination(path: Path, name: str, settings: DestinationSettings, file: File) -> None:
@@ -42,15 +46,16 @@ def check_destination(path: Path, name: str, settings: DestinationSettings, file
         check_flags([flag for flag in settings.flags if flag != NO_FLAGS])
     except RecipeError as exc:
         raise SettingsError(f"{where} flags: {exc}") from exc
-    _check_addresses(where, settings)
+    if isinstance(settings, GitRepository):
+        _check_repository(where, settings)
+    else:
+        _check_address(where, settings)
     if isinstance(settings, Codespeed):
         _check_executable(where, settings.executable)
         if settings.remote and settings.remote not in file.remotes:
             raise SettingsError(
                 f"{where} remote: no remote {settings.remote!r}{nearest(settings.remote, file.remotes)}"
             )
-    if isinstance(settings, GitRepository) and _AUTHOR.fullmatch(settings.author) is None:
-        raise SettingsError(f"{where} author = {settings.author!r}: must be like 'NAME <ADDRESS>'")
     if needs_secret(settings):
         _check_secret(path.parent, where, name)
 
@@ -67,17 +72,25 @@ def needs_secret(settings: DestinationSettings) -> bool:
     return isinstance(settings, Webhook | GitHub) or (isinstance(settings, Codespeed) and bool(settings.user))
 
 
-def _check_addresses(where: str, settings: DestinationSettings) -> None:
+def _check_repository(where: str, settings: GitRepository) -> None:
     from benchyard.tasks.errors import RecipeError
-    from benchyard.tasks.git import check_url
+    from benchyard.tasks.git import check_ref, check_url
 
-    if isinstance(settings, GitRepository):
-        try:
-            if not settings.url.startswith("/"):
-                check_url(settings.url, "url")
-        except RecipeError as exc:
-            raise SettingsError(f"{where} url: {exc}") from exc
-        return
+    try:
+        if not settings.url.startswith("/") and _BY_SSH.fullmatch(settings.url) is None:
+            check_url(settings.url, "url")
+        check_ref(settings.branch, "branch")
+    except RecipeError as exc:
+        raise SettingsError(f"{where} {exc.field}: {exc}") from exc
+    if _FOLDER.fullmatch(settings.folder) is None:
+        raise SettingsError(
+            f"{where} folder = {settings.folder!r}: must be a path below the repository's root, such as 'a/b', or empty"
+        )
+    if _AUTHOR.fullmatch(settings.author) is None:
+        raise SettingsError(f"{where} author = {settings.author!r}: must be like 'NAME <ADDRESS>'")
+
+
+def _check_address(where: str, settings: DestinationSettings) -> None:
     key = "api" if isinstance(settings, GitHub) else "url"
     url = str(getattr(settings, key))
     try:

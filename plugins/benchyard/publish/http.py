@@ -124,7 +124,7 @@ class Http:
                 background_callback=self._read,
             )
         except Exception as exc:
-            raise _trouble(exc, f"no whole answer within {self.timeout_s:g} s" if late else None) from None
+            raise trouble(exc, f"no whole answer within {self.timeout_s:g} s" if late else None) from None
         finally:
             timer[0].cancel()
         return answer
@@ -214,7 +214,7 @@ def _said(content_type: str, body: bytes) -> str:
     return one_line(text)
 
 
-def _trouble(error: Exception, late: str | None) -> Exception:
+def trouble(error: Exception, late: str | None = None) -> Exception:
     """What it means that a request has failed. Addresses are not told: there are some with secrets in them."""
     import requests
 

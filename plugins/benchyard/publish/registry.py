@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from benchyard.publish import codespeed, webhook
+from benchyard.publish import codespeed, github, gitrepository, webhook
 from benchyard.publish.destinations import Destination, Site
 from benchyard.publish.settings import Codespeed, GitHub, GitRepository, Policy, Webhook
 
@@ -13,7 +13,9 @@ Factory = Callable[[str, Any, Site], Destination]
 
 FACTORIES: dict[type[Policy], Factory] = {
     Codespeed: codespeed.make,
+    GitRepository: gitrepository.make,
     Webhook: webhook.make,
+    GitHub: github.make,
 }
 
 

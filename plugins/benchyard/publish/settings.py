@@ -92,7 +92,8 @@ class Codespeed(Policy, frozen=True, kw_only=True, tag="codespeed", tag_field="k
 class GitRepository(Policy, frozen=True, kw_only=True, tag="git", tag_field="kind"):
     """A git repository with the files in bench_runner's layout and tables rendered of them.
 
-    `url` is where it is pushed to, with ssh and the key of the lab's own user or a path; `folder` is below its root.
+    `url` is where it is pushed to, with ssh and the key of the lab's own user or a path; `folder` is below its root,
+    or empty. `author` is as in git, NAME <MAIL>.
     """
 
     url: Text

@@ -37,6 +37,11 @@ class Change(msgspec.Struct, frozen=True):
     noise: float | None = None
     within_noise: bool = False
 
+    @property
+    def is_believed(self) -> bool:
+        """Whether the two differ: significantly, and by more than runs of one interpreter do."""
+        return self.significant and not self.within_noise
+
 
 class GeometricMean(msgspec.Struct, frozen=True):
     """The overall ratio, over the `n` benchmarks that were compared `of` all that either result has."""

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from benchyard.results.errors import ResultError, StorageError
+from benchyard.results.layout import other_place
 
 _READ_ONLY = 0o444
 _MOST_RERUNS = 10_000
@@ -32,7 +33,7 @@ def store_file(root: Path, relative: PurePosixPath, data: bytes) -> StoredFile:
     if not data:
         raise ResultError(f"the result file {relative} would be empty")
     for number in range(1, _MOST_RERUNS + 1):
-        place = relative if number == 1 else PurePosixPath(f"rerun-{number}", relative)
+        place = other_place(relative, number)
         if keep_file(root, place, data):
             return StoredFile(path=str(place), sha256=hashlib.sha256(data).hexdigest(), size=len(data))
     raise StorageError(f"there are {_MOST_RERUNS} results named {relative} already: move some away")

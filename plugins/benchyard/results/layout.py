@@ -12,7 +12,9 @@ from contextlib import suppress
 from datetime import UTC, date, datetime
 from pathlib import PurePosixPath
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
+
+import msgspec
 
 from benchyard.results.errors import ResultError
 
@@ -29,6 +31,21 @@ _REF_LENGTH = 20
 _NAME_BYTES = 255
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+%~]")
+_RERUN = re.compile(r"rerun-([1-9][0-9]{0,5})", re.ASCII)
+_STAMP = re.compile(r"[0-9]{8}", re.ASCII)
+
+
+class ResultName(msgspec.Struct, frozen=True):
+    """What the path of a result file says; `flags` as in the name (`JIT`), `day` as in it (`20260507`)."""
+
+    day: str
+    nickname: str
+    machine: str
+    fork: str
+    ref: str
+    version: str
+    commit: str
+    flags: tuple[str, ...]
 
 
 def result_path(
@@ -50,7 +67,7 @@ def result_path(
     stamp = f"{day:%Y%m%d}"
     version = _field("version", version)
     commit = _field("commit", commit[:_HASH_LENGTH])
-    names = sorted({_FLAG_NAMES[flag] for flag in flags if flag in _FLAG_NAMES})
+    names = variant(flags)
     folder = "-".join(["bm", stamp, version, commit, *([",".join(names)] if names else [])])
     fields = {
         "nickname": nickname,
@@ -64,6 +81,11 @@ def result_path(
     if max(len(folder), len(file)) > _NAME_BYTES:
         raise ResultError(f"the name of the result file is longer than {_NAME_BYTES} bytes: {file[:80]}...")
     return PurePosixPath(folder, file)
+
+
+def variant(flags: Sequence[str]) -> tuple[str, ...]:
+    """Return bench_runner's names of those flags that make another interpreter than the usual one."""
+    return tuple(sorted({_FLAG_NAMES[flag] for flag in flags if flag in _FLAG_NAMES}))
 
 
 def path_of_run(interpreter: Mapping[str, Any], *, host: str, started: float) -> PurePosixPath:
@@ -87,6 +109,27 @@ def path_of_run(interpreter: Mapping[str, Any], *, host: str, started: float) ->
         commit=str(commit or interpreter["id"]),
         flags=tuple(interpreter.get("flags", ())),
     )
+
+
+def read_name(path: PurePosixPath) -> ResultName | None:
+    """What a path says, below a results directory or `rerun-N`; None where it is not that of a pyperf file."""
+    if len(path.parts) < 2 or path.suffix != VALUES or path.is_absolute() or ".." in path.parts:
+        return None
+    if not str(path).isprintable():
+        return None
+    file, folder = path.stem.split("-"), path.parent.name.split("-")
+    if len(file) != 8 or len(folder) not in (4, 5) or {file[0], folder[0]} != {"bm"} or not _STAMP.fullmatch(file[1]):
+        return None
+    _, day, nickname, machine, fork, ref, version, commit = file
+    flags = tuple(folder[4].split(",")) if len(folder) == 5 else ()
+    return ResultName(day, nickname, machine, unquote(fork), ref, version, commit, flags)
+
+
+def other_place(path: PurePosixPath, number: int) -> PurePosixPath:
+    """Where a file goes whose name is taken, the second time and so on: the directory it is in is part of its name."""
+    if path.parts and (rerun := _RERUN.fullmatch(path.parts[0])):
+        path, number = PurePosixPath(*path.parts[1:]), number + int(rerun[1]) - 1
+    return path if number == 1 else PurePosixPath(f"rerun-{number}", path)
 
 
 def path_without_values(path: PurePosixPath, kind: str) -> PurePosixPath:

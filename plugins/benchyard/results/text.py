@@ -8,7 +8,7 @@ def comparison_text(comparison: Comparison, *, base: str, head: str) -> str:
     """Lines for each benchmark and the geometric mean; `base` and `head` say what was compared."""
     rows = [("benchmark", base, head, "change")]
     for change in comparison.benchmarks:
-        rows.append((change.name, _value(change.base), _value(change.head), _said(change)))
+        rows.append((change.name, summary_text(change.base), summary_text(change.head), change_text(change)))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     mean = comparison.geometric_mean
@@ -19,11 +19,13 @@ def comparison_text(comparison: Comparison, *, base: str, head: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _said(change: Change) -> str:
+def change_text(change: Change) -> str:
+    """What is to be thought of a change: "1.05x faster", "not significant", "within noise (2.0 %)"."""
     if change.noise is not None and change.significant and change.within_noise:
         return f"within noise ({format_percent(change.noise)})"
     return change.change
 
 
-def _value(summary: Summary) -> str:
+def summary_text(summary: Summary) -> str:
+    """Mean and standard deviation of one benchmark."""
     return format_mean(summary.mean, summary.stdev, summary.unit)

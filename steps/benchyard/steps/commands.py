@@ -2,6 +2,7 @@
 
 import posixpath
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from benchyard.steps.kinds import Kind
@@ -43,10 +44,16 @@ def interpreter_options(job: Job, state: str) -> tuple[str, ...]:
 
 
 def source_options(job: Job) -> tuple[str, ...]:
-    """Where the interpreter's commit is from, for who reads the file alone: it cannot know that itself."""
+    """Where the interpreter's commit is from, for who reads the file alone: it cannot know that itself.
+
+    The keys without our prefix are bench_runner's, which sorts by the date and finds what to compare with by the base.
+    """
     source = job.spec.get("source") or {}
+    time = source.get("time")
     facts = {
         "commit_branch": source.get("branch"),
+        "commit_date": datetime.fromtimestamp(time, UTC).isoformat(timespec="seconds") if time else None,
+        "commit_merge_base": source.get("merge_base"),
         "benchyard_remote": source.get("remote"),
         "benchyard_ref": source.get("ref"),
         "benchyard_merge_base": source.get("merge_base"),

@@ -12,6 +12,7 @@ from benchyard.tasks.errors import RecipeError, SourceError
 from benchyard.tasks.git import FETCH_S, check_ref, git, is_commit
 from benchyard.tasks.repository import changing, put_together
 
+_PULL = re.compile(r"(?:refs/)?(pull/[1-9][0-9]*/(?:head|merge))", re.ASCII)
 _ABBREVIATION = re.compile(r"[0-9a-f]{7,39}", re.ASCII)
 _LOCK_S = 3600.0
 
@@ -38,8 +39,9 @@ class History:
     def resolve(self, remote: str, url: str, ref: str, *, branch: str | None = None) -> Commit:
         """The commit that `ref` names in a remote: a branch, a tag, a full commit or at least 7 digits of one.
 
-        With `branch`, the commit must be on that branch. A full commit that is known costs no connection. Raises
-        RecipeError for names that mean nothing, or several things, and SourceError where the remote does not answer.
+        Or a pull request, `refs/pull/12/head`, where the remote's server keeps these as GitHub does. With `branch`, the
+        commit must be on that branch. A full commit that is known costs no connection. Raises RecipeError for names
+        that mean nothing, or several things, and SourceError where the remote does not answer.
         """
         check_ref(ref)
         if is_commit(ref) and self._has(ref) and self._leads_to(remote, ref, branch):
@@ -95,6 +97,8 @@ class History:
             return next(iter(named.values()))
         if is_commit(ref):
             return ref if self._leads_to(remote, ref) or self._fetch_commit(remote, url, ref) else None
+        if pull := _PULL.fullmatch(ref):
+            return self._fetch_pull(remote, url, pull[1])
         if _ABBREVIATION.fullmatch(ref):
             return self._of_abbreviation(remote, ref)
         return None
@@ -125,6 +129,14 @@ class History:
         except SourceError:
             return False
         return self._has(commit)
+
+    def _fetch_pull(self, remote: str, url: str, name: str) -> str | None:
+        """Fetch a pull request as it is now; its commit, None where there is none of that number."""
+        try:
+            self._fetch("--no-prune", url, f"+refs/{name}:refs/remotes/{remote}/{name}")
+        except SourceError:
+            return None
+        return self._known(remote, name)
 
     def _known(self, remote: str, name: str) -> str | None:
         try:
