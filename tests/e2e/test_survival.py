@@ -52,7 +52,9 @@ def test_a_run_survives_the_kill_of(
     assert [result["job"] for result in results].count(job) == 1
     shown = fragile.check("job", "log", str(job))
     printed = (fragile.root / "state" / "runs" / run / "output.log").read_text()
-    (going_on,) = re.findall(r"^benchyard: the run goes on; for the (\d+) lines of its log before this see .*$", shown, re.M)
+    (going_on,) = re.findall(
+        r"^benchyard: the run goes on; for the (\d+) lines of its log before this see .*$", shown, re.M
+    )
     assert 0 < int(going_on) < len(printed.splitlines())
     before, _, after = shown.partition("benchyard: the run goes on; ")
     page = after.splitlines()[0].rpartition("#/builders/")[2]

@@ -39,7 +39,8 @@ class Measure(buildstep.ShellMixin, LabStep):
     """Attaches to the durable run of this job's attempt, which starts it if nobody has.
 
     Losing the master, the worker daemon or the connection ends this step only: the run goes on, and the retried build
-    attaches to it, and shows of its log what none has shown before. `hosts` says by name how each is looked after; `incoming` is where the results are delivered.
+    attaches to it, and shows of its log what none has shown before. `hosts` says by name how each is looked after;
+    `incoming` is where the results are delivered.
     """
 
     name = "measure"
