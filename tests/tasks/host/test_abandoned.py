@@ -79,7 +79,7 @@ def raised(raiser: Any, spawn: Any, wait_for: Any) -> Iterator[Raised]:
 def test_a_shield_without_state_directory_comes_down(
     raised: Raised, raiser: Any, spawn: Any, tmp_path: Path, wait_for: Any, known: bool
 ) -> None:
-    """Any lab's next look at this host lowers what a killed supervisor left, as the host's own note says, or without."""
+    """Any lab's next look at this host lowers what a killed supervisor left, by the host's own note or without."""
     bystander = spawn(IDLE)
     top = raised.groups[0].parent
     note = host_note_path(ROOT, raised.key)
@@ -175,8 +175,7 @@ def test_a_run_whose_state_directory_goes_away(all_cpus: Any, host: Any, tmp_pat
         run = f"1.{next(tries)}"
         command = ("sh", "-c", f"while [ ! -e {go} ]; do sleep 0.1; done")
         host.start(run, *command, more=("--measuring", "auto", "--no-tune"))
-        setup = state / "runs" / run / "setup.json"
-        wait_for(setup.exists, "the run's setup")
+        wait_for(lambda: host.read(run).get("pid"), "the run's command")
         found = sorted(top.path.glob(f"benchyard-{key_of(state, run)}*")) if top is not None else []
         if not found:
             stop(run, state=state)
