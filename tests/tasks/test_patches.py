@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from miniature import Miniature
 
+from benchyard.tasks import patches
 from benchyard.tasks.errors import RecipeError
-from benchyard.tasks.patches import CHANGES, check_changes, check_patch, patch_id
+from benchyard.tasks.patches import check_changes, check_patch, patch_id
 
 GOOD = "--- a/x.c\n+++ b/x.c\n@@ -1 +1 @@\n-old\n+new\n"
 
@@ -128,7 +129,7 @@ def test_removed_line_of_dashes_after_a_form_feed(repository: Miniature) -> None
         ("", None),
         (":100644 100644 111 222 M\tx.c\n:120000 120000 111 222 M\tlink\n", "a symbolic link, link;"),
         (":120000 000000 111 000 D\tlink\n", "a symbolic link, link;"),
-        (":000000 120000 000 111 A\t\"d/\\303\\244\"\n", "a symbolic link, "),
+        (':000000 120000 000 111 A\t"d/\\303\\244"\n', "a symbolic link, "),
         (":160000 160000 111 222 M\tmodule\n", "a submodule, module;"),
     ],
 )
@@ -186,7 +187,7 @@ class Trees:
         if done.returncode != 0:
             return False
         try:
-            check_changes(self._git(*CHANGES) if checked else "")
+            check_changes(self._git(*patches.CHANGES) if checked else "")
         except RecipeError:
             self._clean()
             return False

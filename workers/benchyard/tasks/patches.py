@@ -1,8 +1,8 @@
 """Patches from outside, looked at before anything applies them: ordinary files, and nothing outside of the source tree.
 
 Lines are told apart as `git apply` does it (`apply.c`): what it reads as a header is checked, and refused where it is
-unusual; prose around it, such as a commit's message, is not looked at. A patch need not say of a file that it is a link,
-where the source has it as one: that is seen in what the patch has changed.
+unusual; prose around it, such as a commit's message, is not looked at. A patch need not say of a file that it is a
+link, where the source has it as one: that is seen in what the patch has changed.
 """
 
 import hashlib
