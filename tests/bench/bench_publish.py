@@ -26,8 +26,8 @@ from publishing import Publisher
 from twisted.internet import defer, reactor
 from twisted.internet.threads import deferToThread
 
-from benchyard.publish.codespeed import body_of, piece_of
-from benchyard.publish.codespeeditems import Item, items_of
+from benchyard.publish.codespeed.destination import body_of, piece_of
+from benchyard.publish.codespeed.items import Item, items_of
 from benchyard.publish.destinations import Measured, Publication
 from benchyard.results.statistics import t_quantile_95
 from benchyard.store import uploads

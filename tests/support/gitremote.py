@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from benchyard.publish.gitrepository import GitDestination
+from benchyard.publish.git.repository import GitDestination
 
 #: `destination(work="work", **settings)`: one that publishes to the remote; each `work` is a lab of its own.
 MakeDestination = Callable[..., GitDestination]

@@ -6,7 +6,7 @@ from pathlib import Path
 from publications import publication, small
 
 from benchyard.publish.destinations import Site
-from benchyard.publish.gitrepository import make
+from benchyard.publish.git.repository import make
 from benchyard.publish.settings import GitRepository
 
 if __name__ == "__main__":

@@ -7,9 +7,9 @@ from benchyard.config.settings import SETTINGS_FILE, Settings, SettingsError
 
 def make_notices(settings: Settings) -> list[Any]:
     """The service, and a reporter of Buildbot's for each `[notify.NAME]` table; SettingsError where one is wrong."""
-    from benchyard.publish.notices import NoticeFacts, NoticeService
-    from benchyard.publish.notifiers import WrongNotifier, make_reporter
-    from benchyard.publish.stale import ScheduleLane, TargetLane
+    from benchyard.publish.notices.notifiers import WrongNotifier, make_reporter
+    from benchyard.publish.notices.service import NoticeFacts, NoticeService
+    from benchyard.publish.notices.stale import ScheduleLane, TargetLane
     from benchyard.results.regressions import Thresholds
 
     reporters = []

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, get_args
 import msgspec
 
 from benchyard.config.tables import File, Lab, Poller, Remote, Schedule, Suite, Target
-from benchyard.publish.noticesettings import AnyNotifier
+from benchyard.publish.notices.settings import AnyNotifier
 from benchyard.publish.settings import DestinationSettings
 
 

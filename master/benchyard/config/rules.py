@@ -9,7 +9,7 @@ from benchyard.config.names import STAGES, stage_builder
 from benchyard.config.reading import SettingsError, nearest
 from benchyard.config.tables import Calibration, File, Measured, Poller, Remote, Schedule, Suite, Target
 from benchyard.hosting.registration import NAME_RULE, is_name
-from benchyard.publish.noticesettings import AnyNotifier
+from benchyard.publish.notices.settings import AnyNotifier
 
 
 def check_cpu_list(path: Path, text: str) -> None:

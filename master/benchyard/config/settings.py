@@ -41,7 +41,7 @@ from benchyard.config.tables import (
     Target,
 )
 from benchyard.hosting.registration import HOSTS_DIR, SECRETS_DIR
-from benchyard.publish.noticesettings import AnyNotifier
+from benchyard.publish.notices.settings import AnyNotifier
 from benchyard.publish.settings import DestinationSettings
 
 SETTINGS_FILE = "benchyard.toml"

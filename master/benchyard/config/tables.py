@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from benchyard.publish.noticesettings import AnyNotifier
+from benchyard.publish.notices.settings import AnyNotifier
 from benchyard.publish.settings import DestinationSettings
 from benchyard.queueing.requests import DEFAULT_KIND
 

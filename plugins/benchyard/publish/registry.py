@@ -4,8 +4,11 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from benchyard.publish import codespeed, github, gitrepository, webhook
+from benchyard.publish import webhook
+from benchyard.publish.codespeed import destination as codespeed
 from benchyard.publish.destinations import Destination, Site
+from benchyard.publish.git import repository
+from benchyard.publish.github import destination as github
 from benchyard.publish.settings import Codespeed, GitHub, GitRepository, Policy, Webhook
 
 #: A factory gets the destination's name, its settings, and what it may use of the lab; it does no work yet.
@@ -13,7 +16,7 @@ Factory = Callable[[str, Any, Site], Destination]
 
 FACTORIES: dict[type[Policy], Factory] = {
     Codespeed: codespeed.make,
-    GitRepository: gitrepository.make,
+    GitRepository: repository.make,
     Webhook: webhook.make,
     GitHub: github.make,
 }

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from meddling import Meddler, meddling
 
-from benchyard.publish.codespeeditems import items_of
+from benchyard.publish.codespeed.items import items_of
 from benchyard.publish.destinations import Measured, Publication, Site
 from benchyard.publish.settings import Codespeed
 from benchyard.results.intake import take_in
@@ -115,7 +115,7 @@ def site(tmp_path: Path, password: str) -> Site:
 @pytest.fixture
 def sending(spin: Callable[..., Any], site: Site) -> Iterator[Callable[..., Any]]:
     """`sending(url, **settings)`: a destination `speed`, and `.send(publication)` at it gives the receipt."""
-    from benchyard.publish.codespeed import make
+    from benchyard.publish.codespeed.destination import make
 
     made: list[Any] = []
 

@@ -9,7 +9,7 @@ import codespeed
 import msgspec
 import pytest
 
-from benchyard.publish.codespeedanswers import TooLarge, check_saved
+from benchyard.publish.codespeed.answers import TooLarge, check_saved
 from benchyard.publish.destinations import Refused, TryLater
 from benchyard.publish.http import Http
 from benchyard.publish.settings import Codespeed

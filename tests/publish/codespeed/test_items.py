@@ -10,8 +10,8 @@ import msgspec
 import pyperf
 import pytest
 
-from benchyard.publish.codespeed import make
-from benchyard.publish.codespeeditems import items_of
+from benchyard.publish.codespeed.destination import make
+from benchyard.publish.codespeed.items import items_of
 from benchyard.publish.destinations import Publication, Refused, Site
 from benchyard.publish.settings import Codespeed, Policy
 

@@ -10,7 +10,7 @@ import codespeed
 import msgspec
 import pytest
 
-from benchyard.publish.codespeeditems import Item, items_of
+from benchyard.publish.codespeed.items import Item, items_of
 from benchyard.publish.destinations import Publication
 from benchyard.publish.settings import Codespeed
 

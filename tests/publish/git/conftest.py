@@ -8,7 +8,7 @@ import pytest
 from gitremote import MakeDestination, Remote
 
 from benchyard.publish.destinations import Site
-from benchyard.publish.gitrepository import GitDestination, make
+from benchyard.publish.git.repository import GitDestination, make
 from benchyard.publish.settings import GitRepository
 
 

@@ -144,7 +144,7 @@ def test_git_that_is_left_behind(
     remote: Remote, destination: MakeDestination, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A git that a killed master has left at a silent server keeps the next one waiting, and ends by itself."""
-    monkeypatch.setattr("benchyard.publish.gitrunning._LOCK_S", 0.3)
+    monkeypatch.setattr("benchyard.publish.git.running._LOCK_S", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         url = f"git://127.0.0.1:{listening.getsockname()[1]}/r.git"
         publisher = Publisher(url, tmp_path / "work", [1], timeout_s=4.0)
@@ -156,7 +156,7 @@ def test_git_that_is_left_behind(
             with pytest.raises(TryLater, match="another git is at work"):
                 destination().publish_now(publication(small(1), small(2)))
             # Its `timeout` ends it, though who started it is gone.
-            monkeypatch.setattr("benchyard.publish.gitrunning._LOCK_S", 60.0)
+            monkeypatch.setattr("benchyard.publish.git.running._LOCK_S", 60.0)
             destination().publish_now(publication(small(1), small(2)))
     check(remote, [1])
 
@@ -225,7 +225,7 @@ def test_damage(remote: Remote, destination: MakeDestination, tmp_path: Path, da
 
 def test_tidy(remote: Remote, destination: MakeDestination, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What piles up in the copy is put together, and all goes on."""
-    monkeypatch.setattr("benchyard.publish.gitrunning._MANY", 10)
+    monkeypatch.setattr("benchyard.publish.git.running._MANY", 10)
     place = destination()
     for number in range(1, 6):
         place.publish_now(publication(small(number), small(number + 1)))

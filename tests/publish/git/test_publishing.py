@@ -9,7 +9,7 @@ import pytest
 from gitremote import MakeDestination, Remote
 from publications import LAB_URL, file_of, measured, path_of, publication, real, small
 
-from benchyard.publish.gittables import END, START
+from benchyard.publish.git.tables import END, START
 from benchyard.results.compare import compare
 from benchyard.results.reading import read_suite
 

@@ -6,7 +6,7 @@ import pytest
 from publications import file_of, measured, path_of, publication
 
 from benchyard.publish.describing import compared, describe_row
-from benchyard.publish.gittables import (
+from benchyard.publish.git.tables import (
     MOST_ROWS,
     Shown,
     is_derived,

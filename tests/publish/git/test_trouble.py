@@ -76,7 +76,7 @@ def test_overtaken(remote: Remote, destination: MakeDestination, times: int) -> 
 
 def test_always_overtaken(remote: Remote, destination: MakeDestination, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where others are faster each time, it gives up for now."""
-    monkeypatch.setattr("benchyard.publish.gitrepository._PUSHES", 3)
+    monkeypatch.setattr("benchyard.publish.git.repository._PUSHES", 3)
     _overtake(remote, 3)
     with pytest.raises(TryLater, match="3 times"):
         destination().publish_now(publication(small(1)))

@@ -45,9 +45,9 @@ def master(spin: Callable[..., Any], _new_database: Path, tmp_path_factory: pyte
     shutil.copy(_new_database, folder / "state.sqlite")
     config = {**master_config(load_settings(lab)), "protocols": {"pb": {"port": "tcp:0:interface=127.0.0.1"}}}
     saved = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)}
-    running = spin(masters.begin(folder, config))
+    running = spin(masters.begin_master(folder, config))
     yield running
-    spin(masters.end(running))
+    spin(masters.end_master(running))
     for number, handler in saved.items():
         signal.signal(number, handler)
 
@@ -81,7 +81,7 @@ def destination(
     spin: Callable[..., Any], master: Any, api: str, secrets: Path, tmp_path: Path
 ) -> Iterator[Callable[..., Destination]]:
     """`destination(**settings)`: one for the repository `anna/cpython`."""
-    from benchyard.publish.github import make
+    from benchyard.publish.github.destination import make
 
     made: list[Any] = []
 

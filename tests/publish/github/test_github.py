@@ -11,7 +11,7 @@ from githubserver import BODY, DESCRIPTION, Fault, GitHub
 from publications import LAB_URL, UPSTREAM, file_of, measured, path_of, publication, pulled, real, small
 
 from benchyard.publish.destinations import TryLater
-from benchyard.publish.github import marker
+from benchyard.publish.github.destination import marker
 from benchyard.results.compare import compare
 from benchyard.results.markdown import headline
 from benchyard.results.reading import read_suite

@@ -13,10 +13,10 @@ from masters import begin_master, end_master
 from measuredlab import MeasuredLab
 from smtpserver import MailServer, make_certificate
 
-from benchyard.publish.notices import SERVICE, NoticeFacts, NoticeService
-from benchyard.publish.noticesettings import AnyNotifier
-from benchyard.publish.notifiers import make_reporter
-from benchyard.publish.stale import ScheduleLane, TargetLane
+from benchyard.publish.notices.notifiers import make_reporter
+from benchyard.publish.notices.service import SERVICE, NoticeFacts, NoticeService
+from benchyard.publish.notices.settings import AnyNotifier
+from benchyard.publish.notices.stale import ScheduleLane, TargetLane
 from benchyard.results.regressions import Thresholds
 from benchyard.store.migrate import migrate
 

@@ -9,8 +9,8 @@ import pytest
 from smtpserver import MailServer, make_certificate
 
 from benchyard.publish.destinations import Refused, TryLater
-from benchyard.publish.noticesettings import Mail
-from benchyard.publish.reporting import SERVICE, send
+from benchyard.publish.notices.reporting import SERVICE, send
+from benchyard.publish.notices.settings import Mail
 from benchyard.store.rows import Notice
 
 if TYPE_CHECKING:

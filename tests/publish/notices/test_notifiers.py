@@ -8,9 +8,9 @@ import pytest
 from buildbot.reporters.http import HttpStatusPush
 from buildbot.reporters.pushover import PushoverNotifier
 
-from benchyard.publish.mailing import NoticeMail
-from benchyard.publish.noticesettings import AnyNotifier
-from benchyard.publish.notifiers import WrongNotifier, make_reporter
+from benchyard.publish.notices.mailing import NoticeMail
+from benchyard.publish.notices.notifiers import WrongNotifier, make_reporter
+from benchyard.publish.notices.settings import AnyNotifier
 
 
 def settings(**given: Any) -> Any:

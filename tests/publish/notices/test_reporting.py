@@ -14,9 +14,18 @@ from buildbot.reporters.mail import MailNotifier
 from receiver import Answer, Receiver
 
 from benchyard.publish.destinations import Refused, TryLater
-from benchyard.publish.noticesettings import Reporter
-from benchyard.publish.notifiers import BUILDS_ONLY
-from benchyard.publish.reporting import BEGINNING, OBJECT, SERVICE, SHORT, TEXT, NoticeGenerator, beginning, send
+from benchyard.publish.notices.notifiers import BUILDS_ONLY
+from benchyard.publish.notices.reporting import (
+    BEGINNING,
+    OBJECT,
+    SERVICE,
+    SHORT,
+    TEXT,
+    NoticeGenerator,
+    beginning,
+    send,
+)
+from benchyard.publish.notices.settings import Reporter
 from benchyard.store.rows import Notice
 
 if TYPE_CHECKING:

@@ -11,10 +11,11 @@ from measuredlab import MeasuredLab, around
 from receiver import Answer, Receiver
 from smtpserver import MailServer
 
-from benchyard.publish import jobnotices, telling
-from benchyard.publish import notices as module
-from benchyard.publish.noticesettings import AnyNotifier, Mail, Reporter
-from benchyard.publish.telling import FRESH_S, takes
+from benchyard.publish.notices import jobs as jobnotices
+from benchyard.publish.notices import service as module
+from benchyard.publish.notices import telling
+from benchyard.publish.notices.settings import AnyNotifier, Mail, Reporter
+from benchyard.publish.notices.telling import FRESH_S, takes
 from benchyard.store import hosts, jobs, notices, users
 from benchyard.store.rows import Notice, Telling
 

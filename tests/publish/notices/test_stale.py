@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 from measuredlab import MeasuredLab, around
 
-from benchyard.publish.stale import ScheduleLane, TargetLane, View, stale_schedules, stale_targets
+from benchyard.publish.notices.stale import ScheduleLane, TargetLane, View, stale_schedules, stale_targets
 from benchyard.store import attempts, hosts, jobs, notices, queues, users
 
 HOUR = 3600.0

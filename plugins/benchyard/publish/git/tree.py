@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 
-from benchyard.publish.gitrunning import Git, GitFailed
+from benchyard.publish.git.running import Git, GitFailed
 
 _FILE = "100644"
 _NO_OBJECT = "0" * 40

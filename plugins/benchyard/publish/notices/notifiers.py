@@ -11,9 +11,9 @@ from buildbot.plugins import reporters
 from buildbot.plugins.db import PluginDBError
 from buildbot.reporters.base import ReporterBase
 
-from benchyard.publish.mailing import PORTS, NoticeMail
-from benchyard.publish.noticesettings import AnyNotifier, Mail, Reporter
-from benchyard.publish.reporting import BEGINNING, OBJECT, SERVICE, TEXT, NoticeGenerator
+from benchyard.publish.notices.mailing import PORTS, NoticeMail
+from benchyard.publish.notices.reporting import BEGINNING, OBJECT, SERVICE, TEXT, NoticeGenerator
+from benchyard.publish.notices.settings import AnyNotifier, Mail, Reporter
 from benchyard.store.addresses import is_address
 
 #: Stock reporters that tell of builds and commits, and of nothing else.

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from benchyard.publish.facts import Fact
-from benchyard.publish.noticewords import (
+from benchyard.publish.notices.facts import Fact
+from benchyard.publish.notices.words import (
     MOST_LINES,
     Draft,
     count,

@@ -7,8 +7,8 @@ import sqlalchemy as sa
 from twisted.python import log
 
 from benchyard.publish.destinations import Refused, TryLater
-from benchyard.publish.noticesettings import AnyNotifier, Mail
-from benchyard.publish.reporting import send
+from benchyard.publish.notices.reporting import send
+from benchyard.publish.notices.settings import AnyNotifier, Mail
 from benchyard.store import notices, users
 from benchyard.store.rows import Notice
 

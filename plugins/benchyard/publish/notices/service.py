@@ -15,12 +15,12 @@ from buildbot.util.twisted import async_to_deferred
 from twisted.internet import defer, task, threads
 from twisted.python import log
 
-from benchyard.publish import jobnotices, othernotices, stale
-from benchyard.publish.facts import Fact, fact_of
-from benchyard.publish.noticesettings import AnyNotifier
-from benchyard.publish.noticewords import Draft, draft
-from benchyard.publish.reporting import SERVICE as REPORTER
-from benchyard.publish.telling import Teller
+from benchyard.publish.notices import jobs, others, stale
+from benchyard.publish.notices.facts import Fact, fact_of
+from benchyard.publish.notices.reporting import SERVICE as REPORTER
+from benchyard.publish.notices.settings import AnyNotifier
+from benchyard.publish.notices.telling import Teller
+from benchyard.publish.notices.words import Draft, draft
 from benchyard.results.regressions import Thresholds
 from benchyard.store import history, notices
 from benchyard.store.migrate import migrate
@@ -163,19 +163,19 @@ class NoticeService(BuildbotService):
                 return await self._job_done(fact)
             case "host_quarantined":
                 how: dict[str, Any] = {"targets": self.facts.hosts, "link": self.facts.url}
-                return [await self.db(othernotices.host_quarantined, fact, **how)]
+                return [await self.db(others.host_quarantined, fact, **how)]
             case _:
-                made = await self.db(othernotices.upload_refused, fact, link=self.facts.url)
+                made = await self.db(others.upload_refused, fact, link=self.facts.url)
                 return [made] if made is not None else []
 
     async def _job_done(self, fact: Fact) -> Sequence[Draft]:
-        ended = await self.db(jobnotices.gather, fact)
+        ended = await self.db(jobs.gather, fact)
         if ended is None:
             return []
         job = ended.job
         link = f"{self.facts.url}#/buildrequests/{job.request_id}" if job.request_id else self.facts.url
         made: Sequence[Draft] = await threads.deferToThread(
-            jobnotices.compose,
+            jobs.compose,
             fact,
             ended,
             results_dir=Path(self.facts.results),

@@ -15,7 +15,7 @@ from zope.interface import implementer
 
 from benchyard.publish.describing import compared, describe_row, suite_of
 from benchyard.publish.destinations import Publication, Receipt, Refused, Site, TryLater
-from benchyard.publish.githubapi import CommentReporter, Denied, StatusReporter
+from benchyard.publish.github.api import CommentReporter, Denied, StatusReporter
 from benchyard.publish.secrets import read_secret, secret_name
 from benchyard.publish.settings import GitHub as Settings
 from benchyard.results.errors import ResultError

@@ -19,12 +19,12 @@ from pathlib import PurePosixPath
 import msgspec
 from twisted.internet import threads
 
-from benchyard.publish import gittables
 from benchyard.publish.describing import compared
 from benchyard.publish.destinations import Publication, Receipt, Refused, Site, TryLater
-from benchyard.publish.gitbranch import Branch, trouble
-from benchyard.publish.gitrunning import Busy, Git, GitFailed
-from benchyard.publish.gittree import Tree
+from benchyard.publish.git import tables
+from benchyard.publish.git.branch import Branch, trouble
+from benchyard.publish.git.running import Busy, Git, GitFailed
+from benchyard.publish.git.tree import Tree
 from benchyard.publish.settings import GitRepository as Settings
 from benchyard.results.errors import ResultError
 from benchyard.results.layout import other_place, read_name
@@ -91,8 +91,8 @@ class GitDestination:
             place = self._found(tree, result) or _free_place(tree, result)
             tree.write(str(place), publication.head.data)
             if comparison is not None:
-                text = gittables.render_comparison(publication, comparison)
-                tree.write(str(gittables.comparison_path(place)), text)
+                text = tables.render_comparison(publication, comparison)
+                tree.write(str(tables.comparison_path(place)), text)
             self._render(tree, place)
             return str(place)
 
@@ -108,7 +108,7 @@ class GitDestination:
                 return None
             tree.remove(str(place))
             for path in tree.paths():
-                if gittables.is_derived(PurePosixPath(path), place):
+                if tables.is_derived(PurePosixPath(path), place):
                     tree.remove(path)
             self._render(tree, place)
             return str(place.parent)
@@ -127,24 +127,22 @@ class GitDestination:
         """Bring the tables up to date after a change at `place`."""
         shown = self._shown(tree, place)
         members = [one for one in shown if one.path.parent == place.parent]
-        readme = str(place.parent / gittables.README)
+        readme = str(place.parent / tables.README)
         if members:
             files = [(one, tree.read(str(one.path)) or b"") for one in members]
-            tree.write(readme, gittables.render_folder(files))
+            tree.write(readme, tables.render_folder(files))
         else:
             tree.remove(readme)
-        tree.write(gittables.README, gittables.render_index(tree.read(gittables.README), shown))
+        tree.write(tables.README, tables.render_index(tree.read(tables.README), shown))
 
-    def _shown(self, tree: Tree, place: PurePosixPath) -> list[gittables.Shown]:
+    def _shown(self, tree: Tree, place: PurePosixPath) -> list[tables.Shown]:
         """The results that are there, those of the index and of the folder of `place` with what their files say."""
         names = {path: name for text in tree.paths() if (name := read_name(path := PurePosixPath(text))) is not None}
-        results = gittables.index_order([gittables.Shown(path, name) for path, name in names.items()])
-        first = {one.path for one in results[: gittables.MOST_ROWS]}
+        results = tables.index_order([tables.Shown(path, name) for path, name in names.items()])
+        first = {one.path for one in results[: tables.MOST_ROWS]}
         told = {one.path for one in results if one.path in first or one.path.parent == place.parent}
-        grades = self._said(tree, {path: path for path in told}, gittables.read_grade, "grades")
-        changes = self._said(
-            tree, {path: gittables.comparison_path(path) for path in told}, gittables.read_change, "changes"
-        )
+        grades = self._said(tree, {path: path for path in told}, tables.read_grade, "grades")
+        changes = self._said(tree, {path: tables.comparison_path(path) for path in told}, tables.read_change, "changes")
         return [
             msgspec.structs.replace(one, grade=grades.get(one.path, ""), change=changes.get(one.path, ""))
             for one in results

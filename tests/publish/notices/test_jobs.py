@@ -6,9 +6,9 @@ import pytest
 import sqlalchemy as sa
 from measuredlab import MeasuredLab, around
 
-from benchyard.publish.facts import Fact, fact_of
-from benchyard.publish.jobnotices import compose, gather
-from benchyard.publish.noticewords import LONGEST_LINE, LONGEST_SUBJECT, Draft
+from benchyard.publish.notices.facts import Fact, fact_of
+from benchyard.publish.notices.jobs import compose, gather
+from benchyard.publish.notices.words import LONGEST_LINE, LONGEST_SUBJECT, Draft
 from benchyard.results.regressions import Thresholds
 from benchyard.store import history, jobs, results
 from benchyard.store.calibrations import put_noise

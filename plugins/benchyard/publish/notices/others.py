@@ -4,8 +4,8 @@ import hashlib
 
 import sqlalchemy as sa
 
-from benchyard.publish.facts import Fact
-from benchyard.publish.noticewords import MOST_LINES, Draft, described, draft, graded, measured, table
+from benchyard.publish.notices.facts import Fact
+from benchyard.publish.notices.words import MOST_LINES, Draft, described, draft, graded, measured, table
 from benchyard.results.units import format_percent, format_value
 from benchyard.store import calibrations, hosts, results, users
 from benchyard.store.rows import Calibration

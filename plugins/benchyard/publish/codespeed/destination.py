@@ -12,8 +12,8 @@ from urllib.parse import quote_plus
 import msgspec
 from twisted.internet import threads
 
-from benchyard.publish.codespeedanswers import TooLarge, check_saved
-from benchyard.publish.codespeeditems import Item, items_of, place_of, refusal
+from benchyard.publish.codespeed.answers import TooLarge, check_saved
+from benchyard.publish.codespeed.items import Item, items_of, place_of, refusal
 from benchyard.publish.destinations import Destination, Publication, Receipt, Refused, Site
 from benchyard.publish.http import Http
 from benchyard.publish.secrets import read_secret, secret_name

@@ -11,7 +11,7 @@ import msgspec
 import sqlalchemy as sa
 from croniter import croniter
 
-from benchyard.publish.noticewords import Draft, count, draft, moment, stretch
+from benchyard.publish.notices.words import Draft, count, draft, moment, stretch
 from benchyard.store import hosts, lanes, notices, queues, users
 
 #: Doors by which the jobs of schedules come, and what these give as the reason.

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from measuredlab import MeasuredLab, around
 
-from benchyard.publish.facts import Fact, fact_of
-from benchyard.publish.othernotices import host_quarantined, upload_refused
+from benchyard.publish.notices.facts import Fact, fact_of
+from benchyard.publish.notices.others import host_quarantined, upload_refused
 from benchyard.store import calibrations, history, hosts, uploads, users
 from benchyard.store.rows import Change, Noise
 

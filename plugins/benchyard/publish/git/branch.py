@@ -1,7 +1,7 @@
 """A branch of a repository elsewhere, and what git says of it in words for people."""
 
 from benchyard.publish.destinations import Refused, TryLater
-from benchyard.publish.gitrunning import Git, GitFailed
+from benchyard.publish.git.running import Git, GitFailed
 
 _REF = "refs/benchyard/branch"
 

@@ -1,0 +1,1 @@
+"""Results to GitHub, as statuses of commits and comments at pull requests."""
