@@ -74,6 +74,7 @@ def test_real_files(real_results: Path, unpack: Unpack, sending: Sending, public
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_all_real_files(real_results: Path, unpack: Unpack, sending: Sending, publication: Make) -> None:
     """All values of all results of a host arrive and are shown, however many there are already."""
     files = sorted(real_results.glob("bm-*/*.json.gz"))
