@@ -48,6 +48,7 @@ KNOWN: dict[str, list[Any]] = {
     "job_id": list(range(1, 13)),
     "result_id": list(range(1, 7)),
     "token_id": list(range(1, 7)),
+    "notice_id": list(range(1, 7)),
     "target": [],
     "name": ["ada", "bob", "vic", "spare-0", "spare-1"],
 }
