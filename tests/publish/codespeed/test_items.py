@@ -96,6 +96,21 @@ def test_settings_name_everything(publication: Make) -> None:
     }
 
 
+def test_branches_are_renamed(publication: Make) -> None:
+    """A branch has its name of the settings also with a remote or a patch, and what comes of these can be renamed."""
+    names = {"stable-3.14": "3.14", "ada/main": "ada", "3.14+abababa": "try"}
+    patched = {"patch": "ab" * 32}
+
+    def branch(name: str, interpreter: dict[str, str]) -> str:
+        found: str = only(publication(branch=name, interpreter=interpreter), remote="up", branch_names=names).branch
+        return found
+
+    assert branch("stable-3.14", {"remote": "up"}) == "3.14"
+    assert branch("main", {"remote": "ada"}) == "ada"
+    assert branch("main", {"remote": "ada", **patched}) == "ada+abababa"
+    assert branch("stable-3.14", patched) == "try"
+
+
 def test_settings_choose_what_is_sent(publication: Make) -> None:
     """The value may be the median, and what is sent beside it is chosen."""
     item = only(publication(), value="median", statistics=["q1", "q3"])

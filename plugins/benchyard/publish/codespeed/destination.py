@@ -93,7 +93,7 @@ class CodespeedDestination:
             else:
                 left = left[count:]
                 parts += 1
-        self._most_bytes = most
+                self._most_bytes = most
         return parts
 
     def _headers(self) -> dict[str, str]:

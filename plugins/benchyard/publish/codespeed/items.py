@@ -99,7 +99,8 @@ def _branch(result: Result, settings: Codespeed) -> str:
         branch = f"{remote}/{branch}"
     branch = settings.branch_names.get(branch, branch)
     patch = interpreter.get("patch")
-    return f"{branch}+{patch[:_SHORT]}" if patch else branch
+    patched = f"{branch}+{patch[:_SHORT]}" if patch else branch
+    return settings.branch_names.get(patched, patched)
 
 
 def refusal(result: Result, place: Place) -> str | None:
