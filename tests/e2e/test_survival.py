@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 from typing import TYPE_CHECKING
 
@@ -33,10 +34,13 @@ def submit(lab: "LabHandle", python: str, *options: str) -> int:
 def test_a_run_survives_the_kill_of(
     fragile: "LabHandle", python: str, wait: "Callable[..., None]", victim: str
 ) -> None:
-    """kill -9 of the master or the measuring worker in mid-run, and their restart, end in one run and one result."""
+    """kill -9 of the master or the measuring worker in mid-run, and their restart, end in one run and one result.
+
+    The job's log has each line of the run once, and says where it was cut and where the part before that is.
+    """
     job = submit(fragile, python, "--fast")
     run = f"{job}.1"
-    wait(lambda: fragile.starts(run) == 1, "the run starts", JOB_S)
+    wait(lambda: "benchmark 1/2" in fragile.check("job", "log", str(job)), "the run is shown", JOB_S)
     killed_folder = victim.replace("HOST", measuring_host(fragile))
     killed = fragile.program(killed_folder)
     killed.send_signal(signal.SIGKILL)
@@ -46,6 +50,17 @@ def test_a_run_survives_the_kill_of(
     assert fragile.run_log()[-1][1:3] == ["END", run]
     results = json.loads(fragile.check("result", "list", "--json"))["items"]
     assert [result["job"] for result in results].count(job) == 1
+    shown = fragile.check("job", "log", str(job))
+    printed = (fragile.root / "state" / "runs" / run / "output.log").read_text()
+    (going_on,) = re.findall(
+        r"^benchyard: the run goes on; for the (\d+) lines of its log before this see .*$", shown, re.M
+    )
+    assert 0 < int(going_on) < len(printed.splitlines())
+    before, _, after = shown.partition("benchyard: the run goes on; ")
+    page = after.splitlines()[0].rpartition("#/builders/")[2]
+    assert re.fullmatch(r"\d+/builds/\d+/steps/\d+/logs/stdio", page)
+    assert [line for line in shown.splitlines() if line in printed.splitlines()] == printed.splitlines()
+    assert before.splitlines()[-1] == printed.splitlines()[int(going_on) - 1]
 
 
 @pytest.mark.slow

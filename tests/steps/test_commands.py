@@ -29,7 +29,10 @@ def value_of(option: str, words: tuple[str, ...]) -> str | None:
 def test_run_of_a_job(make_job: MakeJob, make_attempt: MakeAttempt) -> None:
     """The whole command line, each word an argument of its own; a path with a space stays one."""
     options, run = arguments(make_job(), make_attempt())
-    assert options == ("--state", "/var/lab state", "--limit", "28800", "--restarts", "5", "--measuring", "auto")
+    assert options == (
+        *("--state", "/var/lab state", "--limit", "28800", "--seen", "0"),
+        *("--restarts", "5", "--measuring", "auto"),
+    )
     assert run == (
         *("--python", "/opt/p y/bin/python3"),
         *("--benchmarks", "nbody,2to3"),

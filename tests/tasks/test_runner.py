@@ -108,6 +108,20 @@ def test_killing_the_client_leaves_the_run(host: Any, tmp_path: Path, wait_for: 
     assert active_runs(host.state) == ()
 
 
+def test_who_attaches_again_goes_on_where_it_was(host: Any, tmp_path: Path, wait_for: Any) -> None:
+    """After kill -9 of the client, the next is shown the lines that the first has not; a later one shows all again."""
+    client = host.start("1.1", *_waiting(tmp_path / "go"), more=("--seen", "0"))
+    assert client.stdout.readline() == b"first\n"
+    client.kill()
+    client.wait(timeout=10)
+    again = host.start("1.1", "true", more=("--seen", "1"))
+    (tmp_path / "go").touch()
+    assert again.communicate(timeout=60)[0].decode().splitlines()[:-1] == ["last"]
+    assert host.run("1.1", "true", more=("--seen", "2"))[1].splitlines()[:-1] == []
+    assert host.run("1.1", "true")[1].splitlines()[:-1] == ["first", "last"]
+    assert host.starts("1.1") == 1
+
+
 def test_killing_the_client_while_it_starts_makes_one_start(host: Any, wait_for: Any) -> None:
     """Clients killed at any moment of a start, then another: the command ran once."""
     for delay in range(8):

@@ -232,6 +232,12 @@ def run_benchmarks(
 @click.option("--restarts", type=click.IntRange(0, 100), default=0, help="Start the command again if it is killed.")
 @click.option("--no-tune", is_flag=True, help="With --measuring: leave the host's knobs as they are.")
 @click.option("--no-shield", is_flag=True, help="With --measuring: do not keep others off these CPUs.")
+@click.option(
+    "--seen",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Show the output line by line, without the first N lines: whoever attached before has shown them.",
+)
 @click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.pass_context
 def attach(
@@ -244,6 +250,7 @@ def attach(
     restarts: int,
     no_tune: bool,
     no_shield: bool,
+    seen: int | None,
     argv: tuple[str, ...],
 ) -> None:
     """Start RUN with the command ARGV, or attach to it, and show its output to its end.
@@ -272,6 +279,7 @@ def attach(
             cpus=None if cpus is None else parse_cpu_list(cpus),
             host=host,
             restarts=restarts,
+            seen=seen,
             out=sys.stdout.buffer,
         )
     click.echo(f"benchyard: run {run} is {_describe(outcome)}", err=True)

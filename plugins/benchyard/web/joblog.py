@@ -51,24 +51,29 @@ async def _write_new(
 
 
 async def _logs(services: Services, job_id: int) -> list[int]:
-    """Ids of the logs, oldest first: of each stage of each attempt, the steps of its latest build."""
+    """Ids of the logs, oldest first: of each stage of each attempt, the steps of its latest build.
+
+    Of a measurement those of all builds: each goes on in the run's log where the one before it was.
+    """
     job = await services.jobs.db(jobs.get_job, job_id)
-    stages = list(services.jobs.stages(job.target))
     found: list[int] = []
     for attempt in await services.jobs.db(attempts.list_attempts, job_id):
-        for builder in stages:
+        for builder, lane in services.jobs.stages(job.target).items():
             key = stage_key(builder, Run(job_id, attempt.number))
             for request_id, _complete in await engine.requests_with_key(services.master, key):
-                found += await _logs_of_request(services.master, request_id)
+                builds = await _builds_of(services.master, request_id)
+                for build_id in builds if lane.stage == "measure" else builds[-1:]:
+                    found += await _logs_of_build(services.master, build_id)
     return found
 
 
-async def _logs_of_request(master: Any, request_id: int) -> list[int]:
+async def _builds_of(master: Any, request_id: int) -> list[int]:
     builds = await master.data.get(("buildrequests", request_id, "builds"))
-    if not builds:
-        return []
-    latest = max(builds, key=lambda build: build["buildid"])
-    steps = await master.data.get(("builds", latest["buildid"], "steps"))
+    return sorted(build["buildid"] for build in builds)
+
+
+async def _logs_of_build(master: Any, build_id: int) -> list[int]:
+    steps = await master.data.get(("builds", build_id, "steps"))
     found = []
     for step in sorted(steps, key=lambda step: step["number"]):
         for entry in await master.data.get(("steps", step["stepid"], "logs")):

@@ -87,12 +87,13 @@ def measuring_arguments(
     care: HostCare,
     limit_s: float,
     limits: Mapping[str, float] = {},
+    seen: int = 0,
 ) -> MeasuringArguments:
     """How a job's attempt is run on a host that keeps its state in `state`.
 
-    `limits` are seconds by benchmark. The job's own affinity goes before the host's measuring CPUs; without either,
-    the host finds some. The mark BENCHYARD_RUN is handed down, so that a process that outlives its supervisor is still
-    known as this run's.
+    `limits` are seconds by benchmark, `seen` lines of the run's log are known from who attached to it before. The job's
+    own affinity goes before the host's measuring CPUs; without either, the host finds some. The mark BENCHYARD_RUN is
+    handed down, so that a process that outlives its supervisor is still known as this run's.
     """
     folder = posixpath.join(state, "runs", attempt.run)
     measuring = job.spec.get("affinity") or care.cpus or "auto"
@@ -121,6 +122,6 @@ def measuring_arguments(
         cache=("--environments", posixpath.join(state, "environments"), "--inherit-environ", "BENCHYARD_RUN"),
     )
     return MeasuringArguments(
-        options=("--state", state, "--limit", f"{limit_s:.0f}", *ready),
+        options=("--state", state, "--limit", f"{limit_s:.0f}", "--seen", str(seen), *ready),
         run=kind.arguments(parts),
     )

@@ -14,6 +14,7 @@ from twisted.python import log
 from benchyard.results.errors import ResultError
 from benchyard.steps.base import STATE_VARIABLE, LabStep, state_option, task_command
 from benchyard.steps.commands import HostCare, measuring_arguments
+from benchyard.steps.earlier import shown_before
 from benchyard.steps.fetch import fetch_file
 from benchyard.steps.filing import attachments_of, deliver, deliver_attachment
 from benchyard.steps.kinds import Kind, UnknownKind, find_kind
@@ -21,6 +22,7 @@ from benchyard.steps.outcomes import LOST, Ending, ending_of, ending_of_attempt,
 from benchyard.steps.progress import ProgressObserver
 from benchyard.store import attempts, durations, jobs
 from benchyard.store.rows import Attempt, Job
+from benchyard.tasks.progress import Progress
 
 #: Builds of one run that may fail to attach to it before the run is stopped and counts as lost.
 TRIES = 3
@@ -37,7 +39,8 @@ class Measure(buildstep.ShellMixin, LabStep):
     """Attaches to the durable run of this job's attempt, which starts it if nobody has.
 
     Losing the master, the worker daemon or the connection ends this step only: the run goes on, and the retried build
-    attaches to it. `hosts` says by name how each is looked after; `incoming` is where the results are delivered.
+    attaches to it, and shows of its log what none has shown before. `hosts` says by name how each is looked after;
+    `incoming` is where the results are delivered.
     """
 
     name = "measure"
@@ -79,6 +82,7 @@ class Measure(buildstep.ShellMixin, LabStep):
     async def _attach(self, job: Job, attempt: Attempt, kind: Kind, host: str) -> int | None:
         environ = self.worker.worker_environ
         self._observer = ProgressObserver(lambda progress: self._show(job.id, progress))
+        seen = await self._take_up()
         self.addLogObserver("stdio", self._observer)
         arguments = measuring_arguments(
             job,
@@ -88,6 +92,7 @@ class Measure(buildstep.ShellMixin, LabStep):
             care=self.hosts.get(host, HostCare()),
             limit_s=await self.service.db(time_limit, job, self.limit_s),
             limits=await self.service.db(benchmark_limits, job, host),
+            seen=seen,
         )
         command = await self.makeRemoteShellCommand(
             command=[
@@ -98,6 +103,18 @@ class Measure(buildstep.ShellMixin, LabStep):
         )
         await self.runCommand(command)
         return command.rc
+
+    async def _take_up(self) -> int:
+        """Go on where an earlier build was with the run's log, and say so; gives the number of lines seen."""
+        earlier = await shown_before(self)
+        stdio = await self.addLog("stdio")
+        if earlier.lines:
+            line = f"the run goes on; for the {earlier.lines} lines of its log before this see {earlier.url}"
+            await stdio.addStderr(f"benchyard: {line}\n")
+        self._observer.take_up(earlier.last)
+        if earlier.progress is not None:
+            self._describe(earlier.progress)
+        return earlier.lines
 
     async def _not_attached(self, attempt: Attempt, kind: Kind, exit_code: int | None) -> int:
         """The attached command broke by itself; the run may be well, and is lost only once the host has stopped it."""
@@ -181,9 +198,12 @@ class Measure(buildstep.ShellMixin, LabStep):
             self.cmd = None
         return bool(stop.rc == 0)
 
-    def _show(self, job_id: int, progress: Any) -> None:
+    def _describe(self, progress: Progress) -> None:
         self.descriptionSuffix = [f"{progress.benchmark} ({progress.index}/{progress.total})"]
         self.updateSummary()
+
+    def _show(self, job_id: int, progress: Progress) -> None:
+        self._describe(progress)
         row = {
             "index": progress.index,
             "total": progress.total,

@@ -35,6 +35,10 @@ class TailObserver(LogLineObserver):
         """The last lines printed."""
         return tuple(self._out)
 
+    def take_up(self, lines: Iterable[str]) -> None:
+        """Keep what was printed before to someone else."""
+        self._out.extend(lines)
+
     def outLineReceived(self, line: str) -> None:
         self._out.append(line)
 

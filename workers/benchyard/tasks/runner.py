@@ -16,7 +16,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
 
 import msgspec
 
@@ -24,6 +23,7 @@ from benchyard.tasks.attached import outlives, start_attached
 from benchyard.tasks.cpus import check_cpus
 from benchyard.tasks.errors import OptionError, SupervisorError
 from benchyard.tasks.files import tail
+from benchyard.tasks.following import Follower, Sink
 from benchyard.tasks.hostlock import try_lock
 from benchyard.tasks.processes import MARK, kill_all, marked
 from benchyard.tasks.rundir import STOP_OUTCOMES, HostOrder, Order, RunDir, RunState, all_runs
@@ -35,20 +35,9 @@ FAILED = 73
 EXIT_CODES = {"canceled": 74, "timeout": 75, "lost": 76, "interrupted": 77}
 
 _POLL_S = 0.25
-_CHUNK = 1024 * 1024
 _START_LIMIT_S = 60.0
 # The supervisor needs the grace of 2 s and up to 60 s for what is hard to kill.
 _STOP_LIMIT_S = 90.0
-
-
-class Sink(Protocol):
-    """Where the output of a run is copied to."""
-
-    def write(self, data: bytes, /) -> object:
-        """Take some bytes."""
-
-    def flush(self) -> object:
-        """Pass them on."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -82,14 +71,15 @@ def attach(
     cpus: tuple[int, ...] | None = None,
     host: HostOrder | None = None,
     restarts: int = 0,
+    seen: int | None = None,
     out: Sink,
 ) -> Outcome:
     """Start the run, or attach to it if it was ever started, and follow it to its end.
 
-    Its whole output is copied to `out`, from the beginning each time. `limit_s` (seconds), `cpus`, `host`, how to make
-    the host ready, and `restarts` after a kill of the command count for a start only. Ending this process or closing
-    `out` does not touch the run. Raises RunNameError, OptionError, CpuListError, and SupervisorError if it cannot be
-    started.
+    Its whole output is copied to `out`, from the beginning each time; with `seen` as lines, without the first so many.
+    `limit_s` (seconds), `cpus`, `host`, how to make the host ready, and `restarts` after a kill of the command count
+    for a start only. Ending this process or closing `out` does not touch the run. Raises RunNameError, OptionError,
+    CpuListError, and SupervisorError if it cannot be started.
     """
     directory = RunDir(state, run)
     if not argv or any("\0" in argument for argument in argv):
@@ -113,7 +103,7 @@ def attach(
                 start_attached(directory, order)
             else:
                 _write_unstarted(directory, asked)
-    return _follow(directory, out)
+    return _follow(directory, Follower(directory.output, out, seen))
 
 
 def stop(run: str, *, state: Path | str, outcome: str = "canceled") -> Outcome:
@@ -205,6 +195,7 @@ def _control(directory: RunDir) -> Iterator[None]:
 
 def _start(directory: RunDir, order: Order) -> None:
     """Start the supervisor and return when it has written its first state."""
+    directory.keep_room()
     if not directory.order.exists():  # else a supervisor is coming up whose starter was killed: it may read it now
         directory.write_order(order)
     scope = scope_command(directory.path)
@@ -301,15 +292,14 @@ def _tell(directory: RunDir) -> None:
         os.close(pidfd)
 
 
-def _follow(directory: RunDir, out: Sink) -> Outcome:
+def _follow(directory: RunDir, follower: Follower) -> Outcome:
     """Copy the output until the run has a final state."""
-    position = 0
     while True:
         # In this order: what a run printed is in the file before its state is final, and its state is final
         # before its supervisor ends.
         alive = directory.alive()
         state = directory.read_state()
-        position = _copy(directory.output, position, out)
+        follower.copy(ended=state is not None and state.final)
         if state is not None and state.final:
             return _outcome(directory, state)
         if alive:
@@ -318,17 +308,3 @@ def _follow(directory: RunDir, out: Sink) -> Outcome:
             raise SupervisorError(f"run {directory.run}: it has neither a state nor a supervisor; see {directory.path}")
         elif (settled := settle(directory)) is None or not settled.final:
             time.sleep(_POLL_S)  # another process settles it
-
-
-def _copy(path: Path, position: int, out: Sink) -> int:
-    """Copy what a file has beyond a position; returns the new position."""
-    try:
-        with path.open("rb") as file:
-            file.seek(position)
-            while chunk := file.read(_CHUNK):
-                out.write(chunk)
-                position += len(chunk)
-    except FileNotFoundError:
-        return position
-    out.flush()
-    return position
