@@ -9,6 +9,8 @@ from twisted.application import service
 from twisted.python.log import FileLogObserver, ILogObserver
 from twisted.python.logfile import LogFile
 
+from benchyard.worker import transfers
+
 basedir = os.path.abspath(os.path.dirname(__file__))
 with open(os.path.join(basedir, "worker.toml"), "rb") as file:
     settings = tomllib.load(file)
@@ -18,6 +20,8 @@ with open(os.path.join(basedir, settings["secret_file"]), encoding="ascii") as f
 # The steps of the lab find here which Python has benchyard on this host, and where its state is.
 os.environ["BENCHYARD_PYTHON"] = sys.executable
 os.environ["BENCHYARD_STATE"] = os.path.abspath(os.path.join(basedir, settings["state_dir"]))
+
+transfers.install()  # archives come and go only while this host does not measure
 
 application = service.Application('buildbot-worker')
 log = LogFile.fromFullPath(os.path.join(basedir, "twistd.log"), rotateLength=10_000_000, maxRotatedFiles=5)

@@ -25,6 +25,7 @@ ALLOWED: dict[str, set[str]] = {
     "web": INNER | SHARED,
     **dict.fromkeys(INNER, SHARED),
     "daemon": set(),
+    "worker": {"tasks"},
     "tasks": set(),
     "store": set(),
     "results": set(),

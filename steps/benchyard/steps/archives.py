@@ -1,4 +1,7 @@
-"""Interpreters, suites and wheels as the lab keeps them, and their way between the master and its workers."""
+"""Interpreters, suites and wheels as the lab keeps them, and their way between the master and its workers.
+
+On a worker that way is a part of a preparation, which waits while its host measures; the step's log says so.
+"""
 
 import fcntl
 import hashlib
@@ -20,6 +23,7 @@ from benchyard.store.rows import BuiltInterpreter
 from benchyard.tasks.archive import digest
 from benchyard.tasks.files import sync_directory, sync_file
 from benchyard.tasks.hostlock import try_lock
+from benchyard.tasks.preparing import PREPARES
 from benchyard.tasks.sums import drop_archive, keep_sum, kept_sum
 
 #: Bytes of the largest archive that is taken.
@@ -174,9 +178,8 @@ async def take_archive(step: buildstep.BuildStep, source: str, target: Path, sha
         "blocksize": BLOCK,
         "keepstamp": False,
     }
-    command = remotecommand.RemoteCommand("uploadFile", arguments)
     try:
-        await step.runCommand(command)
+        command = await _transfer(step, "uploadFile", arguments)
         writer.remote_close()
         if writer.error is not None:
             return f"{target} cannot be written: {writer.error.strerror}"
@@ -190,6 +193,14 @@ async def take_archive(step: buildstep.BuildStep, source: str, target: Path, sha
     if not step.stopped:
         await step.runCommand(remotecommand.RemoteCommand("rmfile", {"path": source, "logEnviron": False}))
     return None
+
+
+async def _transfer(step: buildstep.BuildStep, name: str, arguments: dict[str, Any]) -> Any:
+    """Run a command that transfers a file, as soon as the step's worker does not measure, and give it back."""
+    command = remotecommand.RemoteCommand(name, {**arguments, PREPARES: True})
+    command.useLog(step.getLog("stdio"), False)  # of the commands before it: no step begins with a transfer
+    await step.runCommand(command)
+    return command
 
 
 def _put_in_place(partial: Path, target: Path, sha256: str) -> None:
@@ -216,6 +227,5 @@ async def give_archive(step: buildstep.BuildStep, source: Path, target: str) -> 
             "blocksize": BLOCK,
             "mode": 0o644,
         }
-        command = remotecommand.RemoteCommand("downloadFile", arguments)
-        await step.runCommand(command)
+        command = await _transfer(step, "downloadFile", arguments)
     return bool(command.rc == 0 and not step.stopped and not command.interrupted)

@@ -85,10 +85,11 @@ def hold_host(
     *,
     timeout_s: float = 6 * 3600.0,
     say: Callable[[str], None] | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[int]:
     """Hold the lock of the host, shared for preparing and building, exclusively for measuring; gives its descriptor.
 
-    Waits at most `timeout_s` seconds, telling `say` so every minute; then raises HostBusyError.
+    Waits at most `timeout_s` seconds, or until `stop` says so, telling `say` every minute; then raises HostBusyError.
     """
     state = Path(state)
     began = time.monotonic()
@@ -97,7 +98,7 @@ def hold_host(
     def pause() -> bool:
         nonlocal said
         now = time.monotonic()
-        if now - began >= timeout_s:
+        if stop() or now - began >= timeout_s:
             return False
         if say is not None and (said is None or now - said >= _SAY_EVERY_S):
             said = now

@@ -19,6 +19,9 @@ from benchyard.tasks.errors import BuildError, HostBusyError
 from benchyard.tasks.hostlock import hold_host
 from benchyard.tasks.processes import BUILD_MARK, descendants, kill_all, marked
 
+#: The argument by which the lab says of a transfer of a file that it is such a part; see benchyard.worker.transfers.
+PREPARES = "benchyard_prepares"
+
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _TERMINATED = 128 + signal.SIGTERM

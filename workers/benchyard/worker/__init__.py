@@ -1,0 +1,1 @@
+"""What the Buildbot worker of a host does otherwise than a stock one."""
