@@ -282,7 +282,7 @@ def test_a_damaged_note_is_not_guessed_at(state_dir: Path) -> None:
     (notes / "abc.json").write_text("{")
     other = {"name": "1.1", "boot_id": "another start of this host", "hierarchy": "/nowhere", "groups": []}
     (notes / "def.json").write_text(json.dumps(other))
-    with pytest.raises(ShieldError, match=r"abc\.json is damaged .* benchyard-abc\*$"):
+    with pytest.raises(ShieldError, match=r"abc\.json is damaged; .* benchyard-abc\*$"):
         lower_leftovers(Path("/"), state_dir)
     assert [path.name for path in notes.iterdir()] == ["abc.json"]
     (notes / "abc.json").unlink()

@@ -16,6 +16,9 @@ SETUP_VARIABLE = "BENCHYARD_SETUP"
 # The same for a build in the lab; its value is the absolute directory of the builder on this host.
 BUILD_MARK = "BENCHYARD_BUILD"
 
+# What follows "-m" in the command line of a supervisor; the directory of its run is next.
+_SUPERVISOR = b"benchyard.tasks.supervisor"
+
 GRACE_S = 2.0
 _POLL_S = 0.05
 
@@ -48,6 +51,16 @@ def marked_by_others(runs: Path, own: Path) -> list[int]:
     """
     below = os.fsencode(runs) + b"/"
     return [pid for pid, value in _marks(MARK) if value.startswith(below) and value != os.fsencode(own)]
+
+
+def living_runs() -> frozenset[Path]:
+    """Return the directories of all runs on this host, of whatever lab, of which a process lives.
+
+    It is their supervisor, by its command line, or it bears the mark.
+    """
+    supervisors = (line.split(b"\0") for _pid, line in _read_all("cmdline") if _SUPERVISOR in line)
+    named = [words[words.index(_SUPERVISOR) + 1] for words in supervisors if _SUPERVISOR in words[:-1]]
+    return frozenset(Path(os.fsdecode(run)) for run in (*named, *(value for _pid, value in _marks(MARK))))
 
 
 def kill_all(

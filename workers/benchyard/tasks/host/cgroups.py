@@ -74,6 +74,32 @@ def hold_hierarchy(hierarchy: Path) -> Iterator[None]:
         os.close(fd)
 
 
+def keep_held(group: Path) -> None:
+    """Hold a group for as long as this process lives: the descriptor is never closed."""
+    fd = os.open(group, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+
+def may_change(group: Path) -> bool:
+    """Whether this process may remove a group and move what is in it."""
+    return os.access(group, os.W_OK) and os.access(group.parent, os.W_OK)
+
+
+def is_held(group: Path) -> bool:
+    """Whether a living process holds a group; not one that is gone."""
+    try:
+        fd = os.open(group, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
 def read_value(path: Path) -> str:
     """Return what a file of a group says, "" if there is no such file."""
     try:

@@ -46,7 +46,8 @@ class Plan(msgspec.Struct, frozen=True):
         """Note how to undo it; nothing may be changed before."""
         pinned = pinned_threads(online_cpus())
         here = str(self.hierarchy)
-        write_note(self.note, Note(self.name, boot_id(self.root), here, groups, balanced, enabled, pinned))
+        note = Note(self.name, boot_id(self.root), here, groups, balanced, enabled, pinned)
+        write_note(self.note, note, self.root)
 
 
 def check_free(plan: Plan) -> None:

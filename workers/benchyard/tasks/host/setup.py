@@ -13,7 +13,8 @@ import msgspec
 from benchyard.tasks.cpus import online_cpus
 from benchyard.tasks.errors import CpuListError, TaskError
 from benchyard.tasks.files import write_atomically
-from benchyard.tasks.host.shield import Shield, by_affinity, left_behind, lower_leftovers, raise_shield
+from benchyard.tasks.host.abandoned import lower_abandoned
+from benchyard.tasks.host.shield import Shield, by_affinity, left_behind, lower, lower_leftovers, raise_shield
 from benchyard.tasks.host.topology import choose_cpus, read_topology
 from benchyard.tasks.host.tuning import TuningReport, restore, tune
 from benchyard.tasks.hostlock import try_lock
@@ -78,22 +79,25 @@ def read_setup(path: Path) -> Setup:
     return msgspec.json.decode(path.read_bytes(), type=Setup)
 
 
-def put_back(state: Path, *, root: Path = Path("/")) -> list[str]:
+def put_back(state: Path, own: Shield | None = None, *, root: Path = Path("/")) -> list[str]:
     """Give the CPUs back and put the knobs back, by what is noted in the state directory; returns what could not be.
 
     So it is the same for what was set up just now, and for what a killed supervisor has left. The caller holds the
-    host, or knows that nothing is measured.
+    host, or knows that nothing is measured. Its `own` shield is lowered even if the state directory is gone; so is
+    every shield on this host that nobody looks after any more, of whatever lab.
     """
     return [
+        *(_tried("the CPUs were not given back", lambda: lower(own, root=root)) if own is not None else ()),
         *_tried("the CPUs were not given back", lambda: lower_leftovers(root, state)),
-        *_restored(state, root),
+        *lower_abandoned(root),
+        *(_restored(state, root) if state.is_dir() else ()),
     ]
 
 
 def mend_host(state: Path) -> list[str]:
     """The same, and an end to what still measures there, if nobody holds the host; else it is the holder's to do."""
     if not state.is_dir():
-        return []
+        return lower_abandoned(Path("/"))
     host = try_lock(state / "host.lock")
     if host is None:
         return []

@@ -8,10 +8,10 @@ affinity    no groups: the benchmark's processes keep to the measuring CPUs, but
 none        nothing: the system has no affinity
 
 Only pyperf's worker processes go into the measuring group, by the program that `wrapper.write_wrapper` writes.
-Groups outlive whoever made them, so they are noted on disk first (undo.py).
+Groups outlive whoever made them, so they are noted on disk first (undo.py). Who has made them keeps the measuring one
+locked as long as it lives: so other labs on this host know which shields nobody looks after any more (abandoned.py).
 """
 
-import hashlib
 import os
 import shutil
 import threading
@@ -27,8 +27,7 @@ from benchyard.tasks.host import cgroups
 from benchyard.tasks.host.cpusets import cpusets_problem, make_cpusets
 from benchyard.tasks.host.partition import make_partition, partition_problem
 from benchyard.tasks.host.plan import NotHereError, Plan
-from benchyard.tasks.host.undo import note_path, note_paths, read_note, undo
-from benchyard.tasks.rundir import boot_id
+from benchyard.tasks.host.undo import key_of, note_path, note_paths, read_note, undo
 
 Kind = Literal["partition", "cpuset", "affinity", "none"]
 
@@ -68,9 +67,9 @@ def raise_shield(
         raise CpuListError("a shield needs a CPU to measure on and one for the housekeeping")
     measuring, housekeeping = tuple(sorted(set(measuring))), tuple(sorted(set(housekeeping)))
     state_dir = Path(os.path.realpath(state_dir))
-    key = hashlib.sha256(f"{state_dir}\0{name}".encode()).hexdigest()[:12]
+    key = key_of(state_dir, name)
     note = note_path(state_dir, key)
-    undo(note, boot_id(root))
+    undo(note, root)
     try:
         both = set(measuring) & set(housekeeping)
         if both:
@@ -82,10 +81,11 @@ def raise_shield(
         plan = Plan(name, key, measuring, housekeeping, idle, root, hierarchy.path, home, note)
         with cgroups.hold_hierarchy(hierarchy.path):
             made = make_partition(plan) if hierarchy.version == 2 else make_cpusets(plan)
+            cgroups.keep_held(made.group)
         kind: Kind = "partition" if hierarchy.version == 2 else "cpuset"
         return Shield(name, kind, "; ".join(made.flaws), measuring, housekeeping, str(made.group), str(note))
     except (NotHereError, OSError) as exc:
-        undo(note, boot_id(root))
+        undo(note, root)
         why = f"{exc.filename}: {exc.strerror}" if isinstance(exc, OSError) and exc.filename else str(exc)
         return by_affinity(name, why, measuring, housekeeping)
 
@@ -93,7 +93,7 @@ def raise_shield(
 def lower(shield: Shield, *, root: Path = Path("/")) -> None:
     """Undo a shield; again does nothing. Raises ShieldError if it cannot be undone."""
     if shield.note is not None:
-        undo(Path(shield.note), boot_id(root))
+        undo(Path(shield.note), root)
 
 
 def lower_leftovers(root: Path, state_dir: Path) -> None:
@@ -104,7 +104,7 @@ def lower_leftovers(root: Path, state_dir: Path) -> None:
     problem = None
     for note in note_paths(Path(os.path.realpath(state_dir))):
         try:
-            undo(note, boot_id(root))
+            undo(note, root)
         except ShieldError as exc:
             problem = exc
     if problem is not None:
