@@ -330,6 +330,24 @@ def test_a_try_that_does_not_apply(yard: Yard, tmp_path: Path) -> None:
     assert "python.c" in failed.stdout
 
 
+def test_a_try_that_changes_a_link(yard: Yard, tmp_path: Path) -> None:
+    """A patch that gives a link of the source another target is a failed job, though it does not say that it is one."""
+    link = yard.upstream.path / "link"
+    yard.upstream.branch("linked")
+    link.symlink_to("python.c")
+    yard.upstream.commit("Link")
+    yard.upstream.back()
+    no_end = "\\ No newline at end of file"
+    diff = tmp_path / "link.diff"
+    diff.write_text(f"--- a/link\n+++ b/link\n@@ -1 +1 @@\n-python.c\n{no_end}\n+/etc/passwd\n{no_end}\n")
+    failed = yard.lab.cli(
+        *("submit", "--ref", "linked", "--patch", str(diff), "--benchmarks", "nbody", "--fast", "--wait"),
+        timeout_s=JOB_S,
+    )
+    assert failed.returncode == 1
+    assert "it changes a symbolic link, link; only ordinary files may be changed" in failed.stdout
+
+
 @pytest.mark.slow
 def test_every_commit_of_a_polled_branch(yard: Yard, wait: "Callable[..., None]") -> None:
     """Three commits that come to a polled branch are three jobs, in their order."""

@@ -107,6 +107,20 @@ def test_broken_source(repository: Miniature, store: TreeStore) -> None:
     assert store.has(build(repository, store, "main"))
 
 
+def test_a_patch_of_a_link(repository: Miniature, store: TreeStore) -> None:
+    """A patch that gives a link of the source another target is refused before anything is built."""
+    (repository.path / "python.h.in").symlink_to("python.h")
+    repository.commit("Link")
+    (repository.path / "python.h.in").unlink()
+    (repository.path / "python.h.in").symlink_to("/etc/passwd")
+    lines = repository.git("diff").splitlines()
+    repository.git("reset", "--quiet", "--hard")
+    patch = "\n".join(line for line in lines if not line.startswith("index ")) + "\n"
+    with pytest.raises(RecipeError, match=r"it changes a symbolic link, python\.h\.in;"):
+        build(repository, store, patch=patch)
+    assert not any(path.is_dir() for path in store.root.iterdir())
+
+
 def test_unknown_option(repository: Miniature, store: TreeStore) -> None:
     """An option that this source does not know is an error: a flag must not be without effect."""
     with pytest.raises(BuildError, match="configure failed: configure: error: unrecognized options: --disable-gil"):

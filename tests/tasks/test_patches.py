@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from miniature import Miniature
 
+from benchyard.tasks import patches
 from benchyard.tasks.errors import RecipeError
-from benchyard.tasks.patches import check_patch, patch_id
+from benchyard.tasks.patches import check_changes, check_patch, patch_id
 
 GOOD = "--- a/x.c\n+++ b/x.c\n@@ -1 +1 @@\n-old\n+new\n"
 
@@ -121,38 +122,94 @@ def test_removed_line_of_dashes_after_a_form_feed(repository: Miniature) -> None
     assert check_patch(patch) == 1
 
 
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (":100644 100755 111 222 M\tx.c\n:000000 100644 000 333 A\ty.c\n:100644 000000 111 000 D\tz.c\n", None),
+        ("", None),
+        (":100644 100644 111 222 M\tx.c\n:120000 120000 111 222 M\tlink\n", "a symbolic link, link;"),
+        (":120000 000000 111 000 D\tlink\n", "a symbolic link, link;"),
+        (':000000 120000 000 111 A\t"d/\\303\\244"\n', "a symbolic link, "),
+        (":160000 160000 111 222 M\tmodule\n", "a submodule, module;"),
+    ],
+)
+def test_what_a_patch_has_changed(raw: str, said: str | None) -> None:
+    """Only ordinary files may have changed, been made or removed."""
+    if said is None:
+        check_changes(raw)
+        return
+    with pytest.raises(RecipeError, match=said):
+        check_changes(raw)
+
+
+NO_END = "\\ No newline at end of file"
+
+#: What a patch may say of the link `link` without saying that it is one: another target, a copy elsewhere, its end.
+OF_LINK = (
+    f"--- a/link\n+++ b/link\n@@ -1 +1 @@\n-a b\n{NO_END}\n+../secret\n{NO_END}",
+    f"diff --git a/link b/link\nindex 1..2\n--- a/link\n+++ b/link\n@@ -1 +1 @@\n-a b\n{NO_END}\n+../secret\n{NO_END}",
+    "diff --git a/link b/d/link\nsimilarity index 100%\ncopy from link\ncopy to d/link",
+    "diff --git a/link b/d/link\nsimilarity index 100%\nrename from link\nrename to d/link",
+    f"--- a/link\n+++ /dev/null\n@@ -1 +0,0 @@\n-a b\n{NO_END}",
+)
+
+
+@pytest.mark.parametrize("patch", OF_LINK)
+def test_links_of_the_source(trees: "Trees", patch: str) -> None:
+    """A patch that git applies to a link of the source is refused by what it has changed, however it looks."""
+    level = check_patch(f"{patch}\n")
+    assert trees.apply(f"{patch}\n", level, checked=False)
+    assert not trees.apply(f"{patch}\n", level)
+    trees.check()
+
+
 class Trees:
-    """A repository, and a copy that patches are applied in, with a file beside it that none may touch."""
+    """A repository, and a copy that patches are applied in, with a file beside it that none may touch.
+
+    It has a link of its own, which none may change either.
+    """
 
     def __init__(self, repository: Miniature, copy: Path) -> None:
         self.repository, self.copy = repository, copy
         files = {"a b": "x\ny\n", "\u00e4/b": "z\n", "feed": "1\n\x0c2\n-- 3\n4\n", "empty": ""}
         (repository.path / "\u00e4").mkdir()
+        (repository.path / "link").symlink_to("a b")
         repository.commit("Files", **files)
         repository.fork(copy)
         self.secret = copy.parent / "secret"
         self.secret.write_text("as it was\n")
 
-    def apply(self, patch: str, level: int) -> bool:
-        """Whether the patch could be applied to a clean copy."""
-        self._git("reset", "--quiet", "--hard", "origin/main")
-        self._git("clean", "--quiet", "-ffdx")
+    def apply(self, patch: str, level: int, *, checked: bool = True) -> bool:
+        """Whether the patch could be applied to a clean copy; one that is refused afterwards is taken back."""
+        self._clean()
         argv = ["git", "apply", "--index", "--whitespace=nowarn", f"-p{level}", "-"]
         done = subprocess.run(argv, cwd=self.copy, input=patch.encode("utf-8"), capture_output=True, timeout=60)
-        return done.returncode == 0
+        if done.returncode != 0:
+            return False
+        try:
+            check_changes(self._git(*patches.CHANGES) if checked else "")
+        except RecipeError:
+            self._clean()
+            return False
+        return True
 
     def check(self) -> None:
-        """Nothing outside of the copy was changed, and there is no link in it, nor a submodule."""
+        """Nothing outside of the copy was changed, and there is no other link in it than before, nor a submodule."""
         assert self.secret.read_text() == "as it was\n"
         assert sorted(path.name for path in self.copy.parent.iterdir()) == ["copy", "secret"]
-        for folder, folders, files in os.walk(self.copy):
-            assert not any(Path(folder, name).is_symlink() for name in folders + files)
-        modes = {line.split()[0] for line in self._git("ls-files", "--stage").splitlines()}
+        found = [Path(folder, name) for folder, folders, files in os.walk(self.copy) for name in folders + files]
+        links = {str(path.relative_to(self.copy)): str(path.readlink()) for path in found if path.is_symlink()}
+        assert links == {"link": "a b"}
+        modes = {line.split()[0] for line in self._git("ls-files", "--stage").splitlines() if line[-5:] != "\tlink"}
         assert modes <= {"100644", "100755"}
 
     def same(self) -> bool:
         """Whether both have the same files, and the same in them."""
         return self._git("write-tree") == self.repository.git("write-tree")
+
+    def _clean(self) -> None:
+        self._git("reset", "--quiet", "--hard", "origin/main")
+        self._git("clean", "--quiet", "-ffdx")
 
     def _git(self, *arguments: str) -> str:
         return subprocess.run(
@@ -213,7 +270,8 @@ def test_what_git_diff_writes(
     first, rest = (form[:2], form[2:]) if form[:1] == ("-c",) else ((), form)
     argv = ["git", *first, "diff", "--cached", "-M", *rest]
     patch = subprocess.run(argv, cwd=repository.path, check=True, capture_output=True).stdout.decode()
-    links = {line.split()[0] for line in repository.git("ls-files", "--stage").splitlines()} - {"100644", "100755"}
+    staged = [line for line in repository.git("ls-files", "--stage").splitlines() if not line.endswith("\tlink")]
+    links = {line.split()[0] for line in staged} - {"100644", "100755"}
     try:
         level = check_patch(patch)
     except RecipeError as exc:
@@ -270,6 +328,8 @@ PATHS = st.sampled_from(
         "new",
         "a//t",
         "\u00e4/b",
+        "link",
+        "d/link",
     ]
 )
 MODES = st.sampled_from(
@@ -283,6 +343,7 @@ LINKS = (
     "diff --git a/a b b/{1}\nnew mode {2}\nsimilarity index 100%\nrename from a b\nrename to {1}",
     "diff --git a/empty b/{1}\nsimilarity index 100%\ncopy old empty\ncopy from empty\ncopy to {1}\nnew mode {2}",
     "--- a/a b\n+++ b/{0}\n@@ -1,2 +1,2 @@\n-x\n+../secret\n y",
+    *OF_LINK,
 )
 LINES = st.builds(lambda line, *words: line.format(*words), st.sampled_from(HEADERS + LINKS * 4), PATHS, PATHS, MODES)
 

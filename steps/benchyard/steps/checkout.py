@@ -14,7 +14,9 @@ from benchyard.steps.base import STATE_VARIABLE, LabStep, state_option, task_com
 from benchyard.steps.prepare import END_S, PrepareStep, build_variables
 from benchyard.steps.progress import TailObserver
 from benchyard.store.rows import Job
+from benchyard.tasks.errors import RecipeError
 from benchyard.tasks.mirror import kept_ref
+from benchyard.tasks.patches import CHANGES, check_changes
 
 #: The folder of the source in a builder's own, and the property that says whether there is anything to build.
 SOURCE, MISSING = "source", "to build"
@@ -85,6 +87,8 @@ class Checkout(LabStep, Git):
         self.env = build_variables(self)
         try:
             return int(await Git.run(self))
+        except RecipeError as exc:
+            return await self._fail(job, f"the patch is not taken: {exc}")
         except buildstep.BuildStepFailed:
             if self.stopped or self.build.conn is None:
                 return self.released()
@@ -124,8 +128,13 @@ class Checkout(LabStep, Git):
 
     @defer.inlineCallbacks
     def applyPatch(self, patch: Any) -> Any:
-        """By git, which touches nothing outside of the tree and shows the lines that it did not find."""
-        yield self._dovccmd(["apply", "--verbose", "--whitespace=nowarn", f"-p{patch[0]}", ".buildbot-diff"])
+        """By git, which touches nothing outside of the tree and shows the lines that it did not find.
+
+        RecipeError where it has changed anything but ordinary files.
+        """
+        options = ("--index", "--verbose", "--whitespace=nowarn", f"-p{patch[0]}")
+        yield self._dovccmd(["apply", *options, ".buildbot-diff"])
+        check_changes((yield self._dovccmd([*CHANGES], collectStdout=True)))
 
     @defer.inlineCallbacks
     def _fetch(self, _: Any, shallowClone: Any, abandonOnFailure: bool = True) -> Any:

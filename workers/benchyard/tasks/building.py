@@ -16,7 +16,7 @@ from benchyard.tasks.history import History
 from benchyard.tasks.interpreter import inspect_interpreter
 from benchyard.tasks.interpreters import BuildRecord, program, write_record
 from benchyard.tasks.mirror import kept_ref, update_mirror
-from benchyard.tasks.patches import check_patch, patch_id
+from benchyard.tasks.patches import CHANGES, check_changes, check_patch, patch_id
 from benchyard.tasks.recipe import (
     PREFIX,
     Recipe,
@@ -208,10 +208,12 @@ def _check_out(mirror: Path, commit: str, source: Path) -> None:
 def _apply(folder: Path, patch: str, level: int) -> None:
     file = folder / "patch.diff"
     file.write_text(patch, encoding="utf-8")
+    source = ["-C", str(folder / "source")]
     try:
-        git(["-C", str(folder / "source"), "apply", f"-p{level}", "--index", str(file.resolve())])
+        git([*source, "apply", f"-p{level}", "--index", str(file.resolve())])
     except SourceError as exc:
         raise RecipeError("patch", f"it does not apply to this commit: {exc}") from exc
+    check_changes(git([*source, *CHANGES]))
 
 
 def _url(repository: str) -> str:

@@ -1,7 +1,8 @@
 """Patches from outside, looked at before anything applies them: ordinary files, and nothing outside of the source tree.
 
 Lines are told apart as `git apply` does it (`apply.c`): what it reads as a header is checked, and refused where it is
-unusual; prose around it, such as a commit's message, is not looked at. Links that the source has are its own matter.
+unusual; prose around it, such as a commit's message, is not looked at. A patch need not say of a file that it is a
+link, where the source has it as one: that is seen in what the patch has changed.
 """
 
 import hashlib
@@ -25,6 +26,10 @@ _PARTS = (_OLD, _NEW, *_MOVES, *_MODES, _INDEX, "similarity index ", "dissimilar
 _ORDINARY = re.compile(r"100(?:644|755)[ \t\r]*")
 _OBJECTS = re.compile(r"[0-9a-f]+\.\.[0-9a-f]+[ \t\r]*", re.ASCII)
 _SPECIAL = {0o120000: "a symbolic link", 0o160000: "a submodule"}
+#: What git is asked after `git apply --index`; a line has the modes before and after, two ids, a letter, and the path.
+CHANGES = ("diff", "--cached", "--raw", "--no-renames", "HEAD")
+_CHANGE = re.compile(r":([0-7]{6}) ([0-7]{6}) \S+ \S+ [A-Z]\d*\t(.*)", re.ASCII)
+_NONE = "000000"
 # A path as git prints it where it has unusual characters.
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _ESCAPE = re.compile(rb'\\([0-3][0-7]{2}|[abfnrtv"\\])')
@@ -56,6 +61,13 @@ def check_patch(text: str) -> int:
     for name in names:
         _check_path(name.path.removeprefix(name.prefix) if level else name.path)
     return level
+
+
+def check_changes(raw: str) -> None:
+    """Refuse a patch by what it has changed, as the command CHANGES prints it: nothing but ordinary files."""
+    for before, after, path in _CHANGE.findall(raw):
+        for mode in {before, after} - {_NONE}:
+            _check_mode(mode, of=path)
 
 
 def _names(text: str) -> Iterator[_Name]:
@@ -122,11 +134,12 @@ def _named(text: str) -> tuple[_Name, ...]:
     return (_Name(old, "a/"), _Name(new, "b/")) if same else ()
 
 
-def _check_mode(text: str) -> None:
+def _check_mode(text: str, of: str = "") -> None:
     if not _ORDINARY.fullmatch(text):
         number = re.match(r"\s*\+?([0-7]+)", text, re.ASCII)
         what = _SPECIAL.get(int(number[1], 8) & 0o170000 if number else 0, f"a file of the mode {text[:20]!r}")
-        raise RecipeError("patch", f"it changes {what}; only ordinary files may be changed")
+        named = f"{what}, {of[:120]}" if of else what
+        raise RecipeError("patch", f"it changes {named}; only ordinary files may be changed")
 
 
 def _check_path(path: str) -> None:
