@@ -11,7 +11,10 @@ import sqlalchemy as sa
 from benchyard.steps.archives import Archives, _ArchiveWriter
 from benchyard.store import interpreters, jobs
 from benchyard.store.migrate import migrate
+from benchyard.store.rows import Job
+from benchyard.tasks.suitemaking import MadeSuite, write_made
 from benchyard.tasks.sums import drop_archive, keep_sum, kept_sum
+from benchyard.tasks.trees import TreeStore
 
 ONE, TWO, THREE, FOUR = (digit * 64 for digit in "1234")
 
@@ -54,6 +57,13 @@ def conn(tmp_path: Path) -> sa.Connection:
     return engine.connect()
 
 
+def waiting_job(conn: sa.Connection, **spec: Any) -> Job:
+    """A job in the queue."""
+    asked: dict[str, Any] = {"kind": "benchmarks", "target": "t", "host": None, "reason": "", "who": "ada", "now": 1.0}
+    asked |= {"owner": "ada", "origin": "rest", "status": "queued"}
+    return jobs.create_job(conn, **asked, spec={"python": "/p", "benchmarks": ["nbody"], **spec})
+
+
 def test_room(tmp_path: Path, conn: sa.Connection) -> None:
     """Wheels and interpreters share the limit, those used least recently go; what a waiting job needs stays."""
     archives = Archives(tmp_path / "archives", 250, tmp_path / "suites")
@@ -75,14 +85,7 @@ def test_room(tmp_path: Path, conn: sa.Connection) -> None:
             path.name[0] for kind in ("wheels", "interpreters") for path in (archives.root / kind).glob("*.gz")
         )
 
-    asked: dict[str, Any] = {
-        "kind": "benchmarks",
-        "target": "t",
-        "host": None,
-        "spec": {"python": "/p", "benchmarks": ["nbody"]},
-    }
-    asked |= {"owner": "ada", "origin": "rest", "reason": "", "who": "ada", "now": 1.0, "status": "queued"}
-    job = jobs.create_job(conn, **asked)
+    job = waiting_job(conn)
     jobs.set_prepared(conn, job.id, {"interpreter": ONE, "wheels": TWO})
     for number, (make, id) in enumerate(((interpreter, ONE), (wheels, TWO), (interpreter, THREE), (wheels, FOUR))):
         make(id, 1000.0 + number)
@@ -95,3 +98,39 @@ def test_room(tmp_path: Path, conn: sa.Connection) -> None:
     jobs.set_status(conn, job.id, "canceled", now=2.0, who="ada")
     archives.drop_old(conn)
     assert kept() == ["1", "2"], "least recently used is the new one"
+
+
+def test_room_for_suites(tmp_path: Path, conn: sa.Connection) -> None:
+    """Suites count, with their directories, and go as all else does: but none that the settings name or a job needs."""
+    archives = Archives(tmp_path / "archives", 100, tmp_path / "suites", ("ours", "not made yet"))
+    store = TreeStore(archives.suites)
+    (archives.root / "suites").mkdir(parents=True)
+
+    def suite(id: str, used: float) -> None:
+        store.tree(id).mkdir(parents=True)
+        (store.tree(id) / "MANIFEST").write_bytes(b"x" * 60)
+        archives.path("suites", id).write_bytes(b"x" * 60)
+        keep_sum(archives.path("suites", id), id)
+        os.utime(archives.path("suites", id), (used, used))
+
+    def kept() -> str:
+        here = [id[0] for id in (ONE, TWO, THREE, FOUR) if store.has(id)]
+        assert here == [id[0] for id in (ONE, TWO, THREE, FOUR) if archives.path("suites", id).exists()]
+        return "".join(here)
+
+    for number, id in enumerate((ONE, TWO, THREE, FOUR)):
+        suite(id, 1000.0 + number)
+    write_made(archives.suites, "ours", MadeSuite("of this", ONE))
+    write_made(archives.suites, "of an earlier time", MadeSuite("of that", TWO))
+    job = waiting_job(conn, suite_id=THREE)
+    archives.drop_old(conn)
+    assert kept() == "13"
+    jobs.set_status(conn, job.id, "canceled", now=2.0, who="ada")
+    archives.drop_old(conn)
+    assert kept() == "1"
+    suite(FOUR, 1004.0)
+    archives._replace(limit=240).drop_old(conn)
+    assert kept() == "14", "there is room for both"
+    with store.use(FOUR):
+        archives.drop_old(conn)
+    assert kept() == "14", "it was in use"

@@ -103,7 +103,8 @@ def archives(settings: Settings) -> Any:
     """What the lab keeps of what it has built, and how much of it."""
     from benchyard.steps.archives import Archives
 
-    return Archives(settings.archives_dir, int(settings.lab.interpreters_gb * 1e9), settings.suites_dir)
+    limit = int(settings.lab.interpreters_gb * 1e9)
+    return Archives(settings.archives_dir, limit, settings.suites_dir, tuple(settings.suites))
 
 
 def _measure_steps(settings: Settings, target: str) -> list[Any]:

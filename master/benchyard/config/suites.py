@@ -8,20 +8,12 @@ import msgspec
 from benchyard.config.settings import SETTINGS_FILE, Settings
 from benchyard.config.settings import Suite as SuiteSettings
 from benchyard.tasks.errors import SuiteError
-from benchyard.tasks.files import write_atomically
 from benchyard.tasks.hostlock import hold_lock
 from benchyard.tasks.suite import Suite, installed_suite, open_suite
-from benchyard.tasks.suitemaking import make_suite, pack_suite
+from benchyard.tasks.suitemaking import MadeSuite, make_suite, pack_suite, read_made, write_made
 from benchyard.tasks.trees import TreeStore
 
 _LOCK_S = 1800.0
-
-
-class _Made(msgspec.Struct, frozen=True):
-    """What a name of the settings has come to: the suite's id, while what it was made of is the same."""
-
-    made_of: str
-    id: str
 
 
 def find_suite(settings: Settings, name: str) -> Suite:
@@ -44,14 +36,10 @@ def find_suite(settings: Settings, name: str) -> Suite:
     return open_suite(store.tree(made.id))
 
 
-def _made(settings: Settings, store: TreeStore, name: str) -> _Made:
+def _made(settings: Settings, store: TreeStore, name: str) -> MadeSuite:
     asked = settings.suites[name]
-    record = settings.suites_dir / f"{name}.json"
     made_of = _made_of(asked)
-    try:
-        known = msgspec.json.decode(record.read_bytes(), type=_Made)
-    except (FileNotFoundError, msgspec.DecodeError):
-        known = None
+    known = read_made(settings.suites_dir, name)
     if known is not None and known.made_of == made_of and store.has(known.id):
         return known
     suite = make_suite(
@@ -62,8 +50,8 @@ def _made(settings: Settings, store: TreeStore, name: str) -> _Made:
         ref=asked.ref or None,
         manifests=[Path(manifest) for manifest in asked.manifests],
     )
-    made = _Made(made_of, suite.id)
-    write_atomically(record, msgspec.json.encode(made))
+    made = MadeSuite(made_of, suite.id)
+    write_made(settings.suites_dir, name, made)
     return made
 
 

@@ -97,6 +97,14 @@ def needed_ids(conn: sa.Connection) -> frozenset[str]:
     return frozenset(id for made in rows.scalars() for id in (made.get("interpreter"), made.get("wheels")) if id)
 
 
+def is_suite_needed(conn: sa.Connection, id: str) -> bool:
+    """Whether a job waits to be measured with the benchmarks of this suite."""
+    # By the text of the spec, which both databases have: no other value looks like this one.
+    named = sa.type_coerce(jobs.c.spec, sa.Text).contains(f'"suite_id":"{id}"', autoescape=True)
+    statement = sa.select(jobs.c.id).where(jobs.c.status.in_(_NEEDING), named).limit(1)
+    return conn.execute(statement).first() is not None
+
+
 def kept_interpreters(conn: sa.Connection) -> Sequence[BuiltInterpreter]:
     """Return the interpreters that have an archive."""
     rows = conn.execute(sa.select(interpreters).where(interpreters.c.sha256 != "")).mappings()

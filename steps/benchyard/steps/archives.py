@@ -24,7 +24,9 @@ from benchyard.tasks.archive import digest
 from benchyard.tasks.files import sync_directory, sync_file
 from benchyard.tasks.hostlock import try_lock
 from benchyard.tasks.preparing import PREPARES
+from benchyard.tasks.suitemaking import read_made
 from benchyard.tasks.sums import drop_archive, keep_sum, kept_sum
+from benchyard.tasks.trees import TreeStore, is_id, tree_size
 
 #: Bytes of the largest archive that is taken.
 LARGEST = 4 * 1024**3
@@ -42,14 +44,16 @@ class _Kept(NamedTuple):
 
 
 class Archives(NamedTuple):
-    """Where the lab keeps archives, and how many bytes of interpreters and wheels at most.
+    """Where the lab keeps archives, and how many bytes at most.
 
-    Those of suites are few, and can be packed again from what is in the directory `suites`.
+    Those of suites are packed again from what is in the directory `suites`, and go together with that; but none that
+    one of the names `named`, those of the settings, stands for.
     """
 
     root: Path
     limit: int
     suites: Path
+    named: tuple[str, ...] = ()
 
     def path(self, kind: str, id: str) -> Path:
         """The archive of something that is called KIND/ID on the hosts: one of `interpreters`, `suites`, `wheels`."""
@@ -91,24 +95,44 @@ class Archives(NamedTuple):
 
     def drop_old(self, conn: Any) -> None:
         """Drop what was used least recently until the rest is within the limit; never what a job waits for."""
-        kept = sorted([*self._kept_interpreters(conn), *self._kept_wheels()])
+        kept = sorted([*self._kept_interpreters(conn), *self._kept_wheels(), *self._kept_suites()])
         total = sum(one.size for one in kept)
         for one in kept:
             if total <= self.limit:
                 return
             # Locked before it is asked for: who has just found it there has noted that in the same transaction.
             interpreters.lock_interpreter(conn, one.id)
-            if one.id not in interpreters.needed_ids(conn):
-                self.forget(conn, one.kind, one.id)
-                total -= one.size
+            if self._is_needed(conn, one) or (one.kind == "suites" and not TreeStore(self.suites).drop(one.id)):
+                continue
+            self.forget(conn, one.kind, one.id)
+            total -= one.size
+
+    def _is_needed(self, conn: Any, one: _Kept) -> bool:
+        if one.kind != "suites":
+            return one.id in interpreters.needed_ids(conn)
+        known = (read_made(self.suites, name) for name in self.named)
+        return one.id in {made.id for made in known if made is not None} or interpreters.is_suite_needed(conn, one.id)
 
     def _kept_interpreters(self, conn: Any) -> list[_Kept]:
         found = interpreters.kept_interpreters(conn)
         return [_Kept(built.used, built.id, "interpreters", built.size) for built in found]
 
     def _kept_wheels(self) -> list[_Kept]:
-        found = [(path, path.stat()) for path in (self.root / "wheels").glob("[!.]*.tar.gz")]
-        return [_Kept(stat.st_mtime, path.name.removesuffix(".tar.gz"), "wheels", stat.st_size) for path, stat in found]
+        return [_Kept(used, id, "wheels", size) for id, (used, size) in self._files("wheels").items()]
+
+    def _kept_suites(self) -> list[_Kept]:
+        """Each with its directory, also where there is only one of the two."""
+        trees, packed = TreeStore(self.suites), self._files("suites")
+        kept = []
+        for id in {*trees.ids(), *filter(is_id, packed)}:
+            used, size = packed.get(id, (0.0, 0))
+            kept.append(_Kept(used, id, "suites", size + tree_size(trees.tree(id))))
+        return kept
+
+    def _files(self, kind: str) -> dict[str, tuple[float, int]]:
+        """The archives of a kind by id, with the time of their last use and their bytes."""
+        found = {path: path.stat() for path in (self.root / kind).glob("[!.]*.tar.gz")}
+        return {path.name.removesuffix(".tar.gz"): (stat.st_mtime, stat.st_size) for path, stat in found.items()}
 
 
 class _ArchiveWriter(FileWriterImpl):

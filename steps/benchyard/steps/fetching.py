@@ -110,6 +110,7 @@ class Fetch(TaskStep):
         if found is not None or need.kind != "suites" or not store.has(need.id):
             return found
         await threads.deferToThread(pack_suite, store, need.id, self.archives.path(need.kind, need.id))
+        await self.service.db(self.archives.drop_old)
         return await self._sum(need)
 
     async def _gone(self, job: Job, need: Need, what: str) -> int:

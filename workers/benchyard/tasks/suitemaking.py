@@ -46,6 +46,26 @@ class _Part(NamedTuple):
     commit: str | None = None
 
 
+class MadeSuite(msgspec.Struct, frozen=True):
+    """What a name of the lab's settings has come to: the suite's id, while what it was made of is the same."""
+
+    made_of: str
+    id: str
+
+
+def read_made(folder: Path, name: str) -> MadeSuite | None:
+    """Return what a name has come to in a lab that keeps its suites in `folder`; None where it was not made yet."""
+    try:
+        return msgspec.json.decode(_made_path(folder, name).read_bytes(), type=MadeSuite)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+
+
+def write_made(folder: Path, name: str, made: MadeSuite) -> None:
+    """Note what a name has come to."""
+    write_atomically(_made_path(folder, name), msgspec.json.encode(made))
+
+
 def make_suite(
     store: TreeStore,
     *,
@@ -153,10 +173,15 @@ def _compose(tree: Path, part: _Part, repository: str | None, manifests: Sequenc
 
 
 def pack_suite(store: TreeStore, id: str, archive: Path) -> None:
-    """Pack a kept suite for the hosts that measure, unless its archive is there."""
+    """Pack a kept suite for the hosts that measure, unless its archive is there; it counts as used now."""
     if kept_sum(archive) is None:
         packed = pack(store.tree(id), archive, leave_out=lambda path: "__pycache__" in path)
         keep_sum(archive, packed.sha256)
+    os.utime(archive)
+
+
+def _made_path(folder: Path, name: str) -> Path:
+    return folder / f"{name}.json"
 
 
 def _version_of(package: Path) -> str:

@@ -43,6 +43,10 @@ class TreeStore:
         """Whether a directory is here, whole."""
         return self.tree(id).is_dir()
 
+    def ids(self) -> list[str]:
+        """The directories that are here, whole."""
+        return [entry.name for entry in self.root.iterdir() if is_id(entry.name)] if self.root.is_dir() else []
+
     @contextmanager
     def use(self, id: str) -> Iterator[Path]:
         """Give the path of a directory, which stays there during the block."""
@@ -72,15 +76,15 @@ class TreeStore:
     def drop_old(self, keep: Collection[str] = ()) -> list[str]:
         """Drop what was used least recently until the rest is within the limit; returns what was dropped."""
         self._sweep()
-        if self.limit is None or not self.root.is_dir():
+        if self.limit is None:
             return []
-        found = [entry.name for entry in self.root.iterdir() if is_id(entry.name)]
+        found = self.ids()
         sizes = {id: tree_size(self.root / id) for id in found}
         dropped = []
         for id in sorted(found, key=self._last_use):
             if sum(sizes.values()) <= self.limit:
                 break
-            if id not in keep and self._drop(id):
+            if id not in keep and self.drop(id):
                 dropped.append(id)
                 del sizes[id]
         return dropped
@@ -103,7 +107,10 @@ class TreeStore:
             elif (making := _MAKING.fullmatch(entry.name)) and not Path("/proc", making[1]).exists():
                 shutil.rmtree(entry, ignore_errors=True)
 
-    def _drop(self, id: str) -> bool:
+    def drop(self, id: str) -> bool:
+        """Drop a directory, unless it is in use; whether it is gone."""
+        if not self.has(id):
+            return True
         lock = try_lock(self._lock(id))
         if lock is None:
             return False  # in use
