@@ -15,8 +15,10 @@ import httpx
 import psutil
 import pytest
 from miniature import MAKEFILE, PROGRAM, Miniature
+from smalldisk import small_disk
 
 from benchyard.client import Job
+from benchyard.tasks.hostlock import hold_host
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import LabHandle
@@ -182,6 +184,52 @@ def test_nothing_is_prepared_during_a_measurement(bench: Bench, wait: "Callable[
 LARGE = "\thead -c 60000000 /dev/urandom > $(DESTDIR)@prefix@/lib/data.bin\n"
 
 
+@contextlib.contextmanager
+def measuring(bench: Bench, while_: Callable[[], object], wait: "Callable[..., None]") -> Iterator[None]:
+    """Have the host alone, as a measurement has, from the end of the part of a preparation that runs at this moment.
+
+    Whoever waits for the host takes its turn first: no later part is before us.
+    """
+    wait(while_, "the part of the preparation", JOB_S)
+    with hold_host(bench.lab.root / "state", shared=False, timeout_s=JOB_S):
+        yield
+
+
+def test_no_archive_comes_or_goes_during_a_measurement(bench: Bench, wait: "Callable[..., None]") -> None:
+    """What was packed before a measurement goes to the lab after it; so does what is brought from there.
+
+    Who cancels the job while it waits need not wait for that.
+    """
+    commit = bench.commit("moved", finish=FINISH + LARGE)
+    job = bench.submit(commit)
+
+    def waits(name: str) -> bool:
+        return any(
+            step["name"] == name and "waits while this host measures" in step["state_string"]
+            for step in bench.steps(job)
+        )
+
+    def is_on_its_way(folder: Path) -> bool:
+        """Whether anything of an archive has come here."""
+        with contextlib.suppress(FileNotFoundError):
+            return any(path.stat().st_size for path in [*folder.glob(".*.part"), *folder.glob("incoming-*")])
+        return False
+
+    state = bench.lab.root / "state"
+    with measuring(bench, lambda: is_on_its_way(bench.folder), wait):
+        wait(lambda: waits("keep"), "the step that waits says so", JOB_S)
+        assert not is_on_its_way(bench.archives)
+    with measuring(bench, lambda: is_on_its_way(bench.archives), wait):
+        wait(lambda: waits("fetch"), "the step that waits says so", JOB_S)
+        assert not is_on_its_way(state)
+        with bench.lab.client() as client:
+            client.jobs.get(job.id).cancel()
+        wait(lambda: all(step["complete_at"] for step in bench.steps(job)), "the step that waits has ended", 60)
+        assert bench.ended(job).status == "canceled"
+    bench.well(bench.submit(commit))
+    assert not is_on_its_way(state)
+
+
 @pytest.mark.parametrize("victim", ["worker", "master"])
 def test_killed_while_it_keeps(bench: Bench, wait: "Callable[..., None]", victim: str) -> None:
     """kill -9 of the worker that packs, or of the master that takes the archive over: one archive in the end, whole."""
@@ -200,20 +248,6 @@ def test_killed_while_it_keeps(bench: Bench, wait: "Callable[..., None]", victim
         packed = tar.extractfile("./lib/data.bin")
         assert packed is not None
         assert hashlib.file_digest(file, "sha256").digest() == hashlib.sha256(packed.read()).digest()
-
-
-@contextlib.contextmanager
-def small(folder: Path, size: str) -> Iterator[None]:
-    """A file system of little room in the place of a folder."""
-    made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size},mode=755", "tmpfs", str(folder)], capture_output=True, text=True
-    )
-    if made.returncode != 0:
-        pytest.skip(f"needs the right to mount: {made.stderr.strip()}")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 FILL = "\thead -c {} /dev/urandom > {}\n"
@@ -235,7 +269,7 @@ def test_disk_full(bench: Bench, where: str, steps: dict[str, str], why: str) ->
     """A build that finds no room fails in one line and leaves no half archive; with room again the same is built."""
     commit = bench.commit(f"no room to {where}", **steps)
     before = sorted(bench.archives.iterdir())
-    with small(bench.folder, "6m"):
+    with small_disk(bench.folder, "6m"):
         failed = bench.ended(bench.submit(commit))
         assert failed.status == "failed"
         assert re.search(why, failed.error or ""), failed.error
