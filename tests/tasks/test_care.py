@@ -370,26 +370,3 @@ def test_a_benchmark_that_closes_its_output(tmp_path: Path, environments: Path) 
         mode="fast",
     )
     assert [(outcome.name, outcome.error) for outcome in report.benchmarks][1] == ("unpack_sequence", None)
-
-
-def test_a_full_disk(host: Any, knobs: dict[str, str], tmp_path: Path) -> None:
-    """A run whose disk is full ends, says so, and leaves the host as it was; the next one runs once there is room."""
-    host.state.mkdir()
-    made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(host.state)], capture_output=True, text=True
-    )
-    if made.returncode:
-        pytest.xfail(f"no disk can be mounted here: {made.stderr.strip()}")
-    try:
-        # The disk is full as soon as the run has begun.
-        fill = f"dd if=/dev/zero of={host.state}/fill bs=1M count=2; exit 3"
-        status, output = host.run("1.1", "sh", "-c", fill, more=("--measuring", "auto"))
-        assert (host.state / "fill").stat().st_size < 2 << 20, "it was not full"
-        assert status != 0, output
-        (host.state / "fill").unlink(missing_ok=True)
-        assert mend_host(host.state) == []
-        assert is_as_it_was(host, knobs)
-        assert host.run("2.1", "true", more=("--measuring", "auto"))[0] == 0
-        assert is_as_it_was(host, knobs)
-    finally:
-        subprocess.run(["umount", str(host.state)], check=True)

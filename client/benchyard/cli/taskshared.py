@@ -20,9 +20,15 @@ Function = Callable[..., Any]
 def task_errors() -> Iterator[None]:
     """Turn the errors of tasks into the command line's: status 2 for what was typed wrong, else 1."""
     from benchyard.tasks.errors import CpuListError, OptionError, RecipeError, RunNameError, SelectionError, TaskError
+    from benchyard.tasks.files import is_full
 
     try:
         yield
+    except OSError as exc:
+        if not is_full(exc):
+            raise
+        where = f" of {exc.filename}" if exc.filename else ""
+        raise click.ClickException(f"the disk{where} is full ({exc.strerror}): make room, and try again") from exc
     except (CpuListError, OptionError, RecipeError, RunNameError, SelectionError) as exc:
         raise click.UsageError(str(exc), ctx=click.get_current_context()) from exc
     except TaskError as exc:

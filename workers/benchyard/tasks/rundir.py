@@ -9,10 +9,12 @@ STATE/runs/RUN/order.json          what to run: arguments, directory, time limit
                alive.lock          held by the supervisor as long as it lives
                control.lock        held by whoever starts or stops the run
                cancel              the outcome somebody asked for; it forbids a start
+               reserve             room for what must be written at the end, should the disk be full by then
 """
 
 import os
 import re
+import shutil
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,8 +22,11 @@ from pathlib import Path
 import msgspec
 
 from benchyard.tasks.errors import RunNameError, SupervisorError
-from benchyard.tasks.files import append_line, write_atomically
+from benchyard.tasks.files import append_line, is_full, write_atomically
 from benchyard.tasks.hostlock import try_lock
+
+#: Bytes of the room that a run keeps for its end.
+RESERVE = 64 * 1024
 
 FINAL_STATES = ("done", "canceled", "timeout", "interrupted", "lost")
 STOP_OUTCOMES = ("canceled", "interrupted")
@@ -93,6 +98,7 @@ class RunDir:
         self.alive_lock = self.path / "alive.lock"
         self.control_lock = self.path / "control.lock"
         self.cancel = self.path / "cancel"
+        self.reserve = self.path / "reserve"
 
     def make(self) -> None:
         """Make the directory, if it is not there."""
@@ -109,8 +115,33 @@ class RunDir:
         except msgspec.DecodeError as exc:
             raise SupervisorError(f"run {self.run}: {self.state} is damaged: {exc}") from exc
 
+    def keep_room(self) -> None:
+        """Make sure of the room for the end of the run; raises SupervisorError where there is none even now."""
+        try:
+            fd = os.open(self.reserve, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            try:
+                os.posix_fallocate(fd, 0, RESERVE)
+            finally:
+                os.close(fd)
+        except OSError as exc:
+            self.use_room()
+            raise SupervisorError(f"run {self.run}: {self.path} has no room for it: {exc.strerror}; make some") from exc
+
+    def use_room(self) -> None:
+        """Give back the room that was kept."""
+        self.reserve.unlink(missing_ok=True)
+
+    def is_full(self) -> bool:
+        """Whether there is no room on the disk of the run but that which was kept."""
+        try:
+            return shutil.disk_usage(self.path).free < RESERVE // 4
+        except FileNotFoundError:
+            return False
+
     def write_state(self, state: RunState) -> None:
         """Write the state; only the holder of alive.lock may."""
+        if state.final:
+            self.use_room()
         write_atomically(self.state, msgspec.json.encode(state))
 
     def read_order(self) -> Order:
@@ -132,7 +163,13 @@ class RunDir:
     def ask_outcome(self, outcome: str) -> None:
         """Ask for an outcome; a person's cancel is not softened by a later shutdown of the lab."""
         if self.asked_outcome() != "canceled":
-            write_atomically(self.cancel, outcome.encode())
+            try:
+                write_atomically(self.cancel, outcome.encode())
+            except OSError as exc:
+                if not is_full(exc):
+                    raise
+                self.use_room()
+                write_atomically(self.cancel, outcome.encode())
 
     def alive(self) -> bool:
         """Whether the supervisor lives: it holds alive.lock, and the kernel frees that, whatever ends it."""

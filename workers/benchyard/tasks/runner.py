@@ -203,7 +203,9 @@ def _start(directory: RunDir, order: Order) -> None:
     if said is not None and scope:  # systemd does not let us: the worker's unit must then leave its processes alone
         said = _started(directory, [])
     if said is not None:
-        raise SupervisorError(f"run {directory.run}: its supervisor did not start: {said}")
+        why = f"the disk of {directory.path} is full: make room, and try again" if directory.is_full() else said
+        directory.use_room()
+        raise SupervisorError(f"run {directory.run}: its supervisor did not start: {why}")
 
 
 def scope_command(run: Path, root: Path = Path("/")) -> list[str]:

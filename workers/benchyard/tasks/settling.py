@@ -1,5 +1,6 @@
 """Giving a run whose supervisor is gone its final state, after its remains have been ended."""
 
+import contextlib
 import os
 import time
 
@@ -48,7 +49,8 @@ def settle_others(own: RunDir) -> None:
             if state is not None and not state.final and not run.alive():
                 settle(run)
         except SupervisorError as exc:  # a damaged file of another run is no reason not to run this one
-            print(f"benchyard: {exc}", flush=True)
+            with contextlib.suppress(OSError):  # nor is a log that is full
+                print(f"benchyard: {exc}", flush=True)
 
 
 def _reason(run: RunDir, state: RunState) -> str:

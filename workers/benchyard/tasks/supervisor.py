@@ -60,7 +60,11 @@ def main(argv: list[str]) -> int:
         return 0  # another supervisor was faster: the run is its
     os.chdir("/")
     state = RunState(state="waiting", supervisor=os.getpid(), boot_id=boot_id(), created=time.time())
-    run.write_state(state)
+    try:
+        run.write_state(state)
+    except OSError as exc:
+        _say(f"{exc}")
+        return 1
     with contextlib.suppress(BrokenPipeError):  # whoever started us was killed: the run goes on
         os.write(ready, b"1")
     os.close(ready)
@@ -71,7 +75,7 @@ def main(argv: list[str]) -> int:
         host = _take_host(run)
         _end_orphans(run)
         settle_others(run)
-        _say(put_back(run.state_dir))
+        _say(*put_back(run.state_dir))
         state = msgspec.structs.replace(state, state="running", started=time.time())
         run.write_state(state)
         run.log("START", os.getpid(), "running")
@@ -85,27 +89,39 @@ def main(argv: list[str]) -> int:
             if restarts_left == 0 or state.rc is None or state.rc >= 0:
                 break
             # Nothing of ours kills the command without an end of the run; what did so may have left its children.
-            print(f"benchyard: the command was killed by signal {-state.rc}; it goes on where it was", flush=True)
+            _say(f"the command was killed by signal {-state.rc}; it goes on where it was")
             if _end_everything(run, setup):
                 break
     except _Stopped as stop:
         state = msgspec.structs.replace(state, state=stop.outcome, reason=stop.reason)
     except Exception as exc:  # whatever it is, the run must get a final state: nobody else would give it one now
-        print(f"benchyard: the supervisor failed: {type(exc).__name__}: {exc}", flush=True)
+        _say(f"the supervisor failed: {type(exc).__name__}: {exc}")
         state = msgspec.structs.replace(state, state="lost", reason=f"the supervisor failed: {exc}")
     left = _end_everything(run, setup)
     if left:
-        print(f"benchyard: these processes could not be ended: {left}", flush=True)
+        _say(f"these processes could not be ended: {left}")
     if touched:  # by what is noted on disk: it may have failed half-way
-        _say(put_back(run.state_dir))
-    state = msgspec.structs.replace(state, finished=time.time(), pid=None)
-    run.write_state(state)
-    # The line is written before the host is free: in runs.log, no START stands between a START and its END.
-    if state.started is not None:
-        run.log("END", os.getpid(), state.state)
+        _say(*put_back(run.state_dir, setup.shield if setup is not None else None))
+    _end(run, msgspec.structs.replace(state, finished=time.time(), pid=None))
     if host is not None:
         os.close(host)
     return 0
+
+
+def _end(run: RunDir, state: RunState) -> None:
+    """Say what became of the run, where everybody looks for it; room for that was kept."""
+    full = state.state in ("done", "lost") and state.rc != 0 and run.is_full()
+    run.use_room()
+    if full:
+        state = msgspec.structs.replace(state, reason=state.reason or f"the disk of {run.path} is full: make room")
+        _say(f"the disk of {run.path} is full: make room, and try again")
+    try:
+        run.write_state(state)
+        # The line is written before the host is free: in runs.log, no START stands between a START and its END.
+        if state.started is not None:
+            run.log("END", os.getpid(), state.state)
+    except OSError as exc:  # whoever attaches next settles it
+        _say(f"the end of the run could not be noted: {exc}")
 
 
 def _take_alive(run: RunDir) -> bool:
@@ -156,7 +172,7 @@ def _end_orphans(run: RunDir) -> None:
         return sorted({*marked_by_others(run.runs, run.path), *left_behind(run.state_dir)})
 
     while left := kill_all(find, limit_s=10.0):
-        print(f"benchyard: waiting for processes of an earlier run to end: {left}", flush=True)
+        _say(f"waiting for processes of an earlier run to end: {left}")
         _check_stop(run, 0)
         if time.monotonic() > deadline:
             raise _Stopped("lost", f"processes of an earlier run do not end: {left}")
@@ -196,7 +212,7 @@ def _execute(
             reason = (
                 f"CPU {format_cpu_list(order.cpus)} cannot be had here: it is switched off, or shielded from this run"
             )
-        print(f"benchyard: {reason}", flush=True)
+        _say(reason)
         return msgspec.structs.replace(state, state="done", rc=_COMMAND_NOT_FOUND, reason=reason)
     state = msgspec.structs.replace(state, state="running", pid=process.pid, rc=None)
     run.write_state(state)
@@ -218,13 +234,15 @@ def _execute(
             if rc is not None:
                 return msgspec.structs.replace(state, state="done", rc=rc)
             reason = f"the time limit of {order.limit_s:g} s was reached"
-            print(f"benchyard: {reason}", flush=True)
+            _say(reason)
             raise _Stopped("timeout", reason)
 
 
-def _say(problems: list[str]) -> None:
-    for problem in problems:
-        print(f"benchyard: {problem}", flush=True)
+def _say(*lines: str) -> None:
+    """Print lines into the run's log; a full disk must keep nobody from ending the run."""
+    for line in lines:
+        with contextlib.suppress(OSError):
+            print(f"benchyard: {line}", flush=True)
 
 
 def _reap(pid: int | None = None) -> int | None:
@@ -254,6 +272,7 @@ def _end_everything(run: RunDir, setup: Setup | None) -> list[int]:
 
 if __name__ == "__main__":
     status = main(sys.argv[1:])
-    sys.stdout.flush()
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
     # No clean-up of the interpreter: Popen would complain of a child that we have collected ourselves.
     os._exit(status)
