@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -69,28 +70,27 @@ def spin() -> Iterator[Callable[..., Any]]:
         reactor._stopThreadPool()
 
 
-@pytest.fixture
-def access(spin: Callable[..., Any], tmp_path: Path) -> Iterator[Any]:
-    """The access service in a master that does nothing else, with an admin, a member ada and a viewer vic."""
+@contextlib.contextmanager
+def serving(spin: Callable[..., Any], folder: Path, *, new: bool) -> Iterator[Any]:
+    """The access service in a master that does nothing else; in a `new` folder the database is made first."""
     from buildbot.master import BuildMaster
     from twisted.internet import reactor
 
     from benchyard.access.service import AccessService
 
-    master = BuildMaster(str(tmp_path), reactor=reactor)
+    master = BuildMaster(str(folder), reactor=reactor)
     master.config.db.db_url = "sqlite:///state.sqlite"
-    (tmp_path / "secrets").mkdir(mode=0o700)
-    service = AccessService(secrets_dir=str(tmp_path / "secrets"))
+    (folder / "secrets").mkdir(mode=0o700)
+    service = AccessService(secrets_dir=str(folder / "secrets"))
 
     async def start() -> None:
         await master.db.setup(check_version=False)
-        await master.db.model.upgrade()
+        if new:
+            await master.db.model.upgrade()
         await master.mq.setup()
         await service.setServiceParent(master.service_manager)
         await service.configureService()
         await service.startService()
-        for name, role in (("admin", "admin"), ("ada", "member"), ("vic", "viewer")):
-            await service.add_user(name, role, PASSWORD, who="admin")
 
     async def stop() -> None:
         await service.stopService()
@@ -99,6 +99,28 @@ def access(spin: Callable[..., Any], tmp_path: Path) -> Iterator[Any]:
     spin(start())
     yield service
     spin(stop())
+
+
+@pytest.fixture(scope="session")
+def _with_people(spin: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The database of a master with an admin, a member ada and a viewer vic, to be copied."""
+    folder = tmp_path_factory.mktemp("people")
+    with serving(spin, folder, new=True) as service:
+
+        async def add() -> None:
+            for name, role in (("admin", "admin"), ("ada", "member"), ("vic", "viewer")):
+                await service.add_user(name, role, PASSWORD, who="admin")
+
+        spin(add())
+    return folder / "state.sqlite"
+
+
+@pytest.fixture
+def access(spin: Callable[..., Any], tmp_path: Path, _with_people: Path) -> Iterator[Any]:
+    """The access service in a master that does nothing else, with an admin, a member ada and a viewer vic."""
+    shutil.copy(_with_people, tmp_path / "state.sqlite")
+    with serving(spin, tmp_path, new=False) as service:
+        yield service
 
 
 class Lab:

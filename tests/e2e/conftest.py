@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,22 @@ class LabHandle:
         self.check("lab", "up", str(self.root), "--detach")
 
     def healthy(self) -> bool:
-        return self.cli("lab", "status", str(self.root)).returncode == 0
+        """What `lab status` says; asked again and again, so no process is started for it."""
+        from benchyard.config.settings import load_settings
+        from benchyard.lab.health import look
+        from benchyard.lab.paths import LabPaths
+
+        return look(LabPaths(self.root), load_settings(self.root)).ok
+
+    def status(self, job: int) -> str:
+        """A job's status, asked without a process as well."""
+        with self.client() as client:
+            return client.jobs.get(job).status
+
+    def is_shown(self, job: int) -> bool:
+        """Whether the lab shows how far the measurement of a job is: it has seen a part of the run's log."""
+        with self.client() as client:
+            return client.jobs.get(job).progress is not None
 
     def say(self, settings: str) -> None:
         """Add settings to those that the lab was made with; they count from its next start."""
@@ -115,6 +130,10 @@ class LabHandle:
                 continue
         raise AssertionError(f"no program runs in {self.root / name}")
 
+    def measuring_host(self) -> str:
+        """The name of the isolated host."""
+        return next(path.stem for path in (self.root / "hosts.d").glob("*.toml") if not path.stem.endswith("_worker"))
+
 
 def ports(*options: str) -> list[str]:
     """Options that give a lab free ports, unless it has been given some."""
@@ -135,17 +154,20 @@ def wait_for(condition: Callable[[], object], what: str, timeout_s: float = 60.0
         time.sleep(0.1)
 
 
-@pytest.fixture(scope="session")
-def make_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., LabHandle]]:
-    """Makes labs; each is taken down at the end, whatever happened."""
+@contextmanager
+def labs(folders: pytest.TempPathFactory, environments: Path | None) -> Iterator[Callable[..., LabHandle]]:
+    """A function that makes labs, which may share `environments`; each is taken down at the end, whatever happened."""
     made: list[LabHandle] = []
 
     def make(*options: str, up: bool = True) -> LabHandle:
-        home = tmp_path_factory.mktemp("lab")
+        home = folders.mktemp("lab")
         lab = LabHandle(home / "lab", home)
         # Ports that no other lab takes between this and the lab's start.
         lab.check("lab", "init", str(lab.root), *options, *ports(*options))
         made.append(lab)
+        if environments is not None:
+            (lab.root / "state").mkdir(exist_ok=True)
+            (lab.root / "state" / "environments").symlink_to(environments)
         if up:
             lab.up()
         return lab
@@ -161,9 +183,23 @@ def make_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...,
 
 
 @pytest.fixture(scope="session")
-def lab(make_lab: Callable[..., LabHandle]) -> LabHandle:
-    """One lab that all tests share which do not break it."""
-    return make_lab()
+def environments(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The benchmarks' environments that labs share: making one takes seconds."""
+    return tmp_path_factory.mktemp("environments")
+
+
+@pytest.fixture(scope="module")
+def make_lab(tmp_path_factory: pytest.TempPathFactory, environments: Path) -> Iterator[Callable[..., LabHandle]]:
+    """Makes labs, which are there for the tests of one file: a lab that idles takes time from all others."""
+    with labs(tmp_path_factory, environments) as make:
+        yield make
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabHandle]:
+    """One lab that all tests share which do not break it; its environments are its own."""
+    with labs(tmp_path_factory, None) as make:
+        yield make()
 
 
 @pytest.fixture

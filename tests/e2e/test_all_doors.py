@@ -69,7 +69,7 @@ def test_all_doors_lead_into_one_queue(
         client.queue.unpause()
         wait(lambda: lab.starts(f"{asked[1]}.1") == 1, "the second is measured", JOB_S)
     kill(lab, "master", wait)
-    isolated = next(path.stem for path in (lab.root / "hosts.d").glob("*.toml") if not path.stem.endswith("_worker"))
+    isolated = lab.measuring_host()
     kill(lab, f"workers/{isolated}", wait)
     for job in asked:
         lab.check("job", "wait", str(job), timeout_s=JOB_S)

@@ -78,11 +78,10 @@ def knobs() -> dict[str, str]:
 
 def find(lab: "LabHandle", victim: str) -> psutil.Process | None:
     """A process of the lab, if there is such a one at this moment."""
-    if victim == "master":
-        return lab.program("master")
-    if victim == "worker":
-        names = (path.stem for path in (lab.root / "hosts.d").glob("*.toml"))
-        return lab.program(f"workers/{next(name for name in names if not name.endswith('_worker'))}")
+    if victim in ("master", "worker"):
+        with suppress(AssertionError):  # it was killed a moment ago, and is not back yet
+            return lab.program("master" if victim == "master" else f"workers/{lab.measuring_host()}")
+        return None
     words = {"supervisor": "benchyard.tasks.supervisor", "run": "run-benchmarks", "pyperf": "run_benchmark.py"}[victim]
     for process in lab.processes():
         with suppress(psutil.Error):

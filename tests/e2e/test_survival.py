@@ -40,8 +40,8 @@ def test_a_run_survives_the_kill_of(
     """
     job = submit(fragile, python, "--fast")
     run = f"{job}.1"
-    wait(lambda: "benchmark 1/2" in fragile.check("job", "log", str(job)), "the run is shown", JOB_S)
-    killed_folder = victim.replace("HOST", measuring_host(fragile))
+    wait(lambda: fragile.is_shown(job), "the run is shown", JOB_S)
+    killed_folder = victim.replace("HOST", fragile.measuring_host())
     killed = fragile.program(killed_folder)
     killed.send_signal(signal.SIGKILL)
     wait(lambda: fragile.healthy() and fragile.program(killed_folder).pid != killed.pid, "it is back", 90)
@@ -70,8 +70,8 @@ def test_a_run_is_attached_to_again_although_the_next_job_waits(
     """The next job, prepared ahead, must not keep the measuring job's build from the host after its worker was lost."""
     first, second = submit(fragile, python, "--fast"), submit(fragile, python, "--fast")
     wait(lambda: fragile.starts(f"{first}.1") == 1, "the run starts", JOB_S)
-    wait(lambda: status(fragile, second) in ("building", "ready"), "the next job is prepared")
-    killed = fragile.program(f"workers/{measuring_host(fragile)}")
+    wait(lambda: fragile.status(second) in ("building", "ready"), "the next job is prepared")
+    killed = fragile.program(f"workers/{fragile.measuring_host()}")
     killed.send_signal(signal.SIGKILL)
     fragile.check("job", "wait", str(first), timeout_s=JOB_S)
     fragile.check("job", "wait", str(second), timeout_s=JOB_S)
@@ -85,26 +85,16 @@ def test_cancel_while_the_worker_is_away_ends_the_run(
     """A job canceled while its host's worker is down is canceled at once; its run ends when the worker is back."""
     job = submit(fragile, python, "--rigorous")
     wait(lambda: fragile.starts(f"{job}.1") == 1, "the run starts", JOB_S)
-    worker = fragile.program(f"workers/{measuring_host(fragile)}")
+    worker = fragile.program(f"workers/{fragile.measuring_host()}")
     worker.suspend()  # the connection is there, but nobody answers
     try:
         fragile.check("job", "cancel", str(job))
     finally:
         worker.kill()
-    wait(lambda: status(fragile, job) == "canceled", "the job is canceled")
+    wait(lambda: fragile.status(job) == "canceled", "the job is canceled")
     wait(lambda: fragile.run_log()[-1][1:3] == ["END", f"{job}.1"], "the run has ended", 120)
     after = submit(fragile, python, "--fast")
     fragile.check("job", "wait", str(after), timeout_s=JOB_S)
-
-
-def status(lab: "LabHandle", job: int) -> str:
-    """A job's status."""
-    return str(json.loads(lab.check("job", "get", str(job), "--json"))["status"])
-
-
-def measuring_host(lab: "LabHandle") -> str:
-    """The name of the lab's isolated host."""
-    return next(path.stem for path in (lab.root / "hosts.d").glob("*.toml") if not path.stem.endswith("_worker"))
 
 
 @pytest.mark.slow
@@ -158,7 +148,7 @@ def test_silent_worker_is_given_up(fragile: "LabHandle", python: str, wait: "Cal
     """A worker that says nothing, over a connection that nobody has closed, is noticed; its run goes on and counts."""
     job = submit(fragile, python, "--fast")
     wait(lambda: fragile.starts(f"{job}.1") == 1, "the run starts", JOB_S)
-    name = measuring_host(fragile)
+    name = fragile.measuring_host()
     worker = fragile.program(f"workers/{name}")
     worker.suspend()
     try:
@@ -171,4 +161,5 @@ def test_silent_worker_is_given_up(fragile: "LabHandle", python: str, wait: "Cal
 
 def host_status(lab: "LabHandle", name: str) -> str:
     """What the lab says of a host."""
-    return str(json.loads(lab.check("host", "get", name, "--json"))["status"])
+    with lab.client() as client:
+        return client.hosts.get(name).status

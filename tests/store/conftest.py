@@ -1,8 +1,10 @@
 """The databases that every test of the store runs on: SQLite and PostgreSQL."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import postgresql
 import pytest
 import sqlalchemy as sa
 
@@ -11,18 +13,46 @@ from benchyard.store.migrate import migrate
 from benchyard.store.rows import Job
 
 
+def _with_tables(url: str) -> str:
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    migrate(engine)
+    engine.dispose()
+    return url
+
+
+@pytest.fixture(scope="session")
+def _new_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of SQLite's with our tables, to be copied."""
+    path = tmp_path_factory.mktemp("store") / "state.sqlite"
+    _with_tables(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def _like_new(postgresql_server: postgresql.Server) -> str:
+    """The URL of a database with our tables, to be copied by the server."""
+    return _with_tables(postgresql_server.new_database())
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database: a file of SQLite's, then one of the PostgreSQL server."""
+    """The URL of a database, a file of SQLite's, then one of the PostgreSQL server.
+
+    It is empty, but where the test has the store: then our tables are there, made once and copied.
+    """
+    has_store = "store" in request.fixturenames
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/state.sqlite"
-    make: Callable[[], str] = request.getfixturevalue("new_database")
-    return make()
+        path = tmp_path / "state.sqlite"
+        if has_store:
+            shutil.copy(request.getfixturevalue("_new_file"), path)
+        return f"sqlite:///{path}"
+    server: postgresql.Server = request.getfixturevalue("postgresql_server")
+    return server.new_database(request.getfixturevalue("_like_new") if has_store else None)
 
 
 @pytest.fixture
 def engine(url: str) -> Iterator[sa.Engine]:
-    """An engine on an empty database."""
+    """An engine on the database."""
     engine = sa.create_engine(url)
     yield engine
     engine.dispose()
@@ -31,7 +61,6 @@ def engine(url: str) -> Iterator[sa.Engine]:
 @pytest.fixture
 def store(engine: sa.Engine) -> sa.Engine:
     """An engine on a database with our tables."""
-    migrate(engine)
     return engine
 
 

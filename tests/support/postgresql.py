@@ -35,12 +35,13 @@ class Server:
         )
         assert made.returncode == 0, made.stderr
 
-    def new_database(self) -> str:
-        """Make an empty database and return its URL."""
+    def new_database(self, like: str | None = None) -> str:
+        """Make an empty database, or one like that with the URL `like`, and return its URL."""
         self._made += 1
+        template = f" TEMPLATE {sa.make_url(like).database}" if like is not None else ""
         engine = sa.create_engine(self.url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
         with engine.connect() as conn:
-            conn.exec_driver_sql(f"CREATE DATABASE test{self._made}")
+            conn.exec_driver_sql(f"CREATE DATABASE test{self._made}{template}")
         return self.url.replace("/postgres?", f"/test{self._made}?")
 
     def start(self) -> None:
