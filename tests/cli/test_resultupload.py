@@ -40,7 +40,7 @@ def test_waited_for(run: "Run", lab: "LabServer") -> None:
     ]
     ran = run("result", "upload", "1", "--to", "speed", "--wait")
     assert (ran.status, ran.out) == (0, "result 1 to speed: sent: ok (http://s/)\n")
-    assert ran.err.startswith("result 1 to speed: pending: connection refused\n")
+    assert ran.err == "result 1 to speed: pending: connection refused\n"
     lab.upload_scripts = [(2, {"state": "refused", "words": "no such project"})]
     ran = run("result", "upload", "1", "--to", "speed", "--wait")
     assert (ran.status, ran.out) == (1, "result 1 to speed: refused: no such project\n")

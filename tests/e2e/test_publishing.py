@@ -129,6 +129,7 @@ def test_asked_for_and_refused(lab: "LabHandle", client: Client, receiver: Recei
     assert len(told(receiver, job)) == 2
 
 
+@pytest.mark.slow
 def test_server_is_away(lab: "LabHandle", client: Client, receiver: Receiver, python: str, wait: Wait) -> None:
     """A job ends in time where the destination is away; what is pending survives the lab's restart, and arrives."""
     receiver.down()
@@ -150,6 +151,7 @@ def kill(process: psutil.Process) -> None:
     process.wait(30)
 
 
+@pytest.mark.slow
 def test_killed_before_the_answer_is_noted(
     lab: "LabHandle", client: Client, receiver: Receiver, python: str, wait: Wait
 ) -> None:

@@ -37,6 +37,8 @@ def test_new(store: sa.Engine, places: Places, make_result: MakeResult) -> None:
         assert names(filed) == ["auto", "asked"]
         assert {upload.asked_by for upload in filed} == {"lab"}
         assert outbox.file_new(conn, places, wanted, wanted=True, now=6.0) == filed
+        refused = uploads.note_refused(conn, senders.begin(conn, filed[0], now=7.0), words="no", now=7.0)
+        assert outbox.file_new(conn, places, wanted, wanted=True, now=8.0) == (refused, filed[1])
 
 
 def test_faulty_destination_costs_no_job(

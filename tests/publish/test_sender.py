@@ -14,6 +14,7 @@ from twisted.internet import reactor, task
 from twisted.internet.task import Clock
 
 from benchyard.publish import outbox
+from benchyard.publish.destinations import Receipt
 from benchyard.publish.outbox import Place
 from benchyard.publish.sender import LONGEST_PAUSE_S, LONGEST_S, Lab, Sender
 from benchyard.publish.sending import LEASE_S, take_next
@@ -329,6 +330,34 @@ def test_fault_of_ours(post: Post, spin: Spin, make_result: MakeResult, logged_e
     spin(work())
     assert len(logged_errors) == 1 and "ZeroDivisionError" in logged_errors[0]
     logged_errors.clear()
+
+
+def test_only_links_that_are_links(post: Post, spin: Spin, make_result: MakeResult) -> None:
+    """An address that a destination says it shows a result at is kept if a browser would fetch it, and not run it."""
+
+    class Told:
+        def __init__(self, link: str) -> None:
+            self.receipt = Receipt("shown", link)
+
+        def refusal(self, _result: Result) -> None:
+            return None
+
+        async def publish(self, _publication: Any) -> Receipt:
+            return self.receipt
+
+        async def close(self) -> None:
+            return None
+
+    async def work() -> None:
+        for link in ("https://speed.example/1", "javascript:alert(1)"):
+            await post.file(make_result())
+            told: Any = Told(link)
+            sender = post.start(place=post.place._replace(destination=told))
+            await post.rest()
+            await post.stop(sender)
+        assert [upload.link for upload in await post.uploads()] == ["https://speed.example/1", None]
+
+    spin(work())
 
 
 def test_two_masters_send_once(post: Post, spin: Spin, receiver: Receiver, make_result: MakeResult) -> None:

@@ -57,6 +57,7 @@ class Receiver:
         self._server: ThreadingHTTPServer | None = None
         self._port = 0
         self._lock = threading.Lock()
+        self._connections: set[socket.socket] = set()
         self.up()
 
     @property
@@ -69,6 +70,10 @@ class Receiver:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+
+            def setup(self) -> None:
+                super().setup()
+                receiver._connections.add(self.connection)
 
             def do_POST(self) -> None:
                 receiver.handle(self)
@@ -94,11 +99,15 @@ class Receiver:
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
     def down(self) -> None:
-        """Refuse all connections."""
+        """Refuse all connections, and end those that there are."""
         server, self._server = self._server, None
         if server is not None:
             server.shutdown()
             server.server_close()
+        for connection in list(self._connections):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        self._connections.clear()
 
     def handle(self, handler: BaseHTTPRequestHandler) -> None:
         body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))

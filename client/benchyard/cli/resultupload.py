@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from benchyard.cli import complete
-from benchyard.cli.format import local_time
+from benchyard.cli.format import clean, local_time
 from benchyard.cli.listing import Field, Listing, list_options, whole_list_options
 from benchyard.cli.options import connect, entity_name, find_result, lab_options
 
@@ -52,7 +52,6 @@ def upload_result(
 
     Example: benchyard result upload last --to speed --wait
     """
-    from benchyard.cli.format import clean
     from benchyard.cli.output import print_json
 
     if retry == (result is not None):
@@ -65,7 +64,7 @@ def upload_result(
         else:
             filed = find_result(client, result).upload(destinations=destinations, again=again)
         if waited:
-            filed = client.uploads.wait(filed, on_change=lambda upload: click.echo(clean(told(upload)), err=True))
+            filed = client.uploads.wait(filed, on_change=_tell_trouble)
     if as_json:
         print_json({"items": [upload.document for upload in filed]})
     else:
@@ -127,6 +126,12 @@ def list_destinations(how: Listing) -> None:
     else:
         empty = "the lab publishes nowhere; add a table such as [publish.NAME] to its settings"
         how.print_table(found, how.chosen(DESTINATION_FIELDS), empty=empty)
+
+
+def _tell_trouble(upload: "Upload") -> None:
+    """Tell on the side why somebody has to wait on."""
+    if upload.pending:
+        click.echo(clean(told(upload)), err=True)
 
 
 def told(upload: "Upload") -> str:

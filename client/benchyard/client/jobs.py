@@ -310,8 +310,8 @@ class Jobs(Collection[Job]):
         `again`. `also_base` measures what it is based on, too, and `base_job` of the job names that one. `benchmarks`
         are names and groups, "-name" leaves one out, none means the suite's default; `affinity` is a list of CPUs like
         "2-3". `suite` is one of the lab's own; `same_loops` is the id of a result whose loop counts are taken.
-        `upload` publishes the result, also where the lab does not by itself. Raises Invalid, with the field, for what
-        the lab refuses.
+        `upload` publishes the result, also where the lab does not by itself; what was measured before has its own
+        upload(). Raises Invalid, with the field, for what the lab refuses.
         """
         spec = {
             "kind": None if kind == "benchmarks" else kind,

@@ -39,9 +39,16 @@ Places = Mapping[str, Place]
 
 
 def file_new(conn: Any, places: Places, result: Result, *, wanted: bool, now: float) -> tuple[Upload, ...]:
-    """File a new result for all automatic destinations that may have it, or for all if it is `wanted`."""
+    """File a new result for all automatic destinations that may have it, or for all if it is `wanted`.
+
+    What was filed before stays as it is, whatever has come of it.
+    """
     chosen = [place for place in places.values() if place.settings.automatic or wanted]
-    return tuple(_file(conn, place, result, now=now, who=LAB) for place in chosen if _may_go(place, result))
+    return tuple(
+        uploads.find_upload(conn, result.id, place.name) or _file(conn, place, result, now=now, who=LAB)
+        for place in chosen
+        if _may_go(place, result)
+    )
 
 
 def file_asked(

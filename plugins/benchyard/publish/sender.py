@@ -161,7 +161,8 @@ class Sender:
 
     async def _settle(self, upload: Upload, receipt: Receipt) -> None:
         self._answered()
-        link = one_line(receipt.link, 2000) if receipt.link else None
+        # It is shown as a link in browsers, where there are addresses that run.
+        link = receipt.link if receipt.link and receipt.link.startswith(("http://", "https://")) else None
         await self._note(sending.note_sent, upload, words=one_line(receipt.words), link=link)
 
     async def _refused(self, upload: Upload, refused: Refused) -> None:
