@@ -118,8 +118,9 @@ def test_base_that_ends_last(conn: sa.Connection, lab: MeasuredLab) -> None:
     (alone,) = told(lab, conn, head.id)
     assert alone.data["regressions"] == []
     lab.result(conn, base, {"a": around(1.0)})
-    _done, regression = told(lab, conn, base.id)
-    assert regression.users == ("bob",)
+    done, regression = told(lab, conn, base.id)
+    assert (done.users, regression.users) == (("max",), ("bob",))
+    assert done.data["regressions"] == []  # so that the end of the job is told to its owner, too
     assert [each.key for each in told(lab, conn, head.id)[1:]] == [regression.key]
 
 

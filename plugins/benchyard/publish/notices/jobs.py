@@ -162,7 +162,8 @@ def _done(fact: Fact, ended: Ended, suite: Suite | None, made: Sequence[Compared
         grade=result.grade if result is not None else None,
         failed=[line.split(":")[0] for line in failed],
         compared=[_numbers(found) for found in made],
-        regressions=[found.key for found in made if found.regression is not None],
+        # Those whose own notices are for the same person.
+        regressions=[each.key for each in made if each.regression is not None and each.due.owner == job.owner],
     )
 
 

@@ -88,7 +88,7 @@ class Teller:
 def takes(settings: AnyNotifier, notice: Notice) -> bool:
     """Whether a notifier tells a notice, by its settings.
 
-    The end of a job that is a regression is told with that, where both are told to the same people: one change, one
+    The end of a job that is a regression is told with that, where both are for the same person: one change, one
     message.
     """
     if settings.events and notice.kind not in settings.events:
@@ -106,5 +106,11 @@ def _hold_next(
 ) -> tuple[Notice, ...] | None:
     """What a notifier has to tell, and the right to tell it; where there is nothing, nothing is written."""
     known = notices.find_notifier(conn, name) or notices.make_notifier(conn, name, now=now)
-    found = notices.untold(conn, name, after=after, since=max(known.since, now - FRESH_S), limit=1)
-    return found if not found or notices.hold(conn, name, holder, now=now, for_s=hold_s) else None
+    since = max(known.since, now - FRESH_S)
+    found = notices.untold(conn, name, after=after, since=since, limit=1)
+    if not found:
+        return ()
+    if not notices.hold(conn, name, holder, now=now, for_s=hold_s):
+        return None
+    # Once more: who has held it until now may have told it.
+    return notices.untold(conn, name, after=after, since=since, limit=1)
