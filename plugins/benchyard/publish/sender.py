@@ -160,18 +160,23 @@ class Sender:
         return await destination.withdraw(publication)
 
     async def _settle(self, upload: Upload, receipt: Receipt) -> None:
-        self._answered()
+        was_down = self._answered()
         # It is shown as a link in browsers, where there are addresses that run.
         link = receipt.link if receipt.link and receipt.link.startswith(("http://", "https://")) else None
         await self._note(sending.note_sent, upload, words=one_line(receipt.words), link=link)
+        if was_down:
+            await self.lab.db(uploads.hurry_all, self.place.name, now=self.lab.clock.seconds())
 
     async def _refused(self, upload: Upload, refused: Refused) -> None:
         self._answered()
         await self._note(sending.note_refused, upload, words=one_line(str(refused)))
 
-    def _answered(self) -> None:
+    def _answered(self) -> bool:
+        """Note that the destination is there; gives whether it was taken to be down, with more waiting for it."""
+        was_down = len(self._in_trouble) >= ROW
         self._in_trouble.clear()
         self._pauses = 0
+        return was_down
 
     async def _trouble(self, upload: Upload, words: str, after_s: float | None) -> None:
         """Let an upload wait; where several in a row met trouble, or the other side asks for it, let all wait."""

@@ -197,6 +197,12 @@ def hurry(conn: sa.Connection, result_ids: Sequence[int], *, now: float) -> None
     conn.execute(sa.update(uploads).where(where).values(next_try=now, changed=now))
 
 
+def hurry_all(conn: sa.Connection, destination: str, *, now: float) -> None:
+    """Let what is pending at a destination be tried at once: it was down, and is there again."""
+    where = sa.and_(uploads.c.destination == destination, uploads.c.state == "pending", uploads.c.next_try > now)
+    conn.execute(sa.update(uploads).where(where).values(next_try=now, changed=now))
+
+
 def give_up(conn: sa.Connection, destination: str, *, words: str, now: float) -> tuple[Upload, ...]:
     """Call failed what is pending at a destination past its deadline; for when the destination is in trouble."""
     late = sa.and_(uploads.c.destination == destination, uploads.c.state == "pending", uploads.c.deadline <= now)
