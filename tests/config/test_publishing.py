@@ -89,12 +89,7 @@ FAULTS = {
     + 'executable = "{flagz}"\n': "[publish.speed] executable = '{flagz}': what may be filled in is {flags}, {impl",
     SPEED + 'executable = "{"\n': "[publish.speed] executable = '{': ",
     SPEED + 'executable = "{flags!x}"\n': "[publish.speed] executable = '{flags!x}': ",
-<<<<<<< HEAD
-    SPEED
-    + 'executables = {cpython = "a name of more than 30 characters"}\n': "[publish.speed] executables[...]: expected",
-=======
     SPEED + f'executables = {{cpython = "{"e" * 31}"}}\n': "[publish.speed] executables[...]: expected `str` of length",
->>>>>>> 78c5bda (Send all that waits for a destination once it is there again)
     SPEED + 'remote = "upsteam"\n': "[publish.speed] remote: no remote 'upsteam', did you mean 'upstream'?",
     SPEED + 'user = "ada:geheim"\n': "[publish.speed] the table: `user` cannot have a colon",
     SPEED + 'units = {byte = {units = "B", title = "Memory"}}\n': "[publish.speed]",
