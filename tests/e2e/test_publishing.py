@@ -187,7 +187,8 @@ def test_killed_at_any_moment(lab: "LabHandle", client: Client, receiver: Receiv
         runs = [{"values": [1.0 + number, 2.0 + number]}]
         file.write_text(json.dumps({"version": "1.0", "metadata": {"name": "nbody"}, "benchmarks": [{"runs": runs}]}))
         made.append(client.results.add("far").write(file))
-    receiver.otherwise = Answer(body=b"thank you", drip_s=0.01)
+    # So slow that there is something left to send at each kill.
+    receiver.otherwise = Answer(body=b"thank you very much", drip_s=0.1)
     for result in made:
         result.upload()
     for kills in range(6):
@@ -200,7 +201,8 @@ def test_killed_at_any_moment(lab: "LabHandle", client: Client, receiver: Receiv
         wait(lambda sent_before=sent_before: len(receiver.taken) > sent_before + 1, f"something is sent, {kills}", 400)
         kill(lab.program("master"))
         wait(lab.healthy, "the master is back", 120)
-    receiver.answers = []
+    assert list(client.uploads.list(state="pending")), "there was something to send at each kill"
+    receiver.answers, receiver.otherwise = [], Answer()
     for _ in range(40):
         outstanding = list(client.uploads.list(state=("pending", "refused", "failed")))
         if not outstanding:
