@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +111,15 @@ class LabHandle:
                     found.append(process)
             except psutil.Error:
                 continue
+        return found
+
+    def marked(self, run: str) -> list[psutil.Process]:
+        """What still runs of one run."""
+        mark, found = str(self.root / "state" / "runs" / run), []
+        for process in self.processes():
+            with suppress(psutil.Error):  # it has ended meanwhile
+                if process.is_running() and process.environ().get("BENCHYARD_RUN") == mark:
+                    found.append(process)
         return found
 
     def left_running(self, grace_s: float = 5.0) -> list[psutil.Process]:

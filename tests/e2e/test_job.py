@@ -152,7 +152,6 @@ def test_bad_input_is_refused_and_leaves_no_job(client: Client, python: str, wro
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_three_jobs_at_once_never_measure_together(lab: "LabHandle", client: Client, python: str) -> None:
     """Whatever is submitted at once runs one after the other, in the order of the queue, by the host's own record."""
     jobs = [client.jobs.add(python=python, benchmarks=["nbody"], mode="fast") for _ in range(3)]
@@ -218,12 +217,7 @@ def test_cancel_of_a_running_job_leaves_nothing_running(
     job.cancel()
     assert job.wait(60).status == "canceled"
     assert queued.wait(60).status == "canceled"
-    mark = str(lab.root / "state" / "runs" / f"{job.id}.1")
-
-    def marked() -> list[Any]:
-        return [p for p in lab.processes() if p.is_running() and p.environ().get("BENCHYARD_RUN") == mark]
-
-    wait(lambda: not marked(), "the run's processes are gone", 60)
+    wait(lambda: not lab.marked(f"{job.id}.1"), "the run's processes are gone", 60)
     assert lab.starts(f"{queued.id}.1") == 0
     after = client.jobs.add(python=python, benchmarks=["nbody"], mode="fast").wait(JOB_S)
     assert after.status == "success"
