@@ -1,5 +1,6 @@
 """Senders, with real requests to a real server, and a clock that passes as the test wants it."""
 
+import io
 import json
 import threading
 import time
@@ -218,7 +219,7 @@ def test_poison_blocks_nobody(
         body = handler.rfile.read(length)
         bad = json.loads(body)["data"]["result"]["id"] in fail_at
         receiver.answers.insert(0, Answer(500, b"poison") if bad else Answer())
-        handler.rfile = __import__("io").BytesIO(body)
+        handler.rfile = io.BytesIO(body)
         handle(handler)
 
     receiver.handle = choose  # type: ignore[method-assign]
