@@ -8,12 +8,13 @@ from twisted.internet.endpoints import quoteStringArgument
 from benchyard.access.service import AccessService
 from benchyard.config.builders import make_builders, make_lanes
 from benchyard.config.checks import check_job, check_schedules
+from benchyard.config.facts import lab_facts
 from benchyard.config.schedulers import make_pollers, make_schedulers
-from benchyard.config.settings import Host, Settings
+from benchyard.config.settings import Settings
 from benchyard.config.sources import commits_of
 from benchyard.config.workers import make_workers
 from benchyard.config.www import make_www
-from benchyard.hosting.service import HostFacts, LabFacts, LabService
+from benchyard.hosting.service import LabService
 from benchyard.queueing import engine
 from benchyard.queueing.jobs import JobService
 
@@ -47,28 +48,9 @@ def master_config(settings: Settings) -> dict[str, Any]:
                 remotes={remote.url: name for name, remote in settings.remotes.items()},
             ),
             AccessService(secrets_dir=str(settings.secrets_dir)),
-            LabService(facts=_lab_facts(settings)),
+            LabService(facts=lab_facts(settings)),
         ],
         # Buildbot's default silently drops jobs of one commit; ours differ by more than the commit.
         "collapseRequests": False,
         "prioritizeBuilders": engine.by_name,
     }
-
-
-def _lab_facts(settings: Settings) -> LabFacts:
-    lab = settings.lab
-    return LabFacts(
-        directory=str(settings.directory),
-        results=str(settings.results_dir),
-        title=lab.title,
-        url=lab.url,
-        targets=tuple(settings.targets),
-        hosts=tuple(_host_facts(name, host) for name, host in settings.hosts.items()),
-        worker_port=lab.worker_port,
-        anonymous_read=lab.anonymous_read,
-        trash_days=lab.trash_days,
-    )
-
-
-def _host_facts(name: str, host: Host) -> HostFacts:
-    return HostFacts(name=name, role=host.role, target=host.target, address=host.address, cpus=host.cpus)

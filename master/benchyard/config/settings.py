@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from croniter import croniter
 
-from benchyard.config.names import STAGES, stage_builder, target_of_coordinator
+from benchyard.config.names import INNER, stage_builder, target_of_coordinator
 from benchyard.hosting.registration import HOSTS_DIR, NAME_RULE, SECRETS_DIR, is_name
 from benchyard.queueing.requests import DEFAULT_KIND
 
@@ -46,6 +46,7 @@ class Lab(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     interpreters_gb: Annotated[float, msgspec.Meta(gt=0, le=1e6)] = 20.0
     remote_urls: tuple[Text, ...] = ()
     try_port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
+    ansible: str = ""
 
 
 class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -138,6 +139,7 @@ class Host(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `cpus` measure. For the time of a run, `tune` sets the host's knobs, `shield` keeps others off these CPUs, and the
     `guard` waits at most `guard_wait_s` for the host to be quiet; `strict` refuses to measure on one that is not.
+    `ansible_user` and `connection` are how playbooks reach it: by SSH as the lab's own user, unless said otherwise.
     """
 
     role: Literal["worker", "isolated"]
@@ -149,6 +151,8 @@ class Host(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     shield: bool = True
     guard: Literal["strict", "warn", "off"] = "warn"
     guard_wait_s: Annotated[float, msgspec.Meta(ge=0, le=86400)] = 60.0
+    ansible_user: str = ""
+    connection: str = ""
 
     @property
     def is_local(self) -> bool:
@@ -193,11 +197,19 @@ class Settings(msgspec.Struct, frozen=True):
         return self.directory / "incoming"
 
     @property
+    def playbooks(self) -> Path | None:
+        """The folder with the lab's own playbooks; None where those that come with benchyard are meant."""
+        return self.directory / self.lab.ansible if self.lab.ansible else None
+
+    @property
     def secrets_dir(self) -> Path:
         return self.directory / SECRETS_DIR
 
     def isolated(self, target: str) -> dict[str, Host]:
         return self._hosts(target, "isolated")
+
+    def of_target(self, target: str) -> dict[str, Host]:
+        return {name: host for name, host in self.hosts.items() if host.target == target}
 
     def workers(self, target: str) -> dict[str, Host]:
         return self._hosts(target, "worker")
@@ -429,7 +441,7 @@ def _check_target(path: Path, name: str, targets: Mapping[str, Target]) -> None:
     """Targets are builders, and so are their stages: each must have a name of its own."""
     _check_name(path, f"[targets.{name}]", name)
     for other in targets:
-        if name in {stage_builder(other, stage) for stage in STAGES}:
+        if name in {stage_builder(other, stage) for stage in INNER}:
             raise SettingsError(
                 f"{path}: [targets.{name}]: is what a stage of the target {other!r} is called; rename one"
             )

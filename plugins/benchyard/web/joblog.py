@@ -7,6 +7,7 @@ from twisted.internet import task
 from benchyard.queueing import engine
 from benchyard.queueing.runs import Run, stage_key
 from benchyard.store import attempts, jobs
+from benchyard.store.rows import MAINTENANCE
 from benchyard.web.calls import Services
 
 #: Seconds between two looks at a log that is followed, and lines taken at once.
@@ -53,6 +54,8 @@ async def _write_new(
 async def _logs(services: Services, job_id: int) -> list[int]:
     """Ids of the logs, oldest first: of each stage of each attempt, the steps of its latest build."""
     job = await services.jobs.db(jobs.get_job, job_id)
+    if job.kind in MAINTENANCE:  # its own build is all there is
+        return await _logs_of_request(services.master, job.request_id) if job.request_id is not None else []
     stages = list(services.jobs.stages(job.target))
     found: list[int] = []
     for attempt in await services.jobs.db(attempts.list_attempts, job_id):
