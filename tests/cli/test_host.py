@@ -121,8 +121,8 @@ def test_a_host_is_checked(run: "Run", lab: "LabServer", server_module: ModuleTy
         "memory  ok",
         "disk    unknown  cannot be read",
         "",
-        "KNOB  STATUS   BEFORE  AFTER  DETAIL",
-        "aslr  already  2       2",
+        "KNOB  STATUS   NOW  MEASURING  DETAIL",
+        "aslr  already  2    2",
     ]
     lab.hosts["quiet-1"]["fitness"] = FITNESS | {"fit": False}
     lab.scripts[0] = [DONE]

@@ -124,12 +124,12 @@ def test_it_waits_for_a_measurement(
     assert playbooks.noted() == []
     assert first.wait(JOB_S).status == "success"
     job = job.wait(JOB_S)
-    assert job.status == "success", (job, lab.log_tail())
-    assert job.summary == "5 tasks, 2 changed"
+    assert job.status == "success", (job.error, lab.log_tail())
+    assert job.summary == "4 tasks, 2 changed"
     check = bench.followed_by(job)
     assert check is not None
     check = check.wait(JOB_S)
-    assert check.status == "success", (check, lab.log_tail())
+    assert check.status == "success", (check.error, lab.log_tail())
     assert second.wait(JOB_S).status == "success"
     starts = {line[2].partition(".")[0]: line for line in lab.run_log() if line[1] == "START"}
     ends = {line[2].partition(".")[0]: line for line in lab.run_log() if line[1] == "END"}
@@ -144,8 +144,10 @@ def test_it_waits_for_a_measurement(
     assert host.fitness is not None and host.fitness.job == check.id
     assert host.versions["python"] and host.disk_free
     assert "fitness" in lab.check("host", "get", bench.name)
-    again = lab.check("host", "check", bench.name) if host.fitness.fit else lab.cli("host", "check", bench.name).stdout
-    assert "foreign CPU time" in again and "irq-affinity" in again
+    again = lab.cli("host", "check", bench.name)
+    found = client.hosts.get(bench.name).fitness
+    assert found is not None and again.returncode == (0 if found.fit else 1)  # others may be busy on this machine
+    assert "foreign CPU time" in again.stdout and "irq-affinity" in again.stdout
 
 
 def seconds(text: str) -> float:

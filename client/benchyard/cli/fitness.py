@@ -7,13 +7,8 @@ from benchyard.cli.fitting import Column
 from benchyard.cli.output import Cell, print_table
 
 _VERDICTS = {"refuse": Cell("unfit", "red"), "warn": Cell("doubt", "yellow"), "note": Cell("unknown")}
-_KNOBS = [
-    Column("KNOB"),
-    Column("STATUS"),
-    Column("BEFORE", flexible=True, rank=1),
-    Column("AFTER", flexible=True),
-    Column("DETAIL", flexible=True, rank=2),
-]
+#: What the two values are of knobs that were only looked at.
+LOOKED_AT = ("NOW", "MEASURING")
 _STYLES = {"failed": "red", "not permitted": "yellow", "changed since": "yellow", "done": "green", "restored": "green"}
 
 
@@ -56,10 +51,17 @@ def print_findings(findings: Sequence[Finding], checks: Sequence[str]) -> None:
     print_table([Column("CHECK"), Column("VERDICT"), Column("MESSAGE")], rows, empty="nothing is checked")
 
 
-def print_knobs(knobs: Iterable[Knob], *, empty: str) -> None:
-    """Print what became of knobs, or would, as a table."""
+def print_knobs(knobs: Iterable[Knob], *, empty: str, titles: tuple[str, str] = ("BEFORE", "AFTER")) -> None:
+    """Print what became of knobs, or would, as a table; `titles` are those of their two values."""
+    columns = [
+        Column("KNOB"),
+        Column("STATUS"),
+        Column(titles[0], flexible=True, rank=1),
+        Column(titles[1], flexible=True),
+        Column("DETAIL", flexible=True, rank=2),
+    ]
     rows = [
         (knob.knob, Cell(knob.status, _STYLES.get(knob.status, "")), knob.before or "", knob.after or "", knob.detail)
         for knob in knobs
     ]
-    print_table(_KNOBS, rows, empty=empty)
+    print_table(columns, rows, empty=empty)

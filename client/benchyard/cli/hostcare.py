@@ -71,7 +71,7 @@ def check_host(host: str, wait: bool, reason: str | None, url: str | None, as_js
 
     Example: benchyard host check quiet-1
     """
-    from benchyard.cli.fitness import print_findings, print_knobs
+    from benchyard.cli.fitness import LOOKED_AT, print_findings, print_knobs
     from benchyard.cli.output import print_json
     from benchyard.cli.watch import attach
 
@@ -91,7 +91,7 @@ def check_host(host: str, wait: bool, reason: str | None, url: str | None, as_js
     else:
         print_findings(found.fitness.findings, found.fitness.checks)
         click.echo()
-        print_knobs(found.fitness.knobs, empty="no knob is there")
+        print_knobs(found.fitness.knobs, empty="no knob is there", titles=LOOKED_AT)
     click.get_current_context().exit(0 if found.fitness.fit else 1)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from benchyard.cli.fitness import print_findings, print_knobs
+from benchyard.cli.fitness import LOOKED_AT, print_findings, print_knobs
 from benchyard.cli.output import print_json
 from benchyard.cli.taskshared import say_on, split_of, state_option, task_errors
 
@@ -46,7 +46,7 @@ def host_report(state: Path | None, cpus: str | None, wait: float, output: Path 
         return
     print_findings(report.guard.findings, report.checks)
     click.echo()
-    print_knobs(report.knobs, empty="no knob is there")
+    print_knobs(report.knobs, empty="no knob is there", titles=LOOKED_AT)
     click.echo()
     click.echo(", ".join(f"{name} {version}" for name, version in report.versions.items()))
 
@@ -64,7 +64,7 @@ def playbook(name: str, host: str, folder: Path | None, state: Path | None, chec
     With a state directory, the host is this machine: not while it measures. The status is that of ansible-playbook, or
     69 where it could not be started.
 
-    Example: benchyard host inventory | benchyard task playbook configure --host quiet-1 --check
+    Example: benchyard task playbook configure --host quiet-1 --check < inventory.json
     """
     from benchyard.tasks.errors import AnsibleError
     from benchyard.tasks.playbooks import run_playbook

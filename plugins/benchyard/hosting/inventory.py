@@ -14,6 +14,9 @@ from benchyard.hosting.service import HostFacts, LabFacts
 ROLES = {"worker": "workers", "isolated": "isolated"}
 MASTERS = "masters"
 
+#: How Ansible itself reaches the machine that it runs on: without SSH, and with the Python that runs it.
+_LOCAL = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
+
 _TAKEN = {"all", "ungrouped", MASTERS, *ROLES.values()}
 
 
@@ -24,7 +27,7 @@ def inventory(lab: LabFacts) -> dict[str, Any]:
     reached = {"benchyard_master_host": master_host, "benchyard_master_port": lab.worker_port}
     groups: dict[str, list[str]] = {group: [] for group in (*ROLES.values(), MASTERS)}
     groups[MASTERS].append(master)
-    hostvars = {master: {"ansible_host": master_host, "ansible_connection": "local", **reached}}
+    hostvars: dict[str, dict[str, Any]] = {master: {"ansible_host": master_host, **_LOCAL, **reached}}
     for host in lab.hosts:
         groups[ROLES[host.role]].append(host.name)
         groups.setdefault(group_of(host.target), []).append(host.name)
@@ -39,11 +42,12 @@ def group_of(target: str) -> str:
 
 
 def _variables(lab_dir: Path, host: HostFacts) -> dict[str, Any]:
-    connection = host.connection or ("local" if is_local(host.address) else "")
-    optional = {"ansible_connection": connection, "ansible_user": host.ansible_user}
+    said = {"ansible_connection": host.connection, "ansible_user": host.ansible_user}
+    local = host.connection == "local" or (not host.connection and is_local(host.address))
     return {
         "ansible_host": host.address,
-        **{name: value for name, value in optional.items() if value},
+        **(_LOCAL if local else {}),
+        **{name: value for name, value in said.items() if value},
         "benchyard_name": host.name,
         "benchyard_role": host.role,
         "benchyard_target": host.target,

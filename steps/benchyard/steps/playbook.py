@@ -62,7 +62,7 @@ def _in_words(what: str, task: str, text: str) -> str:
     except ValueError:
         result = {}
     message = result.get("msg") if isinstance(result, dict) else None
-    details = result.get("stderr") if isinstance(result, dict) else None
+    details = (result.get("stderr") or result.get("module_stderr")) if isinstance(result, dict) else None
     said = " ".join(str(part) for part in (message, details) if part) or text
     said = " ".join(said.split()).removeprefix("Task failed: ")[:_LONGEST]
     return f"unreachable: {said}" if what == "UNREACHABLE" else f"{task}: {said}"
