@@ -42,6 +42,12 @@ def test_they_stand_before_measurements(conn: sa.Connection) -> None:
     queues.push(conn, wanted[0].id, now=3.0, who="ada")
     assert queues.position_of(conn, wanted[0].id) == 3
     assert [job.id for job in maintenance.wanted(conn)] == [job.id for job in wanted]
+    assert maintenance.wanted(conn, "nostromo") == ()
+    assert [job.reason for job in wanted] == [
+        "configure of host sulaco",
+        "update of host sulaco",
+        "check of host sulaco",
+    ]
 
 
 def test_one_that_ends_well(conn: sa.Connection) -> None:

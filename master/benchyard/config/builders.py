@@ -163,9 +163,9 @@ def _maintained(settings: Settings) -> dict[str, Any]:
 def _maintain_steps(settings: Settings) -> list[Any]:
     from benchyard.config.facts import lab_facts
     from benchyard.hosting.inventory import inventory
-    from benchyard.steps.maintain import Maintain
+    from benchyard.steps.maintain import Inventory, Maintain
 
-    known = inventory(lab_facts(settings))
+    known = Inventory(inventory(lab_facts(settings)))
     return [Maintain(name="playbook", inventory=known, folder=settings.playbooks, **_maintained(settings))]
 
 

@@ -212,7 +212,7 @@ class JobService(BuildbotService):
         request_id, _new = await self.request(
             builder,
             key,
-            reason=job.reason or (f"{job.kind} {job.host}" if looks_after else f"job {job.id}"),
+            reason=job.reason or f"job {job.id}",
             source=await self.db(creation.source_stamp, job),
             job=job.id,
             owner=job.owner,

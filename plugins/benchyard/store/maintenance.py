@@ -45,7 +45,7 @@ def create(
         spec=spec_of(**spec),
         owner=owner,
         origin=origin,
-        reason=reason,
+        reason=reason or f"{kind} of host {host}",
         status="queued",
     )
 

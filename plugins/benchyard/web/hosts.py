@@ -230,7 +230,7 @@ async def _view(call: Call, host: HostFacts) -> HostView:
         calibrated=time_text(found.calibrated),
         noise_floor=found.median,
         connected=connection != "offline",
-        last_seen=time_text(now if connection != "offline" else row.seen if row else None),
+        last_seen=time_text(row.seen) if row else None,
         work=work,
         leased_until=time_text(row.leased_until) if row and leased else None,
         leased_by=row.leased_by if row and leased else None,

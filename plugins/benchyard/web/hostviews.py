@@ -74,9 +74,9 @@ def fitness_view(found: Mapping[str, Any] | None) -> FitnessView | None:
 class HostView(msgspec.Struct, frozen=True):
     """A host: what the settings say of it, what it does now, and what is known of it.
 
-    `last_seen` is when its worker was last known to be connected, and until `leased_until` somebody works on it.
-    `fitness` is what the last check has found, and `versions` and `disk_free` (bytes) are from that as well; `grade` is
-    that of its newest result.
+    `last_seen` is when its worker was last noted to be there: once an hour, and when it came or went. Until
+    `leased_until` somebody works on it. `fitness` is what the last check has found, and `versions` and `disk_free`
+    (bytes) are from that as well; `grade` is that of its newest result.
     `epoch` is the number of the stretch of its history that it is in, since `epoch_since`: the time with the same CPU,
     kernel, governor and so on. In that it was `calibrated` last, and `noise_floor` is the median over the benchmarks
     of how far two runs of the same differ, relative.

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +28,13 @@ class Maintained(NamedTuple):
     machine: str
     is_local: bool
     cpus: str = ""
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """All hosts as Ansible knows them; Buildbot logs the arguments of steps, where these would be long."""
+
+    hosts: Mapping[str, Any] = field(repr=False)
 
 
 class MaintenanceStep(TaskStep, JobStep):
@@ -77,9 +85,9 @@ class Maintain(MaintenanceStep):
     Where the host is this worker's own machine, the lock file there is held as well: nothing is prepared meanwhile.
     """
 
-    def __init__(self, *, inventory: Mapping[str, Any], folder: Path | None, **kwargs: Any) -> None:
+    def __init__(self, *, inventory: Inventory, folder: Path | None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.inventory, self.folder = dict(inventory), folder
+        self.inventory, self.folder = inventory, folder
 
     async def look_after(self, job: Job, host: Maintained) -> int:
         observer = PlaybookObserver()
@@ -108,7 +116,7 @@ class Maintain(MaintenanceStep):
         return options
 
     def _inventory(self) -> str:
-        return msgspec.json.encode(self.inventory).decode()
+        return msgspec.json.encode(self.inventory.hosts).decode()
 
 
 def _begin(conn: Any, job: Job, hosts: list[str], now: float) -> int:
