@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchyard.config.facts import lab_facts
-from benchyard.config.settings import Host, load_settings
+from benchyard.config.settings import Host, SettingsError, load_settings
 from benchyard.hosting import registration
 from benchyard.hosting.inventory import group_of, inventory
 from benchyard.hosting.registration import register_host, secret_path
@@ -56,6 +56,18 @@ def test_host_that_is_called_as_the_group_of_masters_has_it(lab_dir: Path) -> No
 def test_group_of_a_target(target: str, group: str) -> None:
     """A group's name is one that Ansible takes, and no other's."""
     assert group_of(target) == group
+
+
+def test_host_with_the_name_of_a_target(lab_dir: Path) -> None:
+    """Who asks Ansible for such a host gets that alone; names of the other groups are no hosts' at all."""
+    for name in ("linux", "other"):
+        register_host(lab_dir, name, role="isolated", target="linux", address="10.0.0.9")
+    found = inventory(lab_facts(load_settings(lab_dir)))
+    assert "linux" not in found
+    assert sorted(found["target_linux"]["hosts"]) == ["linux", "other"]
+    register_host(lab_dir, "Workers", role="isolated", target="linux", address="10.0.0.9")
+    with pytest.raises(SettingsError, match=r"'Workers' is a name that the lab needs for itself"):
+        load_settings(lab_dir)
 
 
 def test_defaults_are_said_once() -> None:

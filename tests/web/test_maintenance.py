@@ -81,6 +81,9 @@ def test_host_that_leaves(lab: "Lab") -> None:
 
 def test_refused(lab: "Lab", spare: str) -> None:
     """What cannot be done is refused in words; measuring it is not what such a job is for."""
+    host = {"name": "All", "role": "isolated", "target": lab.target, "address": "10.0.0.7"}
+    taken = lab.call("POST", "/hosts", "admin", json=host)
+    assert (taken.status_code, taken.json()["field"]) == (400, "name")
     offline = lab.call("POST", f"/hosts/{spare}/check", "admin", json={})
     assert offline.status_code == 409 and "is offline; it is looked over by its own worker" in offline.json()["detail"]
     assert lab.call("POST", "/hosts/nowhere/configure", "admin", json={}).status_code == 404

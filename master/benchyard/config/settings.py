@@ -15,7 +15,7 @@ import msgspec
 from croniter import croniter
 
 from benchyard.config.names import INNER, stage_builder, target_of_coordinator
-from benchyard.hosting.registration import HOSTS_DIR, NAME_RULE, SECRETS_DIR, is_name
+from benchyard.hosting.registration import HOSTS_DIR, NAME_RULE, RESERVED, SECRETS_DIR, is_name
 from benchyard.queueing.requests import DEFAULT_KIND
 
 SETTINGS_FILE = "benchyard.toml"
@@ -287,7 +287,7 @@ def _load_hosts(folder: Path, targets: Mapping[str, Target]) -> dict[str, Host]:
         if name != path.stem:
             raise SettingsError(f"{path}: name = {name!r}: must be {path.stem!r}, as the file is called")
         _check_name(path, "the file's name", name)
-        if target_of_coordinator(name) in targets:
+        if target_of_coordinator(name) in targets or name.lower() in RESERVED:
             raise SettingsError(f"{path}: {name!r} is a name that the lab needs for itself; give the host another")
         if host.target not in targets:
             raise SettingsError(

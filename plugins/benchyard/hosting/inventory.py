@@ -4,10 +4,11 @@ Secrets are not in it: `benchyard_secret_file` names a file on the master's mach
 """
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from benchyard.hosting.registration import secret_path
+from benchyard.hosting.registration import RESERVED, secret_path
 from benchyard.hosting.service import HostFacts, LabFacts
 
 #: Groups by the role of a host, and the one of the master's own machine.
@@ -17,28 +18,27 @@ MASTERS = "masters"
 #: How Ansible itself reaches the machine that it runs on: without SSH, and with the Python that runs it.
 _LOCAL = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
 
-_TAKEN = {"all", "ungrouped", MASTERS, *ROLES.values()}
-
 
 def inventory(lab: LabFacts) -> dict[str, Any]:
     """The inventory: groups by role and by target, and the variables of all hosts under `_meta`."""
     master_host = lab.worker_host
     master = "master" if all(host.name != "master" for host in lab.hosts) else "lab-master"
+    names = {host.name for host in lab.hosts}
     reached = {"benchyard_master_host": master_host, "benchyard_master_port": lab.worker_port}
     groups: dict[str, list[str]] = {group: [] for group in (*ROLES.values(), MASTERS)}
     groups[MASTERS].append(master)
     hostvars: dict[str, dict[str, Any]] = {master: {"ansible_host": master_host, **_LOCAL, **reached}}
     for host in lab.hosts:
         groups[ROLES[host.role]].append(host.name)
-        groups.setdefault(group_of(host.target), []).append(host.name)
+        groups.setdefault(group_of(host.target, names), []).append(host.name)
         hostvars[host.name] = {**_variables(Path(lab.directory), host), **reached}
     return {"_meta": {"hostvars": hostvars}, **{group: {"hosts": names} for group, names in groups.items()}}
 
 
-def group_of(target: str) -> str:
-    """The name of a target's group: Ansible takes letters, digits and underscores."""
+def group_of(target: str, hosts: Collection[str] = ()) -> str:
+    """The name of a target's group: letters, digits and underscores, as Ansible takes them, and no other's name."""
     name = re.sub(r"[^A-Za-z0-9_]", "_", target)
-    return f"target_{name}" if name in _TAKEN or name[0].isdigit() else name
+    return f"target_{name}" if name in RESERVED or name in hosts or name[0].isdigit() else name
 
 
 def _variables(lab_dir: Path, host: HostFacts) -> dict[str, Any]:

@@ -16,6 +16,9 @@ SECRETS_DIR = "secrets"
 #: Hosts and targets become builder names, file names and fields of result names.
 NAME_RULE = "1 to 40 letters, digits, `_` or `-`, starting with a letter or digit"
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$"
+#: Groups of the inventory for Ansible: whoever asked there for a host of such a name would get all of the group.
+RESERVED = frozenset({"all", "ungrouped", "masters", "workers", "isolated"})
+
 #: What a host's file need not say, with what it means where it does not.
 DEFAULTS: Mapping[str, object] = {
     "cpus": "",

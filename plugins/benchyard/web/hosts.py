@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 
 from benchyard.access.roles import Role
-from benchyard.hosting.registration import NAME_PATTERN
+from benchyard.hosting.registration import NAME_PATTERN, RESERVED
 from benchyard.hosting.service import HostFacts
 from benchyard.queueing import maintaining
 from benchyard.queueing.cancellation import job_of_any_request
@@ -110,6 +110,8 @@ async def add_host(call: Call) -> Reply:
     new: NewHost = call.body
     lab = call.services.lab
     _known_target(call, new.target)
+    if new.name.lower() in RESERVED:
+        raise Problem(400, f"{new.name!r} is a name that the lab needs for itself; choose another", "name")
     secret = await lab.add_host(HostFacts(**msgspec.structs.asdict(new)))
     await call.jobs.db(store.ensure_host, new.name, now=call.now(), who=call.caller.name)
     access = WorkerAccess(name=new.name, secret=secret, master_host=lab.worker_host, master_port=lab.worker_port)
