@@ -85,7 +85,7 @@ def test_the_commands_are_those_of_the_design() -> None:
     promised = {
         "job": "list get add remove modify enable disable current run attach cancel wait log",
         "queue": "list get push pop move remove pause unpause",
-        "host": "list get add remove modify enable disable configure update check noise",
+        "host": "list get add remove modify enable disable configure update check lease inventory noise",
         "user": "list get add remove modify enable disable passwd try-secret token",
         "result": "list get add remove modify enable disable read write upload uploads destinations compare",
     }

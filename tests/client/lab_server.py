@@ -307,6 +307,7 @@ class LabServer:
             "notices": self.answer_notices,
             "uploads": self.answer_uploads,
             "destinations": lambda seen, rest: as_json({"items": self.destinations, "next": None}),
+            "inventory": lambda seen, rest: as_json({"_meta": {"hostvars": {"quiet-1": {"ansible_host": "h"}}}}),
             "events": lambda seen, rest: Answer(200, self.events, "text/event-stream"),
         }
         if kind not in answers:
@@ -485,6 +486,17 @@ class LabServer:
         name, _, action = rest.partition("/")
         if action == "noise":
             return as_json(self.noise | {"host": name})
+        if action in ("configure", "update", "check") and name in self.hosts:
+            number = self.add_job(*self.scripts.pop(0, []), kind=action, host=name)
+            self.jobs[number]["spec"] |= {"check": seen.body.get("check", False), "after": None}
+            self.logs[number] = b"TASK [worker]\nchanged: [quiet-1]\n"
+            return as_json(self.jobs[number], 202)
+        if action in ("lease", "release") and name in self.hosts:
+            leased = action == "lease"
+            lease = {"leased_until": TIME, "leased_by": "anna", "lease_reason": (seen.body or {}).get("reason", "")}
+            self.hosts[name] |= lease if leased else dict.fromkeys(lease)
+            self.hosts[name]["status"] = "leased" if leased else "online"
+            return as_json(self.hosts[name])
         if name:
             return self.change(seen, self.hosts, name, "host", action)
         if seen.method == "GET":

@@ -85,15 +85,53 @@ def test_a_host_is_changed(client: Client, lab: "LabServer", server_module: Modu
         off.refresh()
 
 
-@pytest.mark.parametrize("what", ["configure", "update", "check"])
-def test_maintenance_without_an_engine(client: Client, lab: "LabServer", server_module: ModuleType, what: str) -> None:
-    """configure(), update() and check() return the job that does it, or raise Conflict where nothing can."""
+@pytest.mark.parametrize(
+    ("what", "how", "sent"),
+    [
+        ("configure", {"check": True, "reason": "why"}, {"check": True, "reason": "why"}),
+        ("update", {"reboot": True}, {"reboot": True}),
+        ("check", {}, {}),
+    ],
+)
+def test_a_host_is_looked_after(
+    client: Client,
+    lab: "LabServer",
+    server_module: ModuleType,
+    what: str,
+    how: dict[str, Any],
+    sent: dict[str, Any],
+) -> None:
+    """configure(), update() and check() return the job that does it; followed_by() the check that comes after."""
     lab.hosts["quiet-1"] = server_module.a_host("quiet-1")
     host = client.hosts.get("quiet-1")
-    with pytest.raises(Conflict, match=f"no engine for {what}"):
-        getattr(host, what)()
-    lab.canned = [server_module.as_json(server_module.a_job(7, kind=what), 202)]
-    assert getattr(host, what)().id == 7
+    job = getattr(host, what)(**how)
+    assert (job.kind, job.host, job.is_maintenance, lab.seen[-1].body) == (what, "quiet-1", True, sent)
+    assert host.followed_by(job) is None
+    spec = {"after": job.id}
+    lab.add_job(kind="check", host="quiet-1", spec=lab.jobs[job.id]["spec"] | spec)
+    later = host.followed_by(job)
+    assert later is not None and (later.id, later.spec.after) == (job.id + 1, job.id)
+
+
+def test_a_host_is_leased(client: Client, lab: "LabServer", server_module: ModuleType) -> None:
+    """lease() and release() return the host as it is then; inventory() is what Ansible reads."""
+    lab.hosts["quiet-1"] = server_module.a_host("quiet-1")
+    host = client.hosts.get("quiet-1").lease(60, reason="new fan")
+    assert (host.status, host.leased_by, lab.seen[-1].body) == ("leased", "anna", {"seconds": 60, "reason": "new fan"})
+    assert host.release().leased_until is None
+    assert client.hosts.inventory()["_meta"]["hostvars"]["quiet-1"] == {"ansible_host": "h"}
+
+
+def test_what_is_known_of_a_host(client: Client, lab: "LabServer", server_module: ModuleType) -> None:
+    """Its work, fitness and versions are typed; a lab that does not tell them yet does no harm."""
+    lab.hosts["quiet-1"] = server_module.a_host("quiet-1")
+    assert client.hosts.get("quiet-1").fitness is None
+    finding = {"check": "disk", "severity": "refuse", "message": "full"}
+    fitness = {"job": 3, "checked": server_module.TIME, "fit": False, "findings": [finding], "mood": "good"}
+    lab.hosts["quiet-1"] |= {"fitness": fitness, "work": {"job": 7, "stage": "measure", "benchmark": "nbody"}}
+    host = client.hosts.get("quiet-1")
+    assert host.fitness is not None and host.work is not None
+    assert (host.fitness.findings[0].message, host.work.benchmark) == ("full", "nbody")
 
 
 @pytest.mark.parametrize("how", ["bytes", "path", "text", "file"])

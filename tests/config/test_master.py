@@ -125,9 +125,14 @@ def test_capacity(two_hosts: Path) -> None:
     assert capacity(settings, "linux") == 2
     assert len(coordinators(settings, "linux")) == 3
     assert make_lanes(settings) == {
-        "linux": Lane("linux", None, tuple(coordinators(settings, "linux")), ("bench",), 2),
-        "linux-prepare": Lane("linux", "prepare", ("prep",), ("bench",), 2),
-        "linux-measure": Lane("linux", "measure", ("bench",), ("bench",), 2),
+        name: Lane("linux", stage, workers, ("bench",), 2, {"bench": "localhost", "prep": "localhost"})
+        for name, stage, workers in (
+            ("linux", None, tuple(coordinators(settings, "linux"))),
+            ("linux-prepare", "prepare", ("prep",)),
+            ("linux-measure", "measure", ("bench",)),
+            ("linux-maintain", "maintain", ("prep",)),
+            ("linux-check", "check", ("bench", "prep")),
+        )
     }
 
 
@@ -135,9 +140,10 @@ def test_target_without_hosts(lab: MakeLab) -> None:
     """A target that nobody measures on yet has builders, and no worker that its lanes would let build."""
     settings = load_settings(lab(T))
     builders = {builder.name: builder for builder in make_builders(settings)}
-    assert list(builders) == ["linux", "linux-prepare", "linux-measure"]
+    stages = ["linux-prepare", "linux-measure", "linux-maintain", "linux-check"]
+    assert list(builders) == ["linux", *stages]
     lanes = make_lanes(settings)
-    for stage in ("linux-prepare", "linux-measure"):
+    for stage in stages:
         assert builders[stage].workernames
         assert lanes[stage].workers == ()
     assert lanes["linux"].hosts == ()

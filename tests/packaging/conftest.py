@@ -19,11 +19,13 @@ class Repository:
 
     def packaged(self) -> dict[PurePosixPath, Path]:
         """What the distribution holds: the path when installed, and the file here."""
-        return {
+        ours = {
             file.relative_to(file.parts[0]): self.path / file
             for file in self.files
             if file.parts[0] in SOURCE_ROOTS and file.parts[1] == "benchyard"
         }
+        playbooks = (file for file in self.files if file.parts[0] == "ansible")
+        return ours | {PurePosixPath("benchyard") / file: self.path / file for file in playbooks}
 
     def modules(self) -> dict[str, Path]:
         """Our modules by dotted name."""

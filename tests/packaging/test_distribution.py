@@ -44,7 +44,7 @@ def installed_with(wheel: Path, *extras: str) -> set[str]:
 
 
 def test_wheel_holds_all_and_only_our_files(wheel: Path, repository: "Repository") -> None:
-    """Every file below the five `benchyard` folders is in the wheel, byte for byte, and nothing else."""
+    """Every file below the five `benchyard` folders, and the playbooks, are in the wheel, and nothing else."""
     expected = {
         name.as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for name, path in repository.packaged().items()
     }
@@ -86,9 +86,10 @@ def test_sdist_has_the_tests(sdist: Path, repository: "Repository") -> None:
             {"twisted", "buildbot", "buildbot-worker", "numpy"},
         ),
         (["worker"], {"buildbot-worker", "twisted", "pyperf"}, {"buildbot", "buildbot-www", "sqlalchemy"}),
-        (["master"], {"buildbot", "buildbot-www", "buildbot-worker", "alembic", "pyperf"}, set()),
+        (["master"], {"buildbot", "buildbot-www", "buildbot-worker", "alembic", "pyperf"}, {"ansible", "ansible-core"}),
+        (["ansible"], {"ansible", "ansible-core"}, {"twisted", "buildbot"}),
     ],
-    ids=["client", "tasks", "worker", "master"],
+    ids=["client", "tasks", "worker", "master", "ansible"],
 )
 def test_extras_bring_what_they_say(wheel: Path, extras: list[str], present: set[str], absent: set[str]) -> None:
     """A client has no Twisted, a worker has no master's Buildbot, and the master has all."""

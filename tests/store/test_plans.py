@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from benchyard.queueing.order import started_jobs
-from benchyard.store import jobs, queues, results, senders, uploads
+from benchyard.store import jobs, maintenance, queues, results, senders, uploads
 from benchyard.store.places import STEP, after_last, before_first
 from benchyard.store.tables import jobs as jobs_table
 from benchyard.store.tables import results as results_table
@@ -38,6 +38,7 @@ def full(store: sa.Engine) -> sa.Engine:
         (lambda conn: after_last(conn, "a"), "benchyard_jobs_place"),
         (lambda conn: before_first(conn, "a"), "benchyard_jobs_place"),
         (lambda conn: started_jobs(conn, "a"), "benchyard_jobs_status"),
+        (maintenance.wanted, "benchyard_jobs_kind"),
         (lambda conn: jobs.list_jobs(conn, status=["failed"]), "benchyard_jobs_"),
         (lambda conn: jobs.list_jobs(conn, target="a", status=["success"]), "benchyard_jobs_"),
         (lambda conn: results.list_results(conn, branch="rare"), "benchyard_results_branch"),

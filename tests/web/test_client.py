@@ -74,7 +74,7 @@ def test_users(own: "Lab", client: Callable[[str], Client]) -> None:
 
 
 def test_hosts(own: "Lab", client: Callable[[str], Client]) -> None:
-    """Hosts are added with a secret told once, changed, disabled and removed; nothing maintains them yet, it says."""
+    """Hosts are added with a secret told once, changed, disabled, leased, looked after by jobs, and removed."""
     admin = client("admin")
     added = admin.hosts.add("shed", role="isolated", target=own.target, address="shed.example", cpus="2-3")
     assert added.worker.secret not in repr(added)
@@ -84,9 +84,15 @@ def test_hosts(own: "Lab", client: Callable[[str], Client]) -> None:
     assert host.disable("dusty").reason == "dusty"
     assert not admin.hosts.get("shed").enabled
     assert admin.hosts.get("shed").enable().enabled
-    for maintained in (host.configure, host.update, host.check):
-        with pytest.raises(Conflict, match="configured"):
-            maintained()
+    jobs = [host.configure(check=True), host.update()]
+    assert [(job.kind, job.host, job.spec.check) for job in jobs] == [
+        ("configure", "shed", True),
+        ("update", "shed", False),
+    ]
+    with pytest.raises(Conflict, match="is offline"):
+        host.check()
+    assert host.lease(600).leased_by == "admin"
+    assert host.release().leased_by is None
     with pytest.raises(Forbidden):
         client("ada").hosts.get("shed").disable()
     admin.hosts.remove("shed")

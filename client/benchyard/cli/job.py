@@ -199,6 +199,13 @@ def _status(job: "Job") -> "Cell":
     return Cell(job.status if job.enabled else f"{job.status}, disabled", STATUS_STYLES.get(job.status, ""))
 
 
+def _what(job: "Job") -> str:
+    """What a job measures; of one that looks after a host, its kind."""
+    if job.is_maintenance:
+        return f"({job.kind}, only shown)" if job.spec.check else f"({job.kind})"
+    return ",".join(job.spec.selection) or "default"
+
+
 def _time(job: "Job") -> str:
     from benchyard.cli.watch import time_of
 
@@ -211,7 +218,7 @@ FIELDS: "tuple[Field[Job], ...]" = (
     Field("target", lambda job: job.target, rank=4),
     Field("host", lambda job: job.place, flexible=True, rank=2),
     Field("python", lambda job: job.spec.interpreter, flexible=True, tail=True),
-    Field("benchmarks", lambda job: ",".join(job.spec.selection) or "default", flexible=True),
+    Field("benchmarks", lambda job: _what(job), flexible=True),
     Field("owner", lambda job: job.owner, rank=3),
     Field("created", lambda job: local_time(job.created), rank=1),
     Field("time", _time, right=True),
@@ -258,8 +265,7 @@ def _show(job: "Job", as_json: bool) -> None:
             ("host", job.place),
             ("python", job.spec.interpreter),
             ("benchmarks", ", ".join(job.spec.benchmarks)),
-            ("asked for", ", ".join(job.spec.selection) or "the default benchmarks"),
-            ("mode", job.spec.mode),
+            *(() if job.is_maintenance else _asked_for(job)),
             ("suite", f"{job.spec.suite} {job.spec.suite_version}".strip() or None),
             ("loops of", f"result {job.spec.same_loops}" if job.spec.same_loops is not None else None),
             ("CPUs", job.spec.affinity),
@@ -277,6 +283,11 @@ def _show(job: "Job", as_json: bool) -> None:
             ("page", job.url),
         )
     )
+
+
+def _asked_for(job: "Job") -> tuple[tuple[str, str], ...]:
+    selection = ", ".join(job.spec.selection) or "the default benchmarks"
+    return (("asked for", selection), ("mode", job.spec.mode))
 
 
 def _attempt(attempt: "Attempt") -> str:

@@ -16,6 +16,7 @@ from benchyard.cli.taskbuild import COMMANDS as BUILD_COMMANDS
 from benchyard.cli.taskcheck import COMMANDS as CHECK_COMMANDS
 from benchyard.cli.taskhost import COMMANDS as HOST_COMMANDS
 from benchyard.cli.taskkept import COMMANDS as KEPT_COMMANDS
+from benchyard.cli.taskmaintain import COMMANDS as MAINTAIN_COMMANDS
 from benchyard.cli.taskprofile import COMMANDS as PROFILE_COMMANDS
 from benchyard.cli.taskshared import (
     benchmarks_option,
@@ -336,6 +337,7 @@ for command in (
     *CHECK_COMMANDS,
     *HOST_COMMANDS,
     *KEPT_COMMANDS,
+    *MAINTAIN_COMMANDS,
     *PROFILE_COMMANDS,
     *SMOKE_COMMANDS,
     *SUITE_COMMANDS,

@@ -4,18 +4,12 @@ Nothing of `benchyard.tasks` is imported before the command runs.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from benchyard.cli.fitting import Column
-from benchyard.cli.output import Cell, print_json, print_table
+from benchyard.cli.fitness import print_findings
+from benchyard.cli.output import print_json
 from benchyard.cli.taskshared import say_on, split_of, state_option, task_errors
-
-if TYPE_CHECKING:
-    from benchyard.tasks.host.guard import GuardReport
-
-_VERDICTS = {"refuse": Cell("unfit", "red"), "warn": Cell("doubt", "yellow"), "note": Cell("unknown")}
 
 
 @click.command("host-check")
@@ -43,7 +37,7 @@ def host_check(
     """
     import os
 
-    from benchyard.tasks.host.guard import look, wait_until_fit
+    from benchyard.tasks.host.guard import CHECKS, look, wait_until_fit
 
     with task_errors():
         measuring = split_of(cpus).measuring
@@ -56,20 +50,9 @@ def host_check(
     if as_json:
         print_json(report)
     else:
-        _print(report)
+        print_findings(report.findings, tuple(CHECKS))
+        click.echo("this host is fit to measure" if report.passed else "this host is not fit to measure", err=True)
     context.exit(0 if report.passed else 1)
-
-
-def _print(report: "GuardReport") -> None:
-    from benchyard.tasks.host.guard import CHECKS
-
-    found = {finding.check for finding in report.findings}
-    rows = [(finding.check, _VERDICTS[finding.severity], finding.message) for finding in report.findings]
-    rows += [(check, Cell("ok", "green"), "") for check in CHECKS if check not in found]
-    order = list(CHECKS)
-    rows.sort(key=lambda row: order.index(row[0]) if row[0] in order else len(order))
-    print_table([Column("CHECK"), Column("VERDICT"), Column("MESSAGE")], rows, empty="nothing is checked")
-    click.echo("this host is fit to measure" if report.passed else "this host is not fit to measure", err=True)
 
 
 COMMANDS = (host_check,)

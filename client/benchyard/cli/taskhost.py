@@ -3,24 +3,13 @@
 Nothing of `benchyard.tasks` is imported before a command runs.
 """
 
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import click
 
-from benchyard.cli.fitting import Column
-from benchyard.cli.output import Cell, print_json, print_table
+from benchyard.cli.fitness import print_knobs
+from benchyard.cli.output import print_json
 from benchyard.cli.taskshared import cache_folder, split_of, state_option, task_errors
-
-_COLUMNS = [
-    Column("KNOB"),
-    Column("STATUS"),
-    Column("BEFORE", flexible=True, rank=1),
-    Column("AFTER", flexible=True),
-    Column("DETAIL", flexible=True, rank=2),
-]
-_STYLES = {"failed": "red", "not permitted": "yellow", "changed since": "yellow", "done": "green", "restored": "green"}
 
 _root_option = click.option(
     "--root",
@@ -64,7 +53,7 @@ def host_tune(
     else:
         if report.earlier is not None:
             click.echo("benchyard: an earlier tuning had not been put back; that was done first", err=True)
-        _print_knobs(report.knobs, empty="no knob was to be set")
+        print_knobs(report.knobs, empty="no knob was to be set")
     if report.failed:
         click.get_current_context().exit(1)
 
@@ -89,17 +78,9 @@ def host_restore(state: Path | None, root: Path, as_json: bool) -> None:
     elif report.rebooted:
         click.echo("the host has been started since it was tuned, which has put everything back")
     else:
-        _print_knobs(report.knobs, empty="nothing is to be put back")
+        print_knobs(report.knobs, empty="nothing is to be put back")
     if report.left:
         click.get_current_context().exit(1)
-
-
-def _print_knobs(knobs: Iterable[Any], *, empty: str) -> None:
-    rows = [
-        (knob.knob, Cell(knob.status, _STYLES.get(knob.status, "")), knob.before or "", knob.after or "", knob.detail)
-        for knob in knobs
-    ]
-    print_table(_COLUMNS, rows, empty=empty)
 
 
 COMMANDS = (host_tune, host_restore)

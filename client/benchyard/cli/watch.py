@@ -122,7 +122,7 @@ def describe(job: "Job", ahead: int | None = None) -> str:
     texts = {
         "created": f"not queued; queue it with `benchyard job run {job.id}`",
         "queued": "queued" + _turn(ahead),
-        "building": "building: the interpreter is being prepared",
+        "building": "about to begin" if job.is_maintenance else "building: the interpreter is being prepared",
         "ready": "ready, waits for its host",
         "running": "running" + (f" on {job.place}" if job.place else "") + _doing(job),
         "storing": "storing the result",
@@ -139,6 +139,8 @@ def outcome(job: "Job") -> str:
         text += f": result {', '.join(map(str, job.results))}"
     if job.error:
         text += f": {job.error}"
+    elif job.summary:
+        text += f": {job.summary}"
     if job.failed_benchmarks:
         names = ", ".join(failed.name for failed in job.failed_benchmarks)
         text += f" ({counted(len(job.failed_benchmarks), 'benchmark')} failed: {names})"

@@ -14,6 +14,7 @@ from benchyard.client.paging import Collection, Moment, Pages, pages
 from benchyard.client.waiting import watch
 
 FINAL = frozenset({"success", "failed", "canceled", "lost"})
+MAINTENANCE = frozenset({"configure", "update", "check"})
 Mode = Literal["default", "fast", "rigorous"]
 
 
@@ -47,6 +48,8 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What a job measures: an interpreter on the host or one to build, and benchmarks as selected and as asked for.
 
     `suite` names the benchmarks' own version among the lab's, `same_loops` the result that loop counts are taken from.
+    One that looks after a host measures nothing: `check` says that it changes nothing either, `after` is the job whose
+    outcome it looks at.
     """
 
     python: str = ""
@@ -58,6 +61,9 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     suite: str = ""
     suite_version: str = ""
     same_loops: int | None = None
+    check: bool = False
+    reboot: bool = False
+    after: int | None = None
 
     @property
     def interpreter(self) -> str:
@@ -96,7 +102,8 @@ class FailedBenchmark(msgspec.Struct, frozen=True, kw_only=True):
 class Job(Entity, frozen=True, kw_only=True):
     """One request to measure; times are in UTC.
 
-    Status goes created, queued, building, ready, running, storing, success; or failed, canceled, lost.
+    Status goes created, queued, building, ready, running, storing, success; or failed, canceled, lost. `summary` is
+    what came of one that looks after a host, in one line.
     """
 
     id: int
@@ -118,6 +125,7 @@ class Job(Entity, frozen=True, kw_only=True):
     queued: datetime | None = None
     started: datetime | None = None
     finished: datetime | None = None
+    summary: str | None = None
 
     collection_: ClassVar[str] = "jobs"
     shown_as_: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -126,6 +134,11 @@ class Job(Entity, frozen=True, kw_only=True):
         "mode": ("spec", "mode"),
         "affinity": ("spec", "affinity"),
     }
+
+    @property
+    def is_maintenance(self) -> bool:
+        """Whether it looks after a host instead of measuring on it."""
+        return self.kind in MAINTENANCE
 
     @property
     def place(self) -> str | None:

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from benchyard.config.locks import host_lock, machine
-from benchyard.config.names import MEASURE, PREPARE, STAGES, coordinator, stage_builder
+from benchyard.config.locks import host_lock, machine, machines
+from benchyard.config.names import CHECK, INNER, MAINTAIN, MEASURE, PREPARE, coordinator, stage_builder
 from benchyard.config.settings import Host, Settings
 from benchyard.queueing.engine import LabBuild
 from benchyard.queueing.order import Lane
@@ -32,12 +32,26 @@ def make_lanes(settings: Settings) -> dict[str, Lane]:
     """What each builder is for, as the queue needs to know it."""
     lanes = {}
     for target in settings.targets:
-        hosts = {PREPARE: preparing(settings, target), MEASURE: settings.isolated(target)}
-        measuring, per_host = tuple(hosts[MEASURE]), 1 + settings.lab.prefetch
-        lanes[target] = Lane(target, None, tuple(coordinators(settings, target)), measuring, per_host)
-        for stage in STAGES:
-            lanes[stage_builder(target, stage)] = Lane(target, stage, tuple(hosts[stage]), measuring, per_host)
+        hosts = {
+            PREPARE: preparing(settings, target),
+            MEASURE: settings.isolated(target),
+            MAINTAIN: maintaining(settings),
+            CHECK: settings.of_target(target),
+        }
+        shared: dict[str, Any] = {
+            "hosts": tuple(hosts[MEASURE]),
+            "per_host": 1 + settings.lab.prefetch,
+            "machines": machines(settings),
+        }
+        lanes[target] = Lane(target, None, tuple(coordinators(settings, target)), **shared)
+        for stage in INNER:
+            lanes[stage_builder(target, stage)] = Lane(target, stage, tuple(hosts[stage]), **shared)
     return lanes
+
+
+def maintaining(settings: Settings) -> dict[str, Host]:
+    """The regular workers that run playbooks: those on the master's own machine, which has the hosts' secrets."""
+    return {name: host for name, host in settings.hosts.items() if host.role == "worker" and host.is_local}
 
 
 def make_builders(settings: Settings) -> list[Any]:
@@ -60,6 +74,18 @@ def make_builders(settings: Settings) -> list[Any]:
                 list(settings.isolated(target)) or coordinators(settings, target),
                 _measure_steps(settings, target),
                 MEASURE,
+            ),
+            _builder(
+                stage_builder(target, MAINTAIN),
+                list(maintaining(settings)) or coordinators(settings, target),
+                _maintain_steps(settings),
+                MAINTAIN,
+            ),
+            _builder(
+                stage_builder(target, CHECK),
+                list(settings.of_target(target)) or coordinators(settings, target),
+                _check_steps(settings),
+                CHECK,
             ),
         ]
     return builders
@@ -136,3 +162,26 @@ def _measure_steps(settings: Settings, target: str) -> list[Any]:
             locks=host_lock(settings),
         ),
     ]
+
+
+def _maintained(settings: Settings) -> dict[str, Any]:
+    """What the steps that look after hosts know of these; with the lock of the one that their job is for."""
+    from benchyard.steps.maintain import Maintained
+
+    hosts = {name: Maintained(machine(host), host.is_local, host.cpus) for name, host in settings.hosts.items()}
+    return {"hosts": hosts, "locks": host_lock(settings, named_by="host")}
+
+
+def _maintain_steps(settings: Settings) -> list[Any]:
+    from benchyard.config.facts import lab_facts
+    from benchyard.hosting.inventory import inventory
+    from benchyard.steps.maintain import Inventory, Maintain
+
+    known = Inventory(inventory(lab_facts(settings)))
+    return [Maintain(name="playbook", inventory=known, folder=settings.playbooks, **_maintained(settings))]
+
+
+def _check_steps(settings: Settings) -> list[Any]:
+    from benchyard.steps.hostcheck import CheckHost
+
+    return [CheckHost(name="look over", **_maintained(settings))]

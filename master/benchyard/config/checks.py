@@ -13,6 +13,7 @@ from benchyard.queueing.requests import CheckedJob, Invalid, JobRequest, JobSpec
 from benchyard.results.errors import ResultError
 from benchyard.results.reading import read_loops
 from benchyard.steps.kinds import Kind, UnknownKind, find_kind
+from benchyard.store.rows import MAINTENANCE
 from benchyard.tasks.cpus import check_cpus, format_cpu_list, parse_cpu_list
 from benchyard.tasks.errors import CpuListError, InterpreterError, SelectionError, TaskError
 from benchyard.tasks.interpreter import inspect_interpreter
@@ -102,6 +103,8 @@ def _check_upload(settings: Settings, kind: Kind) -> None:
 
 
 def _kind(name: str) -> Kind:
+    if name in MAINTENANCE:
+        raise Invalid("kind", f"{name!r} is not measured: look after a host with `benchyard host {name} HOST`")
     try:
         return find_kind(name)
     except UnknownKind as exc:

@@ -8,14 +8,15 @@ from twisted.internet.endpoints import quoteStringArgument
 from benchyard.access.service import AccessService
 from benchyard.config.builders import make_builders, make_lanes
 from benchyard.config.checks import check_job, check_schedules
+from benchyard.config.facts import lab_facts, publish_facts
 from benchyard.config.notices import make_notices
 from benchyard.config.schedulers import make_pollers, make_schedulers
-from benchyard.config.settings import Host, Settings
+from benchyard.config.settings import Settings
 from benchyard.config.sources import commits_of
 from benchyard.config.workers import make_workers
 from benchyard.config.www import make_www
-from benchyard.hosting.service import HostFacts, LabFacts, LabService
-from benchyard.publish.service import PublishFacts, PublishService
+from benchyard.hosting.service import LabService
+from benchyard.publish.service import PublishService
 from benchyard.queueing import engine
 from benchyard.queueing.jobs import JobService
 
@@ -49,40 +50,11 @@ def master_config(settings: Settings) -> dict[str, Any]:
                 remotes={remote.url: name for name, remote in settings.remotes.items()},
             ),
             AccessService(secrets_dir=str(settings.secrets_dir)),
-            LabService(facts=_lab_facts(settings)),
+            LabService(facts=lab_facts(settings)),
             *make_notices(settings),
-            PublishService(destinations=settings.publish, facts=_publish_facts(settings)),
+            PublishService(destinations=settings.publish, facts=publish_facts(settings)),
         ],
         # Buildbot's default silently drops jobs of one commit; ours differ by more than the commit.
         "collapseRequests": False,
         "prioritizeBuilders": engine.by_name,
     }
-
-
-def _lab_facts(settings: Settings) -> LabFacts:
-    lab = settings.lab
-    return LabFacts(
-        directory=str(settings.directory),
-        results=str(settings.results_dir),
-        title=lab.title,
-        url=lab.url,
-        targets=tuple(settings.targets),
-        hosts=tuple(_host_facts(name, host) for name, host in settings.hosts.items()),
-        worker_port=lab.worker_port,
-        anonymous_read=lab.anonymous_read,
-        trash_days=lab.trash_days,
-    )
-
-
-def _publish_facts(settings: Settings) -> PublishFacts:
-    return PublishFacts(
-        secrets=str(settings.secrets_dir.absolute()),
-        work=str(settings.publish_dir.absolute()),
-        results=str(settings.results_dir.absolute()),
-        url=settings.lab.url,
-        title=settings.lab.title,
-    )
-
-
-def _host_facts(name: str, host: Host) -> HostFacts:
-    return HostFacts(name=name, role=host.role, target=host.target, address=host.address, cpus=host.cpus)

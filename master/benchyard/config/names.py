@@ -5,6 +5,13 @@ import re
 PREPARE, MEASURE = "prepare", "measure"
 STAGES = (PREPARE, MEASURE)
 
+#: Builders whose builds are whole jobs that look after hosts: on a regular worker, and on the host itself.
+MAINTAIN, CHECK = "maintain", "check"
+MAINTENANCE = (MAINTAIN, CHECK)
+
+#: All that a target has besides the builder of its jobs.
+INNER = (*STAGES, *MAINTENANCE)
+
 _COORDINATOR = re.compile(r"(?P<target>.+)-coordinator-[0-9]+")
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from croniter import croniter
 
-from benchyard.config.names import STAGES, stage_builder
+from benchyard.config.names import INNER, stage_builder
 from benchyard.config.reading import SettingsError, nearest
 from benchyard.config.tables import Calibration, File, Measured, Poller, Remote, Schedule, Suite, Target
 from benchyard.hosting.registration import NAME_RULE, is_name
@@ -160,7 +160,7 @@ def check_target(path: Path, name: str, targets: Mapping[str, Target]) -> None:
     """Targets are builders, and so are their stages: each must have a name of its own."""
     check_name(path, f"[targets.{name}]", name)
     for other in targets:
-        if name in {stage_builder(other, stage) for stage in STAGES}:
+        if name in {stage_builder(other, stage) for stage in INNER}:
             raise SettingsError(
                 f"{path}: [targets.{name}]: is what a stage of the target {other!r} is called; rename one"
             )

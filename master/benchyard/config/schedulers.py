@@ -5,7 +5,7 @@ from typing import Any
 
 from twisted.internet.endpoints import quoteStringArgument
 
-from benchyard.config.names import STAGES, stage_builder
+from benchyard.config.names import INNER, stage_builder
 from benchyard.config.settings import Measured, Poller, Remote, Schedule, Settings
 from benchyard.queueing.requests import DEFAULT_KIND, MODES
 from benchyard.steps.kinds import find_kind, known_kinds
@@ -19,7 +19,7 @@ def make_schedulers(settings: Settings) -> list[Any]:
     """
     from buildbot.plugins import schedulers
 
-    stages = [stage_builder(target, stage) for target in settings.targets for stage in STAGES]
+    stages = [stage_builder(target, stage) for target in settings.targets for stage in INNER]
     made = [schedulers.Triggerable(name="stages", builderNames=stages)]
     made += [_force(settings, target) for target in settings.targets]
     for name, schedule in settings.schedules.items():

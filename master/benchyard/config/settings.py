@@ -40,7 +40,7 @@ from benchyard.config.tables import (
     Suite,
     Target,
 )
-from benchyard.hosting.registration import HOSTS_DIR, SECRETS_DIR
+from benchyard.hosting.registration import HOSTS_DIR, RESERVED, SECRETS_DIR
 from benchyard.publish.notices.settings import AnyNotifier
 from benchyard.publish.settings import DestinationSettings
 
@@ -91,11 +91,19 @@ class Settings(msgspec.Struct, frozen=True):
         return self.directory / "publish"
 
     @property
+    def playbooks(self) -> Path | None:
+        """The folder with the lab's own playbooks; None where those that come with benchyard are meant."""
+        return self.directory / self.lab.ansible if self.lab.ansible else None
+
+    @property
     def secrets_dir(self) -> Path:
         return self.directory / SECRETS_DIR
 
     def isolated(self, target: str) -> dict[str, Host]:
         return self._hosts(target, "isolated")
+
+    def of_target(self, target: str) -> dict[str, Host]:
+        return {name: host for name, host in self.hosts.items() if host.target == target}
 
     def workers(self, target: str) -> dict[str, Host]:
         return self._hosts(target, "worker")
@@ -170,7 +178,7 @@ def _load_hosts(folder: Path, targets: Mapping[str, Target]) -> dict[str, Host]:
         if name != path.stem:
             raise SettingsError(f"{path}: name = {name!r}: must be {path.stem!r}, as the file is called")
         check_name(path, "the file's name", name)
-        if target_of_coordinator(name) in targets:
+        if target_of_coordinator(name) in targets or name.lower() in RESERVED:
             raise SettingsError(f"{path}: {name!r} is a name that the lab needs for itself; give the host another")
         if host.target not in targets:
             raise SettingsError(

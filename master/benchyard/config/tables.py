@@ -30,6 +30,7 @@ class Lab(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     interpreters_gb: Annotated[float, msgspec.Meta(gt=0, le=1e6)] = 20.0
     remote_urls: tuple[Text, ...] = ()
     try_port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
+    ansible: str = ""
     stale_h: Annotated[float, msgspec.Meta(gt=0, le=24 * 365)] = 12.0
     regression_percent: Annotated[float, msgspec.Meta(gt=0, le=1000)] = 5.0
     regression_mean_percent: Annotated[float, msgspec.Meta(gt=0, le=1000)] = 1.0
@@ -127,6 +128,7 @@ class Host(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `cpus` measure. For the time of a run, `tune` sets the host's knobs, `shield` keeps others off these CPUs, and the
     `guard` waits at most `guard_wait_s` for the host to be quiet; `strict` refuses to measure on one that is not.
+    `ansible_user` and `connection` are how playbooks reach it: by SSH as the lab's own user, unless said otherwise.
     """
 
     role: Literal["worker", "isolated"]
@@ -138,6 +140,8 @@ class Host(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     shield: bool = True
     guard: Literal["strict", "warn", "off"] = "warn"
     guard_wait_s: Annotated[float, msgspec.Meta(ge=0, le=86400)] = 60.0
+    ansible_user: str = ""
+    connection: str = ""
 
     @property
     def is_local(self) -> bool:

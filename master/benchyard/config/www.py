@@ -4,7 +4,7 @@ from typing import Any
 
 from twisted.internet.endpoints import quoteStringArgument
 
-from benchyard.config.names import STAGES, stage_builder
+from benchyard.config.names import INNER, stage_builder
 from benchyard.config.settings import Settings
 
 #: A role that nobody has.
@@ -35,7 +35,7 @@ def _authz(settings: Settings) -> Any:
     | --- | --- |
     | force a job, rebuild a job | members |
     | stop a build, cancel a request | members for their own jobs, admins for all |
-    | rebuild a stage | nobody: stages belong to their job |
+    | rebuild a stage, or what looks after a host | nobody: stages belong to their job |
     | everything else that changes something | admins |
     | read | everybody, or viewers where the lab is closed to strangers |
 
@@ -46,7 +46,7 @@ def _authz(settings: Settings) -> Any:
     from benchyard.access.login import RolesOfOwners, RolesOfUsers
     from benchyard.access.rules import OwnJobMatcher
 
-    stages = [stage_builder(target, stage) for target in settings.targets for stage in STAGES]
+    stages = [stage_builder(target, stage) for target in settings.targets for stage in INNER]
     rules = [
         *(util.RebuildBuildEndpointMatcher(builder=name, role=NOBODY) for name in stages),
         util.RebuildBuildEndpointMatcher(role="member"),

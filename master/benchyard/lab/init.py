@@ -16,7 +16,14 @@ from pathlib import Path
 from benchyard.access.secrets import hash_password, hash_token, new_password, new_token
 from benchyard.config.settings import SETTINGS_FILE, Settings, SettingsError, load_settings
 from benchyard.daemon.workerdir import write_worker_dir
-from benchyard.hosting.registration import HOSTS_DIR, SECRETS_DIR, register_host, secret_path, write_secret
+from benchyard.hosting.registration import (
+    HOSTS_DIR,
+    RESERVED,
+    SECRETS_DIR,
+    register_host,
+    secret_path,
+    write_secret,
+)
 from benchyard.lab.database import check_database
 from benchyard.lab.errors import LabError
 from benchyard.lab.paths import LabPaths
@@ -197,4 +204,4 @@ def _make_admin(paths: LabPaths, settings: Settings) -> str:
 def _host_name() -> str:
     """This machine's name as a host's; names of result files have no dashes."""
     name = re.sub(r"[^A-Za-z0-9_]", "_", socket.gethostname().partition(".")[0]).strip("_")[:30]
-    return name if name[:1].isalnum() else "host"
+    return name if name[:1].isalnum() and name.lower() not in RESERVED else "host"

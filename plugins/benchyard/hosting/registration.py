@@ -6,7 +6,7 @@ import os
 import re
 import secrets
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,6 +16,19 @@ SECRETS_DIR = "secrets"
 #: Hosts and targets become builder names, file names and fields of result names.
 NAME_RULE = "1 to 40 letters, digits, `_` or `-`, starting with a letter or digit"
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$"
+#: Groups of the inventory for Ansible: whoever asked there for a host of such a name would get all of the group.
+RESERVED = frozenset({"all", "ungrouped", "masters", "workers", "isolated"})
+
+#: What a host's file need not say, with what it means where it does not.
+DEFAULTS: Mapping[str, object] = {
+    "cpus": "",
+    "tune": True,
+    "shield": True,
+    "guard": "warn",
+    "guard_wait_s": 60.0,
+    "ansible_user": "",
+    "connection": "",
+}
 _NAME = re.compile(NAME_PATTERN.strip("^$"))
 
 
@@ -33,8 +46,10 @@ def secret_path(lab_dir: Path, host: str) -> Path:
     return lab_dir / SECRETS_DIR / f"worker-{host}"
 
 
-def register_host(lab_dir: Path, name: str, *, role: str, target: str, address: str, cpus: str = "") -> str:
+def register_host(lab_dir: Path, name: str, **fields: object) -> str:
     """Write a host's secret and then its file, so that no file is ever without its secret; returns the secret.
+
+    `fields` are the keys of its file: `role`, `target`, `address`, and what is in DEFAULTS.
 
     `name` must be one by `is_name`; HostExists if it is taken, in whatever spelling of capitals.
     """
@@ -43,7 +58,7 @@ def register_host(lab_dir: Path, name: str, *, role: str, target: str, address: 
             raise HostExists(f"the lab has a host {name!r} already; choose another name")
         secret = secrets.token_urlsafe(32)
         write_secret(secret_path(lab_dir, name), secret)
-        write_host(lab_dir, name, role=role, target=target, address=address, cpus=cpus)
+        write_host(lab_dir, name, **fields)
     return secret
 
 
@@ -59,12 +74,11 @@ def _locked(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def write_host(lab_dir: Path, name: str, *, role: str, target: str, address: str, cpus: str = "") -> None:
-    """Write a host's file; of the one before stays what is not given here, such as how the host is looked after."""
+def write_host(lab_dir: Path, name: str, **fields: object) -> None:
+    """Write a host's file; of the one before stays what is not given here, and what means nothing is left out."""
     path = lab_dir / HOSTS_DIR / f"{name}.toml"
-    given = {"role": role, "target": target, "address": address, "cpus": cpus}
-    fields = {**_known(path), **given}
-    _write_whole(path, "".join(f"{key} = {json.dumps(value)}\n" for key, value in fields.items() if value != ""), 0o644)
+    said = {key: value for key, value in {**_known(path), **fields}.items() if DEFAULTS.get(key) != value}
+    _write_whole(path, "".join(f"{key} = {json.dumps(value)}\n" for key, value in said.items()), 0o644)
 
 
 def _known(path: Path) -> dict[str, object]:

@@ -15,6 +15,7 @@ from twisted.python import log
 from benchyard.hosting.registration import HostExists, forget_host, register_host, write_host
 from benchyard.results import trash
 from benchyard.store import answers
+from benchyard.store import hosts as store
 
 SERVICE = "benchyard-lab"
 
@@ -37,10 +38,19 @@ class HostFacts(msgspec.Struct, frozen=True):
     target: str
     address: str
     cpus: str
+    tune: bool = True
+    shield: bool = True
+    guard: str = "warn"
+    guard_wait_s: float = 60.0
+    ansible_user: str = ""
+    connection: str = ""
 
 
 class LabFacts(msgspec.Struct, frozen=True):
-    """What the settings say of the lab, as far as the web needs it."""
+    """What the settings say of the lab, as far as the web needs it.
+
+    `maintainers` are the regular workers that run playbooks, on the master's own machine: it has the secrets.
+    """
 
     directory: str
     results: str
@@ -51,6 +61,19 @@ class LabFacts(msgspec.Struct, frozen=True):
     worker_port: int
     anonymous_read: bool
     trash_days: float
+    maintainers: tuple[str, ...] = ()
+
+    @property
+    def worker_host(self) -> str:
+        """Where workers reach the master: the host of the lab's own address."""
+        return urlsplit(self.url).hostname or "localhost"
+
+
+class Work(msgspec.Struct, frozen=True):
+    """What a worker does: a build of this builder, for this request."""
+
+    builder: str
+    request_id: int
 
 
 class LabService(BuildbotService):
@@ -61,6 +84,7 @@ class LabService(BuildbotService):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._changing = defer.DeferredLock()
+        self._consumers: list[Any] = []
         self._tidying = task.LoopingCall(self._tidy)
 
     def checkConfig(self, *, facts: LabFacts) -> None:
@@ -80,11 +104,17 @@ class LabService(BuildbotService):
         await super().startService()
         self._tidying.clock = self.master.reactor
         self._tidying.start(TIDY_S, now=False)
+        listen = self.master.mq.startConsuming
+        self._consumers = [
+            await listen(self._on_seen, ("workers", None, event)) for event in ("connected", "disconnected")
+        ]
 
     @async_to_deferred
     async def stopService(self) -> None:
         if self._tidying.running:
             self._tidying.stop()
+        for consumer in self._consumers:
+            consumer.stopConsuming()
         await super().stopService()
 
     def _tidy(self) -> Any:
@@ -93,9 +123,20 @@ class LabService(BuildbotService):
             [
                 threads.deferToThread(trash.empty, self.results_dir, days=self.facts.trash_days),
                 self.master.db.pool.do_with_transaction(answers.forget_old, time.time()),
+                self.master.db.pool.do_with_transaction(_note_all_seen, self._connected(), time.time()),
             ],
             consumeErrors=True,
         ).addErrback(log.err, "benchyard: while tidying up")
+
+    def _connected(self) -> list[str]:
+        return [name for name in self.hosts if self.status_of(name) != "offline"]
+
+    def _on_seen(self, _key: Any, msg: Mapping[str, Any]) -> None:
+        """A host's worker has come or gone."""
+        if self.running and msg["name"] in self.hosts:
+            self.master.db.pool.do_with_transaction(_note_all_seen, [msg["name"]], time.time()).addErrback(
+                log.err, "benchyard: while noting that a host was seen"
+            )
 
     @property
     def title(self) -> str:
@@ -118,8 +159,8 @@ class LabService(BuildbotService):
 
     @property
     def worker_host(self) -> str:
-        """Where workers reach the master: the host of the lab's own address."""
-        return urlsplit(self.facts.url).hostname or "localhost"
+        """Where workers reach the master."""
+        return self.facts.worker_host
 
     @property
     def worker_port(self) -> int:
@@ -141,11 +182,11 @@ class LabService(BuildbotService):
         return str(secret)
 
     @async_to_deferred
-    async def modify_host(self, host: HostFacts, **changes: str) -> None:
+    async def modify_host(self, host: HostFacts, **changes: Any) -> None:
         """Change what the settings say of a host; HostRefused, with nothing changed, if that makes them wrong."""
         await self._changing.run(lambda: defer.ensureDeferred(self._modify(host, changes)))
 
-    async def _modify(self, host: HostFacts, changes: Mapping[str, str]) -> None:
+    async def _modify(self, host: HostFacts, changes: Mapping[str, Any]) -> None:
         changed = msgspec.structs.replace(host, **changes)
         await threads.deferToThread(write_host, self.lab_dir, **_fields(changed))
         await self._reconfigure()
@@ -178,8 +219,32 @@ class LabService(BuildbotService):
             return "offline"
         return "busy" if any(wfb.isBusy() for wfb in worker.workerforbuilders.values()) else "online"
 
+    def work_of(self, name: str) -> Work | None:
+        """What the worker of a host does now, the newest build where there are several."""
+        builds = [
+            build
+            for builder in self.master.botmaster.builders.values()
+            for build in builder.building
+            if build.requests and build.workerforbuilder is not None and _worker_name(build) == name
+        ]
+        if not builds:
+            return None
+        newest = max(builds, key=lambda build: build.buildid or 0)
+        return Work(newest.builder.name, newest.requests[0].id)
 
-def _fields(host: HostFacts) -> dict[str, str]:
+
+def _worker_name(build: Any) -> str | None:
+    worker = build.workerforbuilder.worker
+    return None if worker is None else str(worker.workername)
+
+
+def _note_all_seen(conn: Any, names: Sequence[str], now: float) -> None:
+    for name in names:
+        store.ensure_host(conn, name, now=now, who="lab")
+        store.note_seen(conn, name, now=now)
+
+
+def _fields(host: HostFacts) -> dict[str, Any]:
     return msgspec.structs.asdict(host)
 
 
@@ -188,4 +253,4 @@ def find_lab(master: Any) -> LabService | None:
     return master.service_manager.namedServices.get(SERVICE)
 
 
-__all__ = ["HostExists", "HostFacts", "HostRefused", "LabFacts", "LabService", "find_lab"]
+__all__ = ["HostExists", "HostFacts", "HostRefused", "LabFacts", "LabService", "Work", "find_lab"]

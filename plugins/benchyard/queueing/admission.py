@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.python import log
 
-from benchyard.queueing import cancellation, creation, doors, endings, engine
+from benchyard.queueing import cancellation, creation, doors, endings, engine, leases
 from benchyard.queueing.order import Lane
 from benchyard.queueing.requests import DEFAULT_KIND, Invalid, JobSpec
 from benchyard.store import attempts, jobs
@@ -105,6 +105,7 @@ async def mend(service: "JobService") -> None:
     for attempt in await service.db(attempts.running_attempts):
         await _try(_mend_attempt(service, attempt.job_id), f"run {attempt.run}")
     service.ending.update(await service.db(doors.requests_of_ended_jobs, service.master.db.model, coordinators))
+    await _try(leases.watch(service), "the leases of hosts")
     service.poke(*service.lanes)
 
 

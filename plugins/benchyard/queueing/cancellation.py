@@ -79,12 +79,15 @@ async def _waits(service: "JobService", request_id: int) -> bool:
 
 
 async def job_of_any_request(service: "JobService", request_id: int) -> int | None:
-    """The job that a request stands for, be it the job's own or that of one of its stages."""
+    """The job that a request stands for, be it the job's own or that of one of its stages.
+
+    A job that looks after a host has no stages: its own request is one of a stage's builder.
+    """
     request = await service.master.db.buildrequests.getBuildRequest(request_id)
     if request is None or request.buildername not in service.lanes:
         return None
-    if service.lanes[request.buildername].stage is None:
-        job = await service.db(jobs.job_of_request, request_id)
+    job = await service.db(jobs.job_of_request, request_id)
+    if job is not None or service.lanes[request.buildername].stage is None:
         return job.id if job is not None else None
     buildset = await service.master.db.buildsets.getBuildset(request.buildsetid)
     run = run_of_key(buildset.external_idstring)

@@ -4,14 +4,14 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from benchyard.queueing import engine, order
+from benchyard.queueing import engine, maintaining, order
 from benchyard.queueing.doors import request_of_spec, spec_row
 from benchyard.queueing.requests import Invalid, JobSpec
 from benchyard.queueing.runs import Run, stage_key
 from benchyard.store import attempts, jobs, queues
 from benchyard.store.errors import Conflict
 from benchyard.store.places import lock_queue
-from benchyard.store.rows import Job
+from benchyard.store.rows import CHECK, MAINTENANCE, Job
 
 if TYPE_CHECKING:
     from benchyard.queueing.jobs import JobService
@@ -87,22 +87,28 @@ async def reasons(service: "JobService", target: str, hosts: Mapping[str, bool])
 
     `hosts` are the target's isolated hosts, and whether each is connected.
     """
-    paused, disabled, running = await service.db(_circumstances, target)
+    machines = next((lane.machines for lane in service.lanes.values() if lane.target == target), {})
+    paused, closed, running, kept, measured = await service.db(_circumstances, target, machines)
 
     def why(job: Job, position: int) -> str:
-        able = [host for host in hosts if host not in disabled and host == (job.host or host)]
+        able = [host for host in hosts if host not in closed and host == (job.host or host)]
         if not job.enabled:
             return "it is disabled"
+        if job.kind in MAINTENANCE:
+            return _why_not_looked_after(service, job, machines, kept, measured)
         if paused:
             return "the queue is paused"
         if not hosts:
             return "the target has no isolated host yet"
         if not able:
-            return f"host {job.host} is disabled or gone" if job.host else "all hosts are disabled"
+            return _why_closed(job, [host for host in hosts if host == (job.host or host)], closed)
         if not any(hosts[host] for host in able):
             return "its host is offline" if len(able) == 1 else "all its hosts are offline"
         if job.status == "building":
             return "it is being prepared"
+        if all(host in kept for host in able):
+            after = kept[able[0]]
+            return f"waits for job {after.id}, {after.kind} of host {after.host}"
         if running:
             return f"waits for job {running[0]}"
         return "it is about to start" if position == 1 else f"{position - 1} ahead of it"
@@ -110,8 +116,42 @@ async def reasons(service: "JobService", target: str, hosts: Mapping[str, bool])
     return why
 
 
-def _circumstances(conn: Any, target: str) -> tuple[bool, frozenset[str], list[int]]:
-    return order.is_paused(conn, target), order.disabled_hosts(conn), order.started_jobs(conn, target)
+def _why_closed(job: Job, wanted: list[str], closed: Mapping[str, str]) -> str:
+    if not wanted or all(closed[host] == order.DISABLED for host in wanted):
+        return f"host {job.host} is disabled or gone" if job.host else "all hosts are disabled"
+    return "; ".join(f"host {host} {closed[host]}" for host in wanted)
+
+
+def _why_not_looked_after(
+    service: "JobService", job: Job, machines: Mapping[str, str], kept: Mapping[str, Job], measured: Mapping[str, int]
+) -> str:
+    """Why a job that looks after a host has not begun."""
+    host = job.host or ""
+    here = machines.get(host)
+    if job.status != "queued":
+        return "it is about to start"
+    running = next((number for at, number in measured.items() if here and machines.get(at) == here), None)
+    if running is not None:
+        return f"waits for job {running}, which is on host {host}"
+    before = kept.get(host)
+    if before is not None and before.id < job.id:
+        return f"waits for job {before.id}, {before.kind} of host {before.host}"
+    workers = [host] if job.kind == CHECK else service.lanes[maintaining.builder_of(service, job)].workers
+    if not any(engine.is_connected(service.master, worker) for worker in workers):
+        return f"host {host} is offline" if job.kind == CHECK else "no regular worker of the lab is connected"
+    return "it is about to start"
+
+
+def _circumstances(
+    conn: Any, target: str, machines: Mapping[str, str]
+) -> tuple[bool, dict[str, str], list[int], dict[str, Job], dict[str, int]]:
+    return (
+        order.is_paused(conn, target),
+        order.closed_hosts(conn, time.time()),
+        order.started_jobs(conn, target),
+        maintaining.kept_free(conn, machines),
+        {attempt.host or "": attempt.job_id for attempt in attempts.running_attempts(conn)},
+    )
 
 
 def _of_target(conn: Any, target: str, job_id: int) -> Job:
@@ -122,7 +162,9 @@ def _of_target(conn: Any, target: str, job_id: int) -> Job:
 
 
 def _move(conn: Any, target: str, job_id: int, to: str, **how: Any) -> None:
-    _of_target(conn, target, job_id)
+    job = _of_target(conn, target, job_id)
+    if job.kind in MAINTENANCE:
+        raise Conflict(f"job {job_id} looks after host {job.host}, which goes before measurements; it cannot be moved")
     queues.move(conn, job_id, to, **how)
 
 

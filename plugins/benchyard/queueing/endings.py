@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 from buildbot.process.results import CANCELLED, SUCCESS
 
-from benchyard.queueing import cancellation
+from benchyard.queueing import cancellation, maintaining
 from benchyard.store import attempts, jobs
-from benchyard.store.rows import Job
+from benchyard.store.rows import MAINTENANCE, Job
 
 if TYPE_CHECKING:
     from benchyard.queueing.jobs import JobService
@@ -20,12 +20,17 @@ async def request_completed(service: "JobService", request_id: int, results: int
         await finish(service, job, results)
         return
     job_id = await cancellation.job_of_any_request(service, request_id)
+    # What was measured on a host may be what a job waited for that looks after it.
+    service.poke(*(name for name, lane in service.lanes.items() if lane.stage in maintaining.STAGES))
     if job_id is not None and (await service.db(jobs.get_job, job_id)).cancel_by is not None:
         await cancellation.enforce(service, job_id)
 
 
 async def finish(service: "JobService", job: Job, results: int) -> None:
     """The job's own build has ended; its steps have set a more exact status before where there is one."""
+    if job.kind in MAINTENANCE:
+        await maintaining.finish(service, job, results)
+        return
     if results == SUCCESS:
         await service.set_status(job.id, "success")
     elif results == CANCELLED:

@@ -290,6 +290,12 @@ def cancel_request(master: Any, request_id: int, reason: str) -> None:
     master.mq.produce(("control", "buildrequests", str(request_id), "cancel"), {"reason": reason})
 
 
+def is_connected(master: Any, worker: str) -> bool:
+    """Whether a worker of this name is connected to this master."""
+    known = master.workers.workers.get(worker)
+    return known is not None and known.conn is not None
+
+
 def put_back(master: Any, builder: str, request_ids: Collection[int], reason: str) -> None:
     """Stop the builds of these requests that run in this master; the requests wait again."""
     for build in list(master.botmaster.builders[builder].building):

@@ -11,7 +11,7 @@ from buildbot.util.twisted import async_to_deferred
 from twisted.internet import defer, task, threads
 from twisted.python import log
 
-from benchyard.queueing import admission, cancellation, creation, endings, engine
+from benchyard.queueing import admission, cancellation, creation, endings, engine, maintaining
 from benchyard.queueing.backfill import BackfillRequest
 from benchyard.queueing.order import Lane
 from benchyard.queueing.requests import CheckedJob, Invalid, JobRequest, Source
@@ -19,7 +19,7 @@ from benchyard.queueing.runs import Run, push_key, push_of_key, run_of_key, stag
 from benchyard.store import attempts, jobs, queues, results
 from benchyard.store.errors import Conflict, NotFound
 from benchyard.store.migrate import migrate
-from benchyard.store.rows import Attempt, Job
+from benchyard.store.rows import MAINTENANCE, Attempt, Job
 from benchyard.store.transactions import in_transaction
 
 T = TypeVar("T")
@@ -62,6 +62,8 @@ class JobService(BuildbotService):
         self._checks = defer.DeferredSemaphore(CHECKS_AT_ONCE)
         self._consumers: list[Any] = []
         self._watch = task.LoopingCall(self._release_builds_at_shutdown)
+        #: The timer of the lease that ends next.
+        self.lease_timer: Any = None
 
     def checkConfig(
         self, *, lanes: Mapping[str, Lane], check: Check, max_attempts: int, remotes: Mapping[str, str], expand: Expand
@@ -90,12 +92,14 @@ class JobService(BuildbotService):
             await listen(self._on_complete, ("buildrequests", None, "complete")),
         ]
         self._watch.start(1.0, now=False)
-        self.master.reactor.callLater(0, self._in_background, admission.mend, self)
+        self.master.reactor.callLater(0, self.in_background, admission.mend, self)
 
     @async_to_deferred
     async def stopService(self) -> None:
         if self._watch.running:
             self._watch.stop()
+        if self.lease_timer is not None and self.lease_timer.active():
+            self.lease_timer.cancel()
         for consumer in self._consumers:
             consumer.stopConsuming()  # gives no Deferred; an exception here would hang the master's shutdown
         await super().stopService()
@@ -204,16 +208,19 @@ class JobService(BuildbotService):
     async def ensure_queued(self, job: Job) -> Job:
         """Make or adopt the request of a queued job; the row says `queued` already, so a crash here is mended."""
         key = push_key(job.target, job.id, job.pushes)
+        looks_after = job.kind in MAINTENANCE
+        builder = maintaining.builder_of(self, job) if looks_after else job.target
         request_id, _new = await self.request(
-            job.target,
+            builder,
             key,
             reason=job.reason or f"job {job.id}",
             source=await self.db(creation.source_stamp, job),
             job=job.id,
             owner=job.owner,
+            **({"host": job.host} if looks_after else {}),
         )
         job = await admission.tie(self, job.id, job.pushes, request_id)
-        self.poke(job.target)
+        self.poke(builder)
         return job
 
     def building_of(self, interpreter: str) -> defer.DeferredLock:
@@ -235,20 +242,21 @@ class JobService(BuildbotService):
     def _on_stop(self, key: tuple[str, ...], _msg: Any) -> None:
         """Synchronous, and registered before any build's own consumer: the step finds its build in the set."""
         self.stopped_by_person.add(int(key[2]))
-        self._in_background(cancellation.build_stopped, self, int(key[2]))
+        self.in_background(cancellation.build_stopped, self, int(key[2]))
 
     def _on_cancel(self, key: tuple[str, ...], _msg: Any) -> None:
-        self._in_background(cancellation.request_canceled, self, int(key[2]))
+        self.in_background(cancellation.request_canceled, self, int(key[2]))
 
     def _on_new_buildset(self, _key: Any, msg: Mapping[str, Any]) -> None:
         """Who pushes a job ties it to its request; what came by another door is adopted."""
         if push_of_key(msg["external_idstring"]) is None or msg["rebuilt_buildid"] is not None:
-            self._in_background(self._arrivals.run, admission.arrived, self, msg["bsid"])
+            self.in_background(self._arrivals.run, admission.arrived, self, msg["bsid"])
 
     def _on_complete(self, _key: Any, msg: Mapping[str, Any]) -> None:
-        self._in_background(endings.request_completed, self, msg["buildrequestid"], msg["results"])
+        self.in_background(endings.request_completed, self, msg["buildrequestid"], msg["results"])
 
-    def _in_background(self, work: Callable[..., Any], *args: Any) -> None:
+    def in_background(self, work: Callable[..., Any], *args: Any) -> None:
+        """Do something that nobody waits for; what goes wrong is in the log."""
         defer.ensureDeferred(work(*args)).addErrback(log.err, "benchyard: in the job service")
 
     def _release_builds_at_shutdown(self) -> None:

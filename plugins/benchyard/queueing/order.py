@@ -1,15 +1,20 @@
 """Which request of a builder is next: a few questions to the datastore, the same whatever the length of the queue."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from benchyard.queueing import maintaining
 from benchyard.queueing.runs import run_of_key
 from benchyard.store import jobs as job_store
 from benchyard.store.columns import Flag
 from benchyard.store.places import lock_queue
+from benchyard.store.rows import MAINTENANCE
 from benchyard.store.tables import attempts, hosts, jobs, queues
+
+#: Why a host that somebody has disabled gets no jobs.
+DISABLED = "is disabled"
 
 #: A job between its first step and its last.
 BEGUN = ("building", "ready", "running", "storing")
@@ -25,7 +30,8 @@ class Lane(NamedTuple):
     """What a builder is for: the jobs of a target themselves (`stage` None), or one stage of them.
 
     `workers` are those that may be used, `hosts` the isolated hosts of the target; `per_host` is how many jobs may
-    have begun for each of these: the one that is measured, and those that are prepared ahead.
+    have begun for each of these: the one that is measured, and those that are prepared ahead. `machines` are those
+    of all hosts of the lab, by host: two hosts may be one machine.
     """
 
     target: str
@@ -33,6 +39,7 @@ class Lane(NamedTuple):
     workers: tuple[str, ...]
     hosts: tuple[str, ...] = ()
     per_host: int = 2
+    machines: Mapping[str, str] = {}
 
 
 class Pick(NamedTuple):
@@ -58,7 +65,13 @@ def next_request(
     """
     if lane.stage is None:
         return _next_job(conn, model, lane, builderid, ending, now)
-    return _next_stage(conn, model, lane, builderid, free_workers)
+    if lane.stage in maintaining.STAGES:
+        check = lane.stage == maintaining.CHECK_STAGE
+        how: dict[str, Any] = {"check": check, "machines": lane.machines, "now": now}
+        waiting = _waiting(model, builderid)
+        chosen = maintaining.next_maintenance(conn, waiting, model.buildrequests, free_workers, **how)
+        return Pick(*chosen) if chosen is not None else None
+    return _next_stage(conn, model, lane, builderid, free_workers, now)
 
 
 def _waiting(model: Any, builderid: int) -> sa.ColumnElement[bool]:
@@ -94,7 +107,7 @@ def _next_job(
     # Under the lock nobody moves a job or takes it off the queue between this choice and its note.
     if lock_queue(conn, lane.target).paused:
         return None
-    first = _first_with_room(conn, lane, queued)
+    first = _first_with_room(conn, lane, queued, now)
     if first is None:
         return None
     # Noted here, not by its first step, so that it counts before the next is chosen.
@@ -102,18 +115,18 @@ def _next_job(
     return Pick(first.id, None)
 
 
-def _first_with_room(conn: sa.Connection, lane: Lane, queued: sa.Select[Any]) -> Any:
+def _first_with_room(conn: sa.Connection, lane: Lane, queued: sa.Select[Any], now: float) -> Any:
     """The first of the `queued` jobs that may start now.
 
     Only jobs ahead of it take room from a job: so one that was moved to the front is prepared at once.
     """
-    disabled = disabled_hosts(conn)
-    able = [host for host in lane.hosts if host not in disabled]
+    closed = closed_hosts(conn, now)
+    able = [host for host in lane.hosts if host not in closed]
     begun = _begun(conn, lane.target)
     fits: list[sa.ColumnElement[bool]] = [jobs.c.host.is_(None)]
     for host in able:
         fits.append(sa.and_(jobs.c.host == host, _has_room([b.place for b in begun if b.host == host], lane.per_host)))
-    # A job that only a disabled host may go on with takes no room on the others.
+    # A job that only a closed host may go on with takes no room on the others.
     here = [b.place for b in begun if b.host is None or b.host in able]
     everywhere = _has_room(here, len(able) * lane.per_host)
     return conn.execute(queued.where(everywhere, sa.or_(*fits)).order_by(jobs.c.place, jobs.c.id).limit(1)).first()
@@ -125,7 +138,7 @@ def _begun(conn: sa.Connection, target: str) -> Sequence[Any]:
     statement = (
         sa.select(sa.func.coalesce(attempts.c.host, jobs.c.host).label("host"), jobs.c.place)
         .outerjoin(attempts, on_host)
-        .where(jobs.c.target == target, jobs.c.status.in_(BEGUN))
+        .where(jobs.c.target == target, jobs.c.status.in_(BEGUN), jobs.c.kind.not_in(MAINTENANCE))
     )
     return conn.execute(statement).all()
 
@@ -143,12 +156,13 @@ def _has_room(begun: Sequence[int | None], room: int) -> sa.ColumnElement[bool]:
 
 
 def _next_stage(
-    conn: sa.Connection, model: Any, lane: Lane, builderid: int, free_workers: Sequence[str]
+    conn: sa.Connection, model: Any, lane: Lane, builderid: int, free_workers: Sequence[str], now: float
 ) -> Pick | None:
     """The first stage by the order of the queue; there are only as many as jobs have begun.
 
     A run that has started is for its own host alone, and goes before all others: it is attached to again, or swept up.
-    A job that was taken off the queue is neither prepared nor measured, one whose queue is paused not measured.
+    A job that was taken off the queue is neither prepared nor measured, one whose queue is paused not measured. Where a
+    machine is looked after nothing is prepared, and nothing is measured from the moment that this is wanted.
     """
     requests, buildsets = model.buildrequests, model.buildsets
     rows = conn.execute(
@@ -161,17 +175,23 @@ def _next_stage(
     states = [(request_id, _state(conn, run.job, run.attempt)) for request_id, run in found]
     known = [(request_id, state) for request_id, state in states if state is not None]
     known.sort(key=lambda pair: (pair[1].placed is None, pair[1].place or 0, pair[0]))
+    if not known:
+        return None
     if lane.stage != "measure":
         on_queue = [request_id for request_id, state in known if state.status != "created"]
-        return Pick(on_queue[0], None) if on_queue else None
-    paused, disabled = is_paused(conn, lane.target), disabled_hosts(conn)
+        at_work = maintaining.machines_at_work(conn, lane.machines)
+        able = [worker for worker in free_workers if lane.machines.get(worker) not in at_work]
+        anywhere = len(able) == len(free_workers)
+        return Pick(on_queue[0], None if anywhere else able[0]) if on_queue and able else None
+    paused = is_paused(conn, lane.target)
+    closed = {*closed_hosts(conn, now), *maintaining.kept_free(conn, lane.machines)}
     for request_id, state in known:
         if state.placed is not None or state.cancel_by is not None:
             free = [host for host in free_workers if host == (state.placed or host)]
         elif paused or state.status not in BEGUN:
             continue
         else:
-            free = [host for host in free_workers if host == (state.host or host) and host not in disabled]
+            free = [host for host in free_workers if host == (state.host or host) and host not in closed]
         if free:
             return Pick(request_id, free[0])
     return None
@@ -199,6 +219,18 @@ def started_jobs(conn: sa.Connection, target: str) -> list[int]:
     return sorted(found.scalars(), reverse=True)
 
 
-def disabled_hosts(conn: sa.Connection) -> frozenset[str]:
-    """The hosts that get no jobs."""
-    return frozenset(row.name for row in conn.execute(sa.select(hosts.c.name).where(hosts.c.enabled == _NO)))
+def closed_hosts(conn: sa.Connection, now: float) -> dict[str, str]:
+    """The hosts that get no jobs, and why not."""
+    # Not the whole rows: what their last checks have found is long, and this is asked at each choice.
+    rows = conn.execute(
+        sa.select(hosts.c.name, hosts.c.enabled, hosts.c.maintained, hosts.c.leased_by).where(
+            sa.or_(hosts.c.enabled == _NO, hosts.c.maintained.is_not(None), hosts.c.leased_until > now)
+        )
+    )
+    return {row.name: _why_closed(row) for row in rows}
+
+
+def _why_closed(row: Any) -> str:
+    if row.maintained is not None:
+        return f"is being changed by job {row.maintained}"
+    return f"is leased to {row.leased_by}" if row.enabled else DISABLED

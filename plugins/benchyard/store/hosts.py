@@ -4,6 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from benchyard.store.errors import Conflict
 from benchyard.store.history import record
 from benchyard.store.rows import Host
 from benchyard.store.sql import insert_once, locked_row, require, to_row
@@ -54,16 +55,17 @@ def list_hosts(conn: sa.Connection) -> tuple[Host, ...]:
 def enable_host(conn: sa.Connection, name: str, enabled: bool, *, now: float, who: str, reason: str = "") -> Host:
     """Let a host take jobs or not, and keep why; what it measures now goes on.
 
-    Who enables a quarantined host takes it as it is now: what is usual for it is learned anew from then on.
+    Who enables a quarantined host takes it as it is now: what is usual for it is learned anew from then on. So does who
+    enables one that a job has left changed halfway.
     """
     host = lock_host(conn, name)
     change: dict[str, Any] = {"enabled": enabled, "reason": reason}
     if (host.enabled, host.reason) == (enabled, reason):
         return host
-    values = change
+    values = change if host.broken_by is None else {**change, "broken_by": None}
     if enabled and host.quarantined is not None:
         change = {**change, "quarantined": None}
-        values = {**change, "band_since": now}
+        values = {**values, **change, "band_since": now}
     conn.execute(sa.update(hosts).where(hosts.c.name == name).values(**values, changed=now, changed_by=who))
     record(conn, "host", name, now=now, who=who, change=change)
     return get_host(conn, name)
@@ -78,6 +80,53 @@ def quarantine_host(conn: sa.Connection, name: str, *, now: float, who: str, rea
     if host.quarantined is not None:
         return host
     change = {"enabled": False, "reason": f"quarantined: {reason}", "quarantined": now}
+    conn.execute(sa.update(hosts).where(hosts.c.name == name).values(**change, changed=now, changed_by=who))
+    record(conn, "host", name, now=now, who=who, change=change)
+    return get_host(conn, name)
+
+
+def lease_host(conn: sa.Connection, name: str, *, until: float, now: float, who: str, reason: str = "") -> Host:
+    """Keep the queue off a host until then, since `who` works on it; once more by the same person changes the end.
+
+    What it measures now goes on. Conflict while somebody else has leased it.
+    """
+    host = lock_host(conn, name)
+    if host.is_leased(now) and host.leased_by != who:
+        raise Conflict(f"host {name} is leased to {host.leased_by}; release it first, or wait for the end of that")
+    change = {"leased_until": until, "leased_by": who, "lease_reason": reason or _kept_reason(host, now)}
+    return _set(conn, name, change, now=now, who=who)
+
+
+def release_host(conn: sa.Connection, name: str, *, now: float, who: str) -> Host:
+    """End a lease before its time; Conflict where there is none."""
+    if not lock_host(conn, name).is_leased(now):
+        raise Conflict(f"host {name} is not leased")
+    return _set(conn, name, {"leased_until": None, "leased_by": None, "lease_reason": None}, now=now, who=who)
+
+
+def next_expiry(conn: sa.Connection, *, now: float) -> float | None:
+    """Return when the next lease ends, None where there is none."""
+    ends: float | None = conn.execute(
+        sa.select(sa.func.min(hosts.c.leased_until)).where(hosts.c.leased_until > now)
+    ).scalar()
+    return ends
+
+
+def _kept_reason(host: Host, now: float) -> str:
+    return (host.lease_reason or "") if host.is_leased(now) else ""
+
+
+def note_seen(conn: sa.Connection, name: str, *, now: float) -> None:
+    """Keep when a host's worker was last known to be connected; nobody has changed anything by that."""
+    conn.execute(sa.update(hosts).where(hosts.c.name == name).values(seen=now))
+
+
+def set_fitness(conn: sa.Connection, name: str, fitness: dict[str, Any]) -> None:
+    """Keep what a check has found; the lab's own note, so it has no history."""
+    conn.execute(sa.update(hosts).where(hosts.c.name == name).values(fitness=fitness))
+
+
+def _set(conn: sa.Connection, name: str, change: dict[str, Any], *, now: float, who: str) -> Host:
     conn.execute(sa.update(hosts).where(hosts.c.name == name).values(**change, changed=now, changed_by=who))
     record(conn, "host", name, now=now, who=who, change=change)
     return get_host(conn, name)

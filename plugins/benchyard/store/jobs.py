@@ -10,8 +10,8 @@ from benchyard.store.durations import shape_of
 from benchyard.store.errors import Conflict, Stale, StoreError
 from benchyard.store.filters import between, with_commit
 from benchyard.store.history import record
-from benchyard.store.places import after_last, before_first, count_change, lock_queue
-from benchyard.store.rows import FINAL_JOB_STATUSES, JOB_STATUSES, QUEUED_JOB_STATUSES, Job
+from benchyard.store.places import after_last, ahead_of_measurements, before_first, count_change, lock_queue
+from benchyard.store.rows import FINAL_JOB_STATUSES, JOB_STATUSES, MAINTENANCE, QUEUED_JOB_STATUSES, Job
 from benchyard.store.sql import insert_once, insert_row, locked_row, page_size, require, to_row
 from benchyard.store.tables import attempts, jobs, results
 
@@ -42,7 +42,7 @@ def create_job(
 ) -> Job:
     """Make a job and return it; for a build request that has a job already, that job is returned instead.
 
-    With a status of the queue, it is put at the end of its target's queue.
+    With a status of the queue, it is put at the end of its target's queue; if it looks after a host, at the front.
     """
     _check_statuses([status])
     values: dict[str, Any] = {
@@ -69,7 +69,7 @@ def create_job(
         values[_REACHED[status]] = now
     if status in QUEUED_JOB_STATUSES:
         lock_queue(conn, target)
-        values["place"] = after_last(conn, target, lowest=origin in LOWEST_ORIGINS)
+        values["place"] = _place_of_new(conn, target, kind, origin)
     if request_id is None:
         job = to_row(Job, insert_row(conn, jobs, values))
     else:
@@ -308,7 +308,13 @@ def _new_place(conn: sa.Connection, job: Job, status: str) -> int | None:
         return None
     if job.status in ("running", "storing"):
         return before_first(conn, job.target)
-    return after_last(conn, job.target, lowest=job.origin in LOWEST_ORIGINS)
+    return _place_of_new(conn, job.target, job.kind, job.origin)
+
+
+def _place_of_new(conn: sa.Connection, target: str, kind: str, origin: str) -> int:
+    if kind in MAINTENANCE:
+        return ahead_of_measurements(conn, target)
+    return after_last(conn, target, lowest=origin in LOWEST_ORIGINS)
 
 
 def _change(

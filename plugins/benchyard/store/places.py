@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from benchyard.store.history import record
-from benchyard.store.rows import Queue
+from benchyard.store.rows import MAINTENANCE, Queue
 from benchyard.store.sql import insert_once, locked_row, require, to_row
 from benchyard.store.tables import jobs, queues
 
@@ -49,6 +49,16 @@ def before_first(conn: sa.Connection, target: str) -> int:
     """The place in front of all jobs of the queue."""
     first = conn.execute(sa.select(sa.func.min(jobs.c.place)).where(jobs.c.target == target)).scalar()
     return STEP if first is None else int(first) - STEP
+
+
+def ahead_of_measurements(conn: sa.Connection, target: str) -> int:
+    """The place in front of all jobs that measure, behind those that look after hosts."""
+    queued = sa.select(jobs.c.place, jobs.c.kind).where(in_queue(target)).order_by(jobs.c.place)
+    last = conn.execute(queued.where(jobs.c.kind.in_(MAINTENANCE)).order_by(None).order_by(jobs.c.place.desc())).first()
+    if last is None:
+        return before_first(conn, target)
+    following = conn.execute(queued.where(jobs.c.place > last.place).limit(1)).first()
+    return last.place + STEP if following is None else (int(last.place) + int(following.place)) // 2
 
 
 def count_change(conn: sa.Connection, target: str, change: dict[str, Any], *, now: float, who: str) -> None:

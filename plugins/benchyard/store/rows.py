@@ -30,6 +30,10 @@ QUEUED_JOB_STATUSES = frozenset({"queued", "building", "ready"})
 BENCHMARKS, CALIBRATE = "benchmarks", "calibrate"
 """Kinds of jobs that the store tells apart: what people measure, and what the lab measures to know its hosts."""
 
+CONFIGURE, UPDATE, CHECK = "configure", "update", "check"
+MAINTENANCE = (CONFIGURE, UPDATE, CHECK)
+"""Kinds of jobs that look after a host instead of measuring on it."""
+
 RESULT_STATUSES = ("stored", "trashed")
 USER_STATUSES = ("active", "removed")
 ROLES = ("viewer", "member", "admin")
@@ -77,7 +81,10 @@ class Host(msgspec.Struct, frozen=True):
     """The state of a host; what Buildbot must know of it is in the lab directory, not here.
 
     `quarantined` is when the lab itself has disabled it; of one that was let out again, calibrations from `band_since`
-    on say what is usual for it.
+    on say what is usual for it. `seen` is when its worker was last known to be connected.
+
+    While it is leased, somebody works on it. `maintained` is the job that changes the host now, `broken_by` the one
+    that has changed it halfway and so has disabled it. `fitness` is what the last check has found.
     """
 
     name: str
@@ -88,6 +95,21 @@ class Host(msgspec.Struct, frozen=True):
     changed_by: str
     quarantined: float | None = None
     band_since: float | None = None
+    seen: float | None = None
+    leased_until: float | None = None
+    leased_by: str | None = None
+    lease_reason: str | None = None
+    maintained: int | None = None
+    broken_by: int | None = None
+    fitness: dict[str, Any] | None = None
+
+    def is_leased(self, now: float) -> bool:
+        """Whether somebody works on the host, so that the queue keeps off it."""
+        return self.leased_until is not None and self.leased_until > now
+
+    def may_measure(self, now: float) -> bool:
+        """Whether the host is given jobs."""
+        return self.enabled and self.maintained is None and not self.is_leased(now)
 
 
 class Job(msgspec.Struct, frozen=True):

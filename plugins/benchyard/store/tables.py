@@ -66,6 +66,13 @@ hosts = sa.Table(
     _kept("changed_by", PlainText),
     sa.Column("quarantined", sa.Float),
     sa.Column("band_since", sa.Float),
+    sa.Column("seen", sa.Float),
+    sa.Column("leased_until", sa.Float),
+    sa.Column("leased_by", PlainText),
+    sa.Column("lease_reason", PlainText),
+    sa.Column("maintained", sa.Integer),
+    sa.Column("broken_by", sa.Integer),
+    sa.Column("fitness", Json(dict[str, Any])),
 )
 
 jobs = sa.Table(
@@ -99,6 +106,7 @@ jobs = sa.Table(
     sa.Column("identity", PlainText),
     sa.Column("prepared", Json(dict[str, Any])),
     sa.Index("benchyard_jobs_base", "base_job"),
+    sa.Index("benchyard_jobs_kind", "kind", "status", "id"),
     sa.Index("benchyard_jobs_identity", "identity", "status", "id"),
     sa.Index("benchyard_jobs_shape", "shape", "status", "id"),
     sa.Index("benchyard_jobs_request", "request_id", unique=True),

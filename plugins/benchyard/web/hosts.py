@@ -6,25 +6,28 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 
 from benchyard.access.roles import Role
-from benchyard.hosting.registration import NAME_PATTERN
+from benchyard.hosting.registration import NAME_PATTERN, RESERVED
 from benchyard.hosting.service import HostFacts
+from benchyard.queueing import maintaining
+from benchyard.queueing.cancellation import job_of_any_request
 from benchyard.queueing.requests import Line
-from benchyard.store import attempts, calibrations, epochs
+from benchyard.store import attempts, calibrations, epochs, jobs, maintenance, results
 from benchyard.store import hosts as store
 from benchyard.store.rows import Epoch, Host, Noise
 from benchyard.web.calls import Call, Nothing, Paged, Reply, Route, entity_tag
 from benchyard.web.filters import Wanted
-from benchyard.web.problems import Problem
-from benchyard.web.views import (
+from benchyard.web.hostviews import (
     BenchmarkNoise,
+    HostStatus,
     HostView,
     NewHostView,
     NoiseView,
-    Page,
     WorkerAccess,
-    known_time,
-    time_text,
+    WorkView,
+    fitness_view,
 )
+from benchyard.web.problems import Problem
+from benchyard.web.views import Page, known_time, time_text
 
 HostName = Annotated[str, msgspec.Meta(pattern=NAME_PATTERN)]
 Address = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._:-]{1,200}$")]
@@ -32,6 +35,9 @@ Cpus = Annotated[
     str, msgspec.Meta(max_length=200, pattern=r"^([0-9]{1,4}(-[0-9]{1,4})?(,[0-9]{1,4}(-[0-9]{1,4})?)*)?$")
 ]
 HostRole = Literal["worker", "isolated"]
+GuardPolicy = Literal["strict", "warn", "off"]
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=86400)]
+Login = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{0,64}$")]
 
 
 class HostFilter(Paged, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -39,17 +45,23 @@ class HostFilter(Paged, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     role: HostRole | None = None
     target: Wanted | None = None
-    status: Literal["online", "offline", "busy", "quarantined"] | None = None
+    status: HostStatus | None = None
 
 
 class NewHost(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A host that wants to join."""
+    """A host that wants to join, how it is looked after when it measures, and how playbooks reach it."""
 
     name: HostName
     role: HostRole
     target: HostName
     address: Address
     cpus: Cpus = ""
+    tune: bool = True
+    shield: bool = True
+    guard: GuardPolicy = "warn"
+    guard_wait_s: Seconds = 60.0
+    ansible_user: Login = ""
+    connection: Login = ""
 
 
 class HostChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -58,6 +70,12 @@ class HostChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     target: HostName | msgspec.UnsetType = msgspec.UNSET
     address: Address | msgspec.UnsetType = msgspec.UNSET
     cpus: Cpus | msgspec.UnsetType = msgspec.UNSET
+    tune: bool | msgspec.UnsetType = msgspec.UNSET
+    shield: bool | msgspec.UnsetType = msgspec.UNSET
+    guard: GuardPolicy | msgspec.UnsetType = msgspec.UNSET
+    guard_wait_s: Seconds | msgspec.UnsetType = msgspec.UNSET
+    ansible_user: Login | msgspec.UnsetType = msgspec.UNSET
+    connection: Login | msgspec.UnsetType = msgspec.UNSET
 
 
 class Reason(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -84,7 +102,7 @@ async def list_hosts(call: Call) -> Page[HostView]:
 
 async def get_host(call: Call, name: str) -> Reply:
     """One host."""
-    return await _reply(call, name)
+    return await host_reply(call, name)
 
 
 async def add_host(call: Call) -> Reply:
@@ -92,8 +110,9 @@ async def add_host(call: Call) -> Reply:
     new: NewHost = call.body
     lab = call.services.lab
     _known_target(call, new.target)
-    facts = HostFacts(name=new.name, role=new.role, target=new.target, address=new.address, cpus=new.cpus)
-    secret = await lab.add_host(facts)
+    if new.name.lower() in RESERVED:
+        raise Problem(400, f"{new.name!r} is a name that the lab needs for itself; choose another", "name")
+    secret = await lab.add_host(HostFacts(**msgspec.structs.asdict(new)))
     await call.jobs.db(store.ensure_host, new.name, now=call.now(), who=call.caller.name)
     access = WorkerAccess(name=new.name, secret=secret, master_host=lab.worker_host, master_port=lab.worker_port)
     return Reply(NewHostView(await _view(call, lab.hosts[new.name]), access))
@@ -105,17 +124,19 @@ async def modify_host(call: Call, name: str) -> Reply:
     if "target" in fields:
         _known_target(call, fields["target"])
     await _must_match(call, name)
-    await call.services.lab.modify_host(_known(call, name), **fields)
+    await call.services.lab.modify_host(known_host(call, name), **fields)
     await call.jobs.db(store.change_host, name, fields, now=call.now(), who=call.caller.name)
-    return await _reply(call, name)
+    return await host_reply(call, name)
 
 
 async def remove_host(call: Call, name: str) -> Reply:
-    """Take a host out of the lab; not while it works."""
-    view = await _view(call, _known(call, name))
+    """Take a host out of the lab; not while it works. What waits to look after it is canceled."""
+    view = await _view(call, known_host(call, name))
     await _must_match(call, name)
     if view.status == "busy":
-        raise Problem(409, f"host {name} is busy; disable it and wait for the end of its job, or cancel that")
+        job = f"job {view.current_job}" if view.current_job else "a job"
+        raise Problem(409, f"host {name} is busy with {job}; disable it and wait for the end of that, or cancel it")
+    await maintaining.forget(call.jobs, name, who=call.caller.name)
     await call.services.lab.remove_host(name)
     # A host that came with the lab's settings has no row before its first change.
     await call.jobs.db(store.ensure_host, name, now=call.now(), who="lab")
@@ -134,20 +155,15 @@ async def disable_host(call: Call, name: str) -> Reply:
 
 
 async def _enable(call: Call, name: str, enabled: bool, reason: str) -> Reply:
-    _known(call, name)
+    known_host(call, name)
     await call.jobs.db(store.ensure_host, name, now=call.now(), who="lab")
     await call.jobs.db(store.enable_host, name, enabled, now=call.now(), who=call.caller.name, reason=reason)
     call.jobs.poke(*call.jobs.lanes)
-    return await _reply(call, name)
+    return await host_reply(call, name)
 
 
-async def maintain(call: Call, name: str) -> Reply:
-    """Configure, update or check a host; there is no engine for it yet."""
-    _known(call, name)
-    raise Problem(409, "no engine for the maintenance of hosts is configured in this lab")
-
-
-def _known(call: Call, name: str) -> HostFacts:
+def known_host(call: Call, name: str) -> HostFacts:
+    """A host of the settings; Problem 404 where there is none of this name."""
     host: HostFacts | None = call.services.lab.hosts.get(name)
     if host is None:
         raise Problem(404, f"there is no host {name[:60]!r}; there are {', '.join(sorted(call.services.lab.hosts))}")
@@ -160,11 +176,12 @@ def _known_target(call: Call, target: str) -> None:
 
 
 async def _must_match(call: Call, name: str) -> None:
-    call.must_match((await _reply(call, name)).tag or "")
+    call.must_match((await host_reply(call, name)).tag or "")
 
 
-async def _reply(call: Call, name: str) -> Reply:
-    host = _known(call, name)
+async def host_reply(call: Call, name: str) -> Reply:
+    """What is answered of one host, with its entity tag."""
+    host = known_host(call, name)
     view = await _view(call, host)
     row = await call.jobs.db(store.find_host, name)
     return Reply(view, tag=entity_tag(f"host-{name}", row.changed if row else 0.0))
@@ -172,7 +189,7 @@ async def _reply(call: Call, name: str) -> Reply:
 
 async def get_noise(call: Call, name: str) -> NoiseView:
     """How far two runs of the same differ on a host, by benchmark, in its present epoch."""
-    _known(call, name)
+    known_host(call, name)
     found = await call.jobs.db(_condition, name)
     return NoiseView(
         host=name,
@@ -189,20 +206,24 @@ async def get_noise(call: Call, name: str) -> NoiseView:
 
 
 async def _view(call: Call, host: HostFacts) -> HostView:
-    row, job, found = await call.jobs.db(_state, host.name)
-    status = call.services.lab.status_of(host.name)
-    quarantined = row is not None and row.quarantined is not None and status != "busy"
+    lab, now = call.services.lab, call.now()
+    row, running, maintained, found, grade = await call.jobs.db(_state, host.name)
+    connection = lab.status_of(host.name)
+    work = running or maintained or await _build_of(call, host.name)
+    leased = row is not None and row.is_leased(now)
+    at_work = maintained is not None or (work is not None and connection != "offline")
+    status: HostStatus = "busy" if at_work else connection
+    if row is not None and status != "busy":
+        status = "quarantined" if row.quarantined is not None else "leased" if leased else status
+    fitness = row.fitness if row else None
+    kernel = {"kernel": str(found.epoch.fingerprint.get("kernel", "")).partition(" ")[0]} if found.epoch else {}
     return HostView(
+        **msgspec.structs.asdict(host),
         id=host.name,
-        name=host.name,
-        role=host.role,  # type: ignore[arg-type]
-        target=host.target,
-        address=host.address,
-        cpus=host.cpus,
         enabled=row.enabled if row else True,
         reason=(row.reason if row else "") or "",
-        status="quarantined" if quarantined else status,
-        current_job=job,
+        status=status,
+        current_job=work.job if work is not None else None,
         created=time_text(row.created) if row else None,
         changed=time_text(row.changed) if row else None,
         changed_by=row.changed_by if row else None,
@@ -210,7 +231,27 @@ async def _view(call: Call, host: HostFacts) -> HostView:
         epoch_since=time_text(found.epoch.since) if found.epoch else None,
         calibrated=time_text(found.calibrated),
         noise_floor=found.median,
+        connected=connection != "offline",
+        last_seen=time_text(row.seen) if row else None,
+        work=work,
+        leased_until=time_text(row.leased_until) if row and leased else None,
+        leased_by=row.leased_by if row and leased else None,
+        lease_reason=(row.lease_reason or "") if row and leased else None,
+        fitness=fitness_view(fitness),
+        grade=grade,
+        versions=fitness["versions"] if fitness else kernel,
+        disk_free=fitness["disk_free"] if fitness else None,
     )
+
+
+async def _build_of(call: Call, name: str) -> WorkView | None:
+    """What the worker of a host does where its row does not tell: it prepares something."""
+    work = call.services.lab.work_of(name)
+    if work is None:
+        return None
+    lane = call.jobs.lanes.get(work.builder)
+    job = await job_of_any_request(call.jobs, work.request_id)
+    return WorkView(job, (lane.stage if lane is not None else None) or work.builder)
 
 
 class _Condition(NamedTuple):
@@ -234,9 +275,17 @@ def _condition(conn: Any, name: str) -> _Condition:
     return _Condition(epoch, made, last, calibrations.noise_of(conn, name, epoch.number))
 
 
-def _state(conn: Any, name: str) -> tuple[Host | None, int | None, _Condition]:
-    running = (attempt.job_id for attempt in attempts.running_attempts(conn) if attempt.host == name)
-    return store.find_host(conn, name), next(running, None), _condition(conn, name)
+def _state(conn: Any, name: str) -> tuple[Host | None, WorkView | None, WorkView | None, _Condition, str | None]:
+    running = next((attempt.job_id for attempt in attempts.running_attempts(conn) if attempt.host == name), None)
+    measured = None
+    if running is not None:
+        progress = jobs.get_job(conn, running).progress or {}
+        measured = WorkView(running, "measure", progress.get("benchmark"))
+    under_way = (job for job in maintenance.wanted(conn, name) if job.status == "running")
+    maintained = next((WorkView(job.id, job.kind) for job in under_way), None)
+    newest = results.list_results(conn, host=name, limit=1)
+    grade = newest[0].grade if newest else None
+    return store.find_host(conn, name), measured, maintained, _condition(conn, name), grade
 
 
 ROUTES = (
@@ -248,8 +297,4 @@ ROUTES = (
     Route("DELETE", "/hosts/<name>", Role.ADMIN, remove_host, HostView),
     Route("POST", "/hosts/<name>/enable", Role.ADMIN, enable_host, HostView, body=Nothing),
     Route("POST", "/hosts/<name>/disable", Role.ADMIN, disable_host, HostView, body=Reason),
-    *(
-        Route("POST", f"/hosts/<name>/{what}", Role.ADMIN, maintain, HostView, body=Nothing)
-        for what in ("configure", "update", "check")
-    ),
 )

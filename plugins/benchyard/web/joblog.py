@@ -7,6 +7,7 @@ from twisted.internet import task
 from benchyard.queueing import engine
 from benchyard.queueing.runs import Run, stage_key
 from benchyard.store import attempts, jobs
+from benchyard.store.rows import MAINTENANCE
 from benchyard.web.calls import Services
 
 #: Seconds between two looks at a log that is followed, and lines taken at once.
@@ -56,6 +57,9 @@ async def _logs(services: Services, job_id: int) -> list[int]:
     Of a measurement those of all builds: each goes on in the run's log where the one before it was.
     """
     job = await services.jobs.db(jobs.get_job, job_id)
+    if job.kind in MAINTENANCE:  # its own build is all there is
+        builds = await _builds_of(services.master, job.request_id) if job.request_id is not None else []
+        return [log for build_id in builds[-1:] for log in await _logs_of_build(services.master, build_id)]
     found: list[int] = []
     for attempt in await services.jobs.db(attempts.list_attempts, job_id):
         for builder, lane in services.jobs.stages(job.target).items():

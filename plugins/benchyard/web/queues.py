@@ -8,7 +8,7 @@ import msgspec
 from benchyard.access.roles import Role
 from benchyard.queueing import changes
 from benchyard.queueing.forecast import Start, forecast
-from benchyard.queueing.order import disabled_hosts
+from benchyard.queueing.order import closed_hosts
 from benchyard.queueing.requests import Line
 from benchyard.store import queues as store
 from benchyard.store.rows import Job
@@ -131,7 +131,8 @@ async def _view(call: Call, target: str, page: Paged) -> QueueView:
         queue = store.get_queue(conn, target)
         found = store.list_queue(conn, target, limit=page.limit + 1, offset=first)
         # Further down nobody could tell, and the whole queue would be read for it.
-        able = [host for host, online in hosts.items() if online and host not in disabled_hosts(conn)]
+        closed = closed_hosts(conn, time.time())
+        able = [host for host, online in hosts.items() if online and host not in closed]
         starts = forecast(conn, found, able, now=time.time()) if first == 0 else {}
         jobs = tuple(
             _queued(first + n, job, why(job, first + n), starts.get(job.id))

@@ -5,6 +5,7 @@ from benchyard.web.events import ROUTES as EVENTS
 from benchyard.web.hosts import ROUTES as HOSTS
 from benchyard.web.jobs import ROUTES as JOBS
 from benchyard.web.lab import ROUTES as LAB
+from benchyard.web.maintenance import ROUTES as MAINTENANCE
 from benchyard.web.notices import ROUTES as NOTICES
 from benchyard.web.queues import ROUTES as QUEUES
 from benchyard.web.results import ROUTES as RESULTS
@@ -12,4 +13,7 @@ from benchyard.web.tokens import ROUTES as TOKENS
 from benchyard.web.uploads import ROUTES as UPLOADS
 from benchyard.web.users import ROUTES as USERS
 
-ROUTES: tuple[Route, ...] = (*JOBS, *QUEUES, *RESULTS, *UPLOADS, *HOSTS, *USERS, *TOKENS, *NOTICES, *EVENTS, *LAB)
+ROUTES: tuple[Route, ...] = (
+    *(*JOBS, *QUEUES, *RESULTS, *UPLOADS, *HOSTS, *MAINTENANCE),
+    *(*USERS, *TOKENS, *NOTICES, *EVENTS, *LAB),
+)

@@ -82,7 +82,8 @@ class SourceView(msgspec.Struct, frozen=True, kw_only=True):
 class SpecView(msgspec.Struct, frozen=True):
     """What a job does: `benchmarks` as resolved from the `selection` that was asked for.
 
-    Its interpreter is installed on the host (`python`), or built from a `source`.
+    Its interpreter is installed on the host (`python`), or built from a `source`. One that looks after a host has
+    neither: with `check` it only shows what would change, and `after` is the job whose outcome it looks at.
     """
 
     python: str
@@ -96,12 +97,16 @@ class SpecView(msgspec.Struct, frozen=True):
     same_loops: int | None = None
     strict: bool = False
     upload: bool = False
+    check: bool = False
+    reboot: bool = False
+    after: int | None = None
 
 
 class JobView(msgspec.Struct, frozen=True):
     """A job; `error` says why it failed, `url` is its page in Buildbot.
 
     `interpreter` is the id of the one that was built for it, `base_job` the job that its result is compared with.
+    `summary` is what came of a job that looks after a host, in one line.
     """
 
     id: int
@@ -128,6 +133,7 @@ class JobView(msgspec.Struct, frozen=True):
     finished: Time | None
     changed: Time
     changed_by: str
+    summary: str | None = None
 
 
 def job_view(job: Job, attempts: tuple[Attempt, ...], results: tuple[int, ...], lab_url: str) -> JobView:
@@ -162,6 +168,7 @@ def job_view(job: Job, attempts: tuple[Attempt, ...], results: tuple[int, ...], 
         finished=time_text(job.finished),
         changed=known_time(job.changed),
         changed_by=job.changed_by,
+        summary=prepared.get("summary"),
     )
 
 
@@ -245,78 +252,6 @@ class AttachmentView(msgspec.Struct, frozen=True):
 def attachment_view(attachment: Attachment) -> AttachmentView:
     """A file that belongs to a result."""
     return AttachmentView(attachment.name, attachment.content_type, attachment.size, attachment.sha256)
-
-
-class HostView(msgspec.Struct, frozen=True):
-    """A host: what the settings say of it, and what it does now.
-
-    `epoch` is the number of the stretch of its history that it is in, since `epoch_since`: the time with the same CPU,
-    kernel, governor and so on. In that it was `calibrated` last, and `noise_floor` is the median over the benchmarks
-    of how far two runs of the same differ, relative.
-    """
-
-    id: str
-    name: str
-    role: Literal["worker", "isolated"]
-    target: str
-    address: str
-    cpus: str
-    enabled: bool
-    reason: str
-    status: Literal["online", "offline", "busy", "quarantined"]
-    current_job: int | None
-    created: Time | None
-    changed: Time | None
-    changed_by: str | None
-    epoch: int | None = None
-    epoch_since: Time | None = None
-    calibrated: Time | None = None
-    noise_floor: float | None = None
-
-
-class BenchmarkNoise(msgspec.Struct, frozen=True):
-    """How far two runs of one interpreter differ: by no more than `floor`, relative, in 95 of 100 pairs.
-
-    Learned from so many `runs`, whose means are `center` (their median) in `unit`.
-    """
-
-    name: str
-    floor: float
-    runs: int
-    center: float
-    unit: str
-    updated: Time
-
-
-class NoiseView(msgspec.Struct, frozen=True):
-    """The noise of a host in its present epoch, by benchmark; `median` is of their floors.
-
-    `calibrations` is how often it was calibrated in this epoch, and `calibrated` when it was last.
-    """
-
-    host: str
-    epoch: int | None
-    since: Time | None
-    calibrations: int
-    calibrated: Time | None
-    median: float | None
-    benchmarks: tuple[BenchmarkNoise, ...]
-
-
-class WorkerAccess(msgspec.Struct, frozen=True):
-    """What a new host's worker needs to connect; the secret is never shown again."""
-
-    name: str
-    secret: str
-    master_host: str
-    master_port: int
-
-
-class NewHostView(msgspec.Struct, frozen=True):
-    """The answer to a host that joins."""
-
-    host: HostView
-    worker: WorkerAccess
 
 
 class UserView(msgspec.Struct, frozen=True):

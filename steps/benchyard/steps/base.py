@@ -172,10 +172,10 @@ class TaskStep(buildstep.ShellMixin, LabStep):
         """What the step's commands find in their environment besides the worker's own variables."""
         return {}
 
-    async def task(self, *arguments: str) -> int | None:
+    async def task(self, *arguments: str, stdin: str | None = None) -> int | None:
         """Run `benchyard task ...` on the worker; its exit status, None once the step is cut off."""
         argv = task_command(self.environ, *arguments)
-        command = await self.makeRemoteShellCommand(command=argv, env=self.variables)
+        command = await self.makeRemoteShellCommand(command=argv, env=self.variables, initialStdin=stdin)
         await self.runCommand(command)
         return None if self.cut_off else int(command.rc)
 

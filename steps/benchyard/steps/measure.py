@@ -20,7 +20,7 @@ from benchyard.steps.filing import attachments_of, deliver, deliver_attachment
 from benchyard.steps.kinds import Kind, UnknownKind, find_kind
 from benchyard.steps.outcomes import LOST, Ending, ending_of, ending_of_attempt, failure_text
 from benchyard.steps.progress import ProgressObserver
-from benchyard.store import attempts, durations, jobs
+from benchyard.store import attempts, durations, hosts, jobs
 from benchyard.store.rows import Attempt, Job
 from benchyard.tasks.progress import Progress
 
@@ -62,7 +62,7 @@ class Measure(buildstep.ShellMixin, LabStep):
             return await self._end_without_run(attempt, str(exc))
         host = self.worker.workername
         if not await self.service.db(_begin, attempt, host, time.time()):
-            return await self.later("the job was taken off the queue")
+            return await self.later("the job was taken off the queue, or the host is kept free")
         exit_code = await self._attach(job, attempt, kind, host)
         if self._is_cut_off():
             return await self._let_go(attempt)
@@ -226,8 +226,13 @@ def benchmark_limits(conn: Any, job: Job, host: str) -> dict[str, float]:
 
 
 def _begin(conn: Any, attempt: Attempt, host: str, now: float) -> bool:
-    """Note that the run is on `host` from now on, before it is started there; not if its job is not to run by now."""
+    """Note that the run is on `host` from now on, before it is started there.
+
+    Not if its job is not to run by now, nor on a host that was disabled, leased or changed halfway meanwhile.
+    """
     if jobs.get_job(conn, attempt.job_id).status not in ("building", "ready", "running"):
+        return False
+    if attempt.host is None and not hosts.ensure_host(conn, host, now=now, who="lab").may_measure(now):
         return False
     attempts.place_attempt(conn, attempt.job_id, attempt.number, host=host, now=now)
     jobs.set_status(conn, attempt.job_id, "running", now=now, who="lab")

@@ -18,7 +18,8 @@ TaskError
 ├── HostBusyError         come again later: the host is measuring
 ├── TuningError           restore the host: its knobs were tuned before, or what they held cannot be kept
 ├── ShieldError           mend the host: its CPUs are still kept for a run that is over
-└── SupervisorError       mend the host: the supervisor of a run does not start or does not end
+├── SupervisorError       mend the host: the supervisor of a run does not start or does not end
+└── AnsibleError          install Ansible, or name the folder that has the playbooks
 """
 
 from typing import Any
@@ -102,6 +103,10 @@ class TuningError(TaskError):
 
 class ShieldError(TaskError):
     """The measuring CPUs could not be given back to the rest of the host."""
+
+
+class AnsibleError(TaskError):
+    """Playbooks cannot be run here: Ansible is not installed, or there is no such playbook."""
 
 
 class SupervisorError(TaskError):

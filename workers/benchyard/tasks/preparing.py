@@ -28,8 +28,10 @@ _TERMINATED = 128 + signal.SIGTERM
 
 
 @contextmanager
-def preparing(state: Path | None, say: Callable[[str], None]) -> Iterator[int | None]:
+def preparing(state: Path | None, say: Callable[[str], None], *, shared: bool = True) -> Iterator[int | None]:
     """Hold the host at `state`, shared, for a part of a preparation; gives the lock's descriptor.
+
+    Who looks after the host instead holds it alone.
 
     In a builder's folder, what an earlier part has left there is ended first: a worker that was killed ends nothing.
     The lock is given back when all that this part has started is ended, however it ends but by SIGKILL. HostBusyError
@@ -40,7 +42,7 @@ def preparing(state: Path | None, say: Callable[[str], None]) -> Iterator[int | 
         _end_with_worker()
         _end_all(Path(folder))  # before the lock, which it may hold
     # A measurement may take days; whoever started this decides how long to wait for it.
-    lock = hold_host(state, shared=True, timeout_s=math.inf, say=say) if state is not None else nullcontext()
+    lock = hold_host(state, shared=shared, timeout_s=math.inf, say=say) if state is not None else nullcontext()
     with lock as held:
         try:
             yield held

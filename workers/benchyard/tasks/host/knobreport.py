@@ -23,6 +23,8 @@ class Status(StrEnum):
     # Restoring: neither what we had set nor what was there before; left alone.
     CHANGED = "changed since"
     RESTORED = "restored"
+    # Looking only.
+    TO_BE_SET = "to be set"
     DONE = "done"
     ALREADY = "already"
     ABSENT = "absent"

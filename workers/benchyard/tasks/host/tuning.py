@@ -25,7 +25,7 @@ from benchyard.tasks.host.restoring import RestoreReport, restore, restore_held
 from benchyard.tasks.host.rootfiles import read_text, write_text
 from benchyard.tasks.rundir import boot_id
 
-__all__ = ["RestoreReport", "TuningReport", "restore", "tune"]
+__all__ = ["RestoreReport", "TuningReport", "look_at_knobs", "restore", "tune"]
 
 
 class TuningReport(msgspec.Struct, frozen=True):
@@ -93,6 +93,13 @@ class _Tuning:
         for file, wanted in changing:
             self._write(file, wanted)
 
+    def plan(self, knob: Knob) -> None:
+        """Say what would be written into each file of a knob."""
+        for file in self.files:
+            if file.knob is knob and (wanted := self._wanted(file)) is not None:
+                file.outcome.after = wanted
+                file.outcome.end(Status.TO_BE_SET)
+
     def _wanted(self, file: _File) -> str | None:
         """Return what a file is to hold, None if it is to stay as it is."""
         outcome = file.outcome
@@ -138,6 +145,23 @@ class _Tuning:
         report = report_knob(knob, outcomes)
         note = knob.note(self.context) if report.status in GOOD else None
         return report_knob(knob, outcomes, note) if note else report
+
+
+def look_at_knobs(
+    *, measuring: tuple[int, ...], housekeeping: tuple[int, ...], root: Path = Path("/")
+) -> tuple[KnobReport, ...]:
+    """How the knobs are set that a measurement would set, and to what; nothing is changed.
+
+    A knob is `already` as wanted, or `to be set`; the optional ones are left out.
+    """
+    context = Context(root, tuple(measuring), tuple(housekeeping))
+    tuning = _Tuning(Path(), context, None)
+    chosen = [knob for knob in KNOBS if not knob.optional]
+    for knob in chosen:
+        if knob.pointless(context) is None:
+            tuning.look(knob)
+            tuning.plan(knob)
+    return tuple(tuning.report(knob) for knob in chosen)
 
 
 def tune(

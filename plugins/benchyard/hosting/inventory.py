@@ -1,0 +1,65 @@
+"""The lab's hosts as Ansible knows them: what a dynamic inventory script prints.
+
+Secrets are not in it: `benchyard_secret_file` names a file on the master's machine, which is where playbooks run.
+"""
+
+import re
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from benchyard.hosting.registration import RESERVED, secret_path
+from benchyard.hosting.service import HostFacts, LabFacts
+
+#: Groups by the role of a host, and the one of the master's own machine.
+ROLES = {"worker": "workers", "isolated": "isolated"}
+MASTERS = "masters"
+
+#: How Ansible itself reaches the machine that it runs on: without SSH, and with the Python that runs it.
+_LOCAL = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
+
+
+def inventory(lab: LabFacts) -> dict[str, Any]:
+    """The inventory: groups by role and by target, and the variables of all hosts under `_meta`."""
+    master_host = lab.worker_host
+    master = "master" if all(host.name != "master" for host in lab.hosts) else "lab-master"
+    names = {host.name for host in lab.hosts}
+    reached = {"benchyard_master_host": master_host, "benchyard_master_port": lab.worker_port}
+    groups: dict[str, list[str]] = {group: [] for group in (*ROLES.values(), MASTERS)}
+    groups[MASTERS].append(master)
+    hostvars: dict[str, dict[str, Any]] = {master: {"ansible_host": master_host, **_LOCAL, **reached}}
+    for host in lab.hosts:
+        groups[ROLES[host.role]].append(host.name)
+        groups.setdefault(group_of(host.target, names), []).append(host.name)
+        hostvars[host.name] = {**_variables(Path(lab.directory), host), **reached}
+    return {"_meta": {"hostvars": hostvars}, **{group: {"hosts": names} for group, names in groups.items()}}
+
+
+def group_of(target: str, hosts: Collection[str] = ()) -> str:
+    """The name of a target's group: letters, digits and underscores, as Ansible takes them, and no other's name."""
+    name = re.sub(r"[^A-Za-z0-9_]", "_", target)
+    return f"target_{name}" if name in RESERVED or name in hosts or name[0].isdigit() else name
+
+
+def _variables(lab_dir: Path, host: HostFacts) -> dict[str, Any]:
+    said = {"ansible_connection": host.connection, "ansible_user": host.ansible_user}
+    local = host.connection == "local" or (not host.connection and is_local(host.address))
+    return {
+        "ansible_host": host.address,
+        **(_LOCAL if local else {}),
+        **{name: value for name, value in said.items() if value},
+        "benchyard_name": host.name,
+        "benchyard_role": host.role,
+        "benchyard_target": host.target,
+        "benchyard_cpus": host.cpus,
+        "benchyard_tune": host.tune,
+        "benchyard_shield": host.shield,
+        "benchyard_guard": host.guard,
+        "benchyard_guard_wait_s": host.guard_wait_s,
+        "benchyard_secret_file": str(secret_path(lab_dir, host.name)),
+    }
+
+
+def is_local(address: str) -> bool:
+    """Whether an address is the master's own machine."""
+    return address in {"localhost", "127.0.0.1", "::1"}

@@ -1,0 +1,111 @@
+"""Jobs that look after a host: what they mean for it while they change it, and once they have ended."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from benchyard.store import hosts as host_store
+from benchyard.store import jobs as job_store
+from benchyard.store.history import LAB, record
+from benchyard.store.rows import CHECK, MAINTENANCE, Job
+from benchyard.store.tables import attempts, hosts, jobs
+
+#: Statuses of a job of maintenance that is wanted, and of one that is under way.
+WANTED = ("queued", "building", "ready", "running")
+UNDER_WAY = WANTED[1:]
+
+
+def spec_of(*, check: bool = False, reboot: bool = False, after: int | None = None) -> dict[str, Any]:
+    """The spec of such a job: `check` only shows what would change, `after` is the job whose outcome is looked at."""
+    measured: dict[str, Any] = {"python": "", "benchmarks": [], "selection": [], "mode": "default", "affinity": None}
+    return {**measured, "check": check, "reboot": reboot, "after": after}
+
+
+def create(
+    conn: sa.Connection,
+    kind: str,
+    *,
+    host: str,
+    target: str,
+    owner: str,
+    now: float,
+    origin: str = "rest",
+    reason: str = "",
+    **spec: Any,
+) -> Job:
+    """Make a job that looks after a host, in front of those that measure."""
+    host_store.ensure_host(conn, host, now=now, who=LAB)
+    return job_store.create_job(
+        conn,
+        now=now,
+        who=owner,
+        kind=kind,
+        target=target,
+        host=host,
+        spec=spec_of(**spec),
+        owner=owner,
+        origin=origin,
+        reason=reason or f"{kind} of host {host}",
+        status="queued",
+    )
+
+
+def wanted(conn: sa.Connection, host: str | None = None) -> tuple[Job, ...]:
+    """Return the jobs of maintenance that wait or are under way, of one host or of all, oldest first."""
+    known = sa.select(jobs.c.id).where(
+        jobs.c.kind.in_(MAINTENANCE), jobs.c.status.in_(WANTED), jobs.c.removed.is_(None)
+    )
+    found = (job_store.get_job(conn, job_id) for job_id in sorted(conn.execute(known).scalars()))
+    return tuple(job for job in found if host in (None, job.host))
+
+
+def measured_hosts(conn: sa.Connection) -> frozenset[str]:
+    """Return the hosts on which a run has started and not ended, as far as the lab knows."""
+    return frozenset(conn.execute(sa.select(attempts.c.host).where(attempts.c.status == "running")).scalars())
+
+
+def begin_changes(conn: sa.Connection, job: Job, *, now: float) -> None:
+    """Note that a job changes its host from now on: until its end is known, nothing is measured there."""
+    host = host_store.lock_host(conn, job.host or "")
+    if host.maintained != job.id:
+        conn.execute(sa.update(hosts).where(hosts.c.name == host.name).values(maintained=job.id))
+        record(conn, "host", host.name, now=now, who=LAB, change={"maintained": job.id, "by": job.kind})
+
+
+def give_up(conn: sa.Connection, job: Job) -> None:
+    """Note that a job has not changed its host after all."""
+    mine = sa.and_(hosts.c.name == job.host, hosts.c.maintained == job.id)
+    conn.execute(sa.update(hosts).where(mine).values(maintained=None))
+
+
+def end(
+    conn: sa.Connection, job_id: int, status: str, *, now: float, who: str = LAB, error: str | None = None
+) -> Job | None:
+    """End a job of maintenance, with all that means for its host; safe to repeat. Returns the check that follows.
+
+    One that ends otherwise than well after it has begun to change the host leaves that disabled, until another ends
+    well or somebody enables it. After one that ends well the host is checked.
+    """
+    job = job_store.set_status(conn, job_id, status, now=now, who=who, error=error)
+    host = host_store.find_host(conn, job.host or "")
+    if host is None or host.maintained != job.id:
+        return None
+    host = host_store.lock_host(conn, host.name)
+    change: dict[str, Any] = {"maintained": None}
+    if job.status == "success":
+        if host.broken_by is not None:
+            change |= {"broken_by": None, "enabled": True, "reason": ""}
+    else:
+        what = "was canceled halfway" if job.status == "canceled" else f"failed: {job.error}"
+        why = f"{job.kind} {what} (job {job.id})"
+        if host.enabled or host.broken_by is not None:
+            change |= {"broken_by": job.id, "enabled": False, "reason": why}
+        elif why not in host.reason:
+            change |= {"reason": "; ".join(part for part in (host.reason, why) if part)}
+    conn.execute(sa.update(hosts).where(hosts.c.name == host.name).values(**change, changed=now, changed_by=who))
+    record(conn, "host", host.name, now=now, who=who, change=change)
+    if job.status != "success":
+        return None
+    reason = f"after {job.kind}, job {job.id}"
+    how: dict[str, Any] = {"host": host.name, "target": job.target, "owner": job.owner, "origin": LAB}
+    return create(conn, CHECK, now=now, reason=reason, after=job.id, **how)

@@ -1,0 +1,74 @@
+"""What a check of a host is kept as, and what has changed since the one before."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+
+from benchyard.steps.hostcheck import _note
+from benchyard.store import hosts, jobs, maintenance
+from benchyard.store.history import history_of
+from benchyard.store.migrate import migrate
+from benchyard.store.tables import epochs
+from benchyard.tasks.host.fingerprint import HostPrint
+from benchyard.tasks.host.guard import Finding, GuardReport
+from benchyard.tasks.host.lookover import LookOver
+
+
+@pytest.fixture
+def conn() -> Iterator[sa.Connection]:
+    """A store in memory with one host."""
+    engine = sa.create_engine("sqlite://", poolclass=sa.StaticPool)
+    migrate(engine)
+    with engine.begin() as conn:
+        hosts.ensure_host(conn, "bench", now=1.0, who="ada")
+        yield conn
+    engine.dispose()
+
+
+def check(conn: sa.Connection, *findings: Finding, **more: Any) -> str:
+    """Check the host, which is such a machine; gives what is said of it."""
+    host = HostPrint(**{"cpu": "X", "cpus": 2, "kernel": "6.1", "governor": "powersave", **more})
+    guard = GuardReport(passed=not findings, waited_s=0.0, findings=findings)
+    report = LookOver(made=9.0, cpus="1", checks=("disk",), guard=guard, knobs=(), host=host, versions={})
+    job = maintenance.create(conn, "check", host="bench", target="linux", owner="ada", now=2.0)
+    said = _note(conn, job, report, 3.0)
+    assert jobs.get_job(conn, job.id).prepared == {"summary": said}
+    assert (hosts.get_host(conn, "bench").fitness or {})["job"] == job.id
+    return said
+
+
+def open_epoch(conn: sa.Connection, **host: Any) -> None:
+    """As a first result does that was measured on a tuned host."""
+    print_ = HostPrint(**{"cpu": "X", "cpus": 2, "kernel": "6.1", "governor": "performance", "boost": "off", **host})
+    values = {"host": "bench", "number": 1, "host_fingerprint": print_.id, "since": 1.0, "result_id": 1}
+    conn.execute(sa.insert(epochs).values(**values, fingerprint=msgspec.to_builtins(print_)))
+
+
+def test_first_check(conn: sa.Connection) -> None:
+    """There is nothing to compare with; what refuses is told."""
+    assert check(conn) == "fit to measure"
+    unfit = Finding("disk", "refuse", "3 MiB are free")
+    assert check(conn, unfit, Finding("clock source", "warn", "slow")) == "not fit to measure: 3 MiB are free"
+
+
+def test_what_has_changed(conn: sa.Connection) -> None:
+    """What differs from the check before is told and noted; it opens an epoch where tuning would not have hidden it."""
+    open_epoch(conn)
+    assert check(conn) == "fit to measure"
+    assert check(conn, governor="schedutil") == "fit to measure; changed since the check before: governor"
+    said = check(conn, governor="schedutil", kernel="6.2", mitigations={"spectre_v2": "on"})
+    changed = "kernel, mitigations.spectre_v2"
+    expected = f"fit to measure; changed since the check before: {changed}; the next result opens an epoch: {changed}"
+    assert said == expected
+    assert history_of(conn, "host", "bench")[-1].change["changed"] == ["kernel", "mitigations.spectre_v2"]
+    fitness = hosts.get_host(conn, "bench").fitness or {}
+    assert fitness["changed"] == fitness["opens_epoch"] == ["kernel", "mitigations.spectre_v2"]
+
+
+def test_what_has_changed_before_the_first_check(conn: sa.Connection) -> None:
+    """The epoch is what a first check can be compared with, but for what tuning sets."""
+    open_epoch(conn, kernel="5.10")
+    assert check(conn) == "fit to measure; the next result opens an epoch: kernel"

@@ -1,0 +1,75 @@
+"""What `ansible-playbook` prints, read."""
+
+import pytest
+
+from benchyard.steps.playbook import PlaybookObserver, why_failed
+
+BEGIN = """
+PLAY [Hosts that measure] ******************************************************
+
+TASK [Gathering Facts] *********************************************************
+ok: [far]
+
+TASK [worker : Its packages] ***************************************************
+"""
+RECAP = """
+PLAY RECAP *********************************************************************
+far                        : ok={ok}    changed={changed}    unreachable=0    failed={failed}    skipped=0
+"""
+FATAL = 'fatal: [far]: FAILED! => {"changed": false, "msg": "No package matching \'gcc-99\' is available"}\n'
+UNREACHABLE = (
+    'fatal: [far]: UNREACHABLE! => {"changed": false, "msg": "Failed to connect to the host via ssh: ssh: connect to '
+    'host 10.0.0.9 port 22: Connection refused\\r\\n", "unreachable": true}\n'
+)
+
+
+def read(text: str) -> PlaybookObserver:
+    observer = PlaybookObserver()
+    for line in text.splitlines():
+        observer.outLineReceived(line)
+    return observer
+
+
+@pytest.mark.parametrize(
+    ("changed", "dry", "said"),
+    [
+        (3, False, "7 tasks, 3 changed"),
+        (0, False, "7 tasks, nothing changed"),
+        (3, True, "7 tasks, 3 would change"),
+        (0, True, "7 tasks, nothing would change"),
+    ],
+)
+def test_summary(changed: int, dry: bool, said: str) -> None:
+    """How much was changed is told by the recap."""
+    assert read(BEGIN + RECAP.format(ok=7, changed=changed, failed=0)).summary(dry=dry) == said
+
+
+def test_play_without_hosts() -> None:
+    """A playbook that has nothing for the host says so."""
+    assert read("PLAY RECAP ****\n").summary(dry=False) == "no task was for this host"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (BEGIN + FATAL, "worker : Its packages: No package matching 'gcc-99' is available"),
+        (
+            UNREACHABLE,
+            "unreachable: Failed to connect to the host via ssh: ssh: connect to host 10.0.0.9 port 22: "
+            "Connection refused",
+        ),
+        (BEGIN + "fatal: [far]: FAILED! => {not JSON\n", "worker : Its packages: {not JSON"),
+        (BEGIN + FATAL + "...ignoring\nERROR! the end\n", "ERROR! the end"),
+        ("", "ansible-playbook ended with exit status 4; see the log"),
+    ],
+)
+def test_why_failed(text: str, why: str) -> None:
+    """The task that failed and its message, in one line; what was ignored was no failure."""
+    assert why_failed(read(text), 4) == why
+
+
+def test_last_word_of_the_program() -> None:
+    """Where no task has failed, what it said last is why."""
+    observer = PlaybookObserver()
+    observer.errLineReceived("[ERROR]: the playbook: x.yml could not be found")
+    assert why_failed(observer, 1) == "[ERROR]: the playbook: x.yml could not be found"

@@ -1,0 +1,103 @@
+"""Running a playbook of the lab's on one of its hosts, as `ansible-playbook` does it."""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchyard.tasks.errors import AnsibleError
+from benchyard.tasks.preparing import preparing, run_command
+
+#: The playbooks that the lab runs, and the folder that has them in the sources and in an installed benchyard.
+FOLDER = "ansible"
+PLAYBOOKS = ("configure", "update")
+
+#: What asks the playbook `update` to start the host again where that is needed.
+REBOOT = '{"benchyard_update_reboot": true}'
+
+#: What keeps Ansible's output the same everywhere, for who reads it while it is written, and free of what only a
+#: terminal understands.
+_PLAIN = {
+    "ANSIBLE_NOCOLOR": "1",
+    "ANSIBLE_FORCE_COLOR": "0",
+    "ANSIBLE_NOCOWS": "1",
+    "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default",
+    "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
+    "ANSIBLE_CALLBACK_FORMAT_PRETTY": "0",
+    "ANSIBLE_DISPLAY_FAILED_STDERR": "0",
+    "PYTHONUNBUFFERED": "1",
+}
+
+
+def find_ansible() -> Path:
+    """The `ansible-playbook` of this Python's environment, else of PATH; AnsibleError where there is none."""
+    beside = Path(sys.executable).with_name("ansible-playbook")
+    if beside.is_file():
+        return beside
+    found = shutil.which("ansible-playbook")
+    if found is None:
+        raise AnsibleError("ansible-playbook is not installed here; install it with `pip install 'benchyard[ansible]'`")
+    return Path(found)
+
+
+def find_playbook(name: str, folder: Path | None = None) -> Path:
+    """The playbook of this name in a folder, else in the sources or beside the installed package; AnsibleError."""
+    here = Path(__file__).resolve()
+    folders = [folder] if folder is not None else [here.parents[3] / FOLDER, here.parents[1] / FOLDER]
+    for each in folders:
+        path = each / f"{name}.yml"
+        if path.is_file():
+            return path
+    raise AnsibleError(f"there is no playbook {name}.yml in {folders[-1]}; name its folder as `ansible` in [lab]")
+
+
+def playbook_command(
+    ansible: Path, playbook: Path, inventory: Path, host: str, *, check: bool = False, reboot: bool = False
+) -> list[str]:
+    """The command line for one host; with `check` nothing is changed, and what would be is shown."""
+    looked_at = ["--check", "--diff"] if check else ["--diff"]
+    variables = ["--extra-vars", REBOOT] if reboot else []
+    return [str(ansible), "--inventory", str(inventory), "--limit", host, *looked_at, *variables, str(playbook)]
+
+
+def playbook_environ(environ: Mapping[str, str], playbook: Path) -> dict[str, str]:
+    """The variables that it runs with: the settings beside the playbook count, unless the operator has named others."""
+    config = playbook.with_name("ansible.cfg")
+    return {**({"ANSIBLE_CONFIG": str(config)} if config.is_file() else {}), **environ, **_PLAIN}
+
+
+def run_playbook(
+    name: str,
+    inventory: str,
+    host: str,
+    *,
+    say: Callable[[str], None],
+    folder: Path | None = None,
+    state: Path | None = None,
+    check: bool = False,
+    reboot: bool = False,
+) -> int:
+    """Run a playbook for one host of an inventory (JSON text) to its end and give its exit status.
+
+    With `state`, the host is this machine: it is held alone, so that nothing is measured or prepared here meanwhile.
+    Raises AnsibleError where it cannot be run at all.
+    """
+    ansible, playbook = find_ansible(), find_playbook(name, folder)
+    with preparing(state, say, shared=False) as lock, _script(inventory) as script:
+        argv = playbook_command(ansible, playbook, script, host, check=check, reboot=reboot)
+        return run_command(argv, playbook_environ(os.environ, playbook), lock)
+
+
+@contextmanager
+def _script(inventory: str) -> Iterator[Path]:
+    """The inventory as a program that prints it: so Ansible takes the form that it has for dynamic ones."""
+    with tempfile.TemporaryDirectory(prefix="benchyard-inventory-") as folder:
+        text = Path(folder) / "inventory.json"
+        text.write_text(inventory, encoding="utf-8")
+        script = Path(folder) / "inventory"
+        script.write_text('#!/bin/sh\nexec cat "$(dirname "$0")/inventory.json"\n', encoding="utf-8")
+        script.chmod(0o700)
+        yield script
