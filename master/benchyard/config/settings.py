@@ -35,6 +35,8 @@ class Lab(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     listen: Text = "127.0.0.1"
     http_port: Port = 8010
     worker_port: Port = 9989
+    worker_certificate: str = ""
+    worker_key: str = ""
     url: str = ""
     db_url: Text = "sqlite:///state.sqlite"
     results: Text = "results"
@@ -215,9 +217,9 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     suites: dict[str, Suite] = {}
 
 
-def load_settings(directory: Path) -> Settings:
-    """The settings of the lab in `directory`; SettingsError at the first fault."""
-    path = directory / SETTINGS_FILE
+def load_settings(directory: Path, path: Path | None = None) -> Settings:
+    """The settings of the lab in `directory`, from its own file or from another; SettingsError at the first fault."""
+    path = path or directory / SETTINGS_FILE
     if not path.is_file():
         raise SettingsError(f"{path}: not found; make a lab with `benchyard lab init {directory}`")
     file = _decode(path, _File)
@@ -240,6 +242,7 @@ def load_settings(directory: Path) -> Settings:
     for name, poller in file.pollers.items():
         _check_poller(path, name, poller, file)
     lab = file.lab
+    _check_certificate(path, lab, directory)
     if lab.http_port == lab.worker_port:
         raise SettingsError(f"{path}: [lab] worker_port = {lab.worker_port}: is http_port as well; choose another")
     if not lab.url:
@@ -258,6 +261,15 @@ def load_settings(directory: Path) -> Settings:
         pollers=file.pollers,
         suites=file.suites,
     )
+
+
+def _check_certificate(path: Path, lab: Lab, directory: Path) -> None:
+    if bool(lab.worker_certificate) != bool(lab.worker_key):
+        raise SettingsError(f"{path}: [lab]: worker_certificate and worker_key go together: name both or none")
+    for key in ("worker_certificate", "worker_key"):
+        name = getattr(lab, key)
+        if name and not (directory / name).is_file():
+            raise SettingsError(f"{path}: [lab] {key} = {name!r}: no such file; put one there, or leave it out")
 
 
 def _reachable(listen: str) -> str:
