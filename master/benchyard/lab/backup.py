@@ -29,7 +29,7 @@ FORMAT = 1
 MANIFEST, SQLITE, DUMP, RESULTS = "manifest.json", "database.sqlite", "database.dump", "results"
 
 #: Copied as they are, below the lab's folder.
-PARTS = (SETTINGS_FILE, HOSTS_DIR, SECRETS_DIR, "incoming", "master/master.cfg", "master/buildbot.tac")
+PARTS = (SETTINGS_FILE, HOSTS_DIR, SECRETS_DIR, "trust", "incoming", "master/master.cfg", "master/buildbot.tac")
 
 _DUMP_S = 3600.0
 
