@@ -81,7 +81,7 @@ class Unit:
         return (self.tree / f"var/log/{self.name}.log").read_text(errors="replace")[-3000:]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def unit() -> Iterator[Callable[..., Unit]]:
     """`unit(tree, name, *before, **variables)`: a service that is stopped at the end, whatever happened."""
     made: list[Unit] = []
