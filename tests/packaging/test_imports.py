@@ -19,7 +19,7 @@ INNER = {"queueing", "publish", "hosting", "access"}
 ALLOWED: dict[str, set[str]] = {
     "cli": {"client"},
     "client": set(),
-    "lab": {"config", "daemon", "tasks", "store", "access", "hosting", "client"},
+    "lab": {"config", "daemon", "tasks", "store", "access", "hosting", "client", "results"},
     "config": {"web", "steps", "tasks"} | INNER | SHARED,
     "steps": {"tasks", "publish"} | SHARED,
     "web": INNER | SHARED,

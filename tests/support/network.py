@@ -51,6 +51,29 @@ def cabled() -> Iterator[Network]:
         ip("netns", "delete", net.namespace)
 
 
+@contextmanager
+def behind(near: Network) -> Iterator[str]:
+    """Another namespace, whose only cable leads to the one of `near`; gives its name.
+
+    Its address is 10.204.N.2, that of the other end 10.204.N.1, where N is the same as in `near`.
+    """
+    far, number = f"{near.namespace}far", near.address.split(".")[2]
+    ip("netns", "add", far)
+    try:
+        ip("-n", near.namespace, "link", "add", "far0", "type", "veth", "peer", "name", "eth0", "netns", far)
+        for argv in (
+            (near.namespace, "address", "add", f"10.204.{number}.1/24", "dev", "far0"),
+            (near.namespace, "link", "set", "far0", "up"),
+            (far, "address", "add", f"10.204.{number}.2/24", "dev", "eth0"),
+            (far, "link", "set", "eth0", "up"),
+            (far, "link", "set", "lo", "up"),
+        ):
+            ip("-n", *argv)
+        yield far
+    finally:
+        ip("netns", "delete", far)
+
+
 def ip(*arguments: str) -> None:
     """Run `ip ARGUMENTS`."""
     subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True, timeout=30)

@@ -199,6 +199,72 @@ def secret(name: str, directory: Path, file: TextIO | None, as_json: bool) -> No
     say(f"secret {name}: kept in {path}", {"name": name, "path": str(path)}, as_json)
 
 
+@lab.command()
+@DIR
+@click.option(
+    "--settings",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Settings to look at instead of the lab's own benchyard.toml.",
+)
+@JSON
+def check(directory: Path, file: Path | None, as_json: bool) -> None:
+    """Tell whether a lab's settings are right, before it is started with them.
+
+    Example: benchyard lab check ~/lab
+    """
+    from benchyard.cli.output import say
+    from benchyard.config.settings import SettingsError, load_settings
+
+    try:
+        settings = load_settings(directory.absolute(), file)
+    except SettingsError as exc:
+        raise click.ClickException(str(exc)) from exc
+    found = {"hosts": list(settings.hosts), "targets": list(settings.targets)}
+    say(f"the settings of the lab in {directory} are right", found, as_json)
+
+
+@lab.command()
+@DIR
+@click.argument("archive", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path))
+@JSON
+def backup(directory: Path, archive: Path, as_json: bool) -> None:
+    """Write a lab into FILE: database, settings, hosts, secrets and results. It may run meanwhile.
+
+    Only you may read FILE: whoever has it has the lab's secrets.
+
+    Example: benchyard lab backup ~/lab ~/lab-monday.tar.gz
+    """
+    from benchyard.cli.output import say
+    from benchyard.lab.backup import back_up
+
+    with _errors():
+        back_up(directory, archive)
+    size = archive.stat().st_size
+    say(f"the lab in {directory} is in {archive} ({size / 1e6:.1f} MB)", {"file": str(archive), "size": size}, as_json)
+
+
+@lab.command()
+@click.argument("archive", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@DIR
+@JSON
+def restore(archive: Path, directory: Path, as_json: bool) -> None:
+    """Make the lab of a backup in the folder DIR, which must be empty; a PostgreSQL database must be, too.
+
+    Example: benchyard lab restore ~/lab-monday.tar.gz ~/lab
+    """
+    import time
+
+    from benchyard.cli.output import say
+    from benchyard.lab.backup import restore as restore_lab
+
+    with _errors():
+        manifest = restore_lab(archive, directory)
+    made = time.strftime("%Y-%m-%d %H:%M", time.localtime(manifest.made))
+    say(f"the lab in {directory} is that of {made}; start it with `benchyard lab up {shlex.quote(str(directory))}`",
+        {"root": str(directory), "made": manifest.made}, as_json)  # fmt: skip
+
+
 def _aside(text: str) -> None:
     click.echo(text, err=True)
 

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import click
 
 SECRET_FILE = "secret"  # noqa: S105 (the name of a file)
+TRUST_DIR = "trust"
 START_S = 60.0
 CONNECT_S = 15.0
 
@@ -37,6 +38,12 @@ def worker() -> None:
 @click.option("--target", help="What it is (default: this machine's system and architecture).")
 @click.option("--address", help="Where it is in the network (default: as the lab's master sees it).")
 @click.option("--cpus", metavar="LIST", help="CPUs to measure on (default: the last).")
+@click.option(
+    "--trust",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The certificate of a lab that takes workers over TLS: its secrets/worker.crt.",
+)
 @JSON
 def init(
     url: str,
@@ -46,6 +53,7 @@ def init(
     target: str | None,
     address: str | None,
     cpus: str | None,
+    trust: Path | None,
     as_json: bool,
 ) -> None:
     """Join this host to the lab at URL (as one of its admins) and make its worker's folder.
@@ -86,7 +94,11 @@ def init(
         secret_file=SECRET_FILE,
         state_dir="state",
         measuring_cpus=measuring,
+        tls_trust=TRUST_DIR if trust is not None else "",
     )
+    if trust is not None:
+        (directory / TRUST_DIR).mkdir()
+        (directory / TRUST_DIR / "lab.pem").write_bytes(trust.read_bytes())
     with os.fdopen(os.open(directory / SECRET_FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(added.worker.secret + "\n")
     if as_json:

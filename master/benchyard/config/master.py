@@ -26,7 +26,6 @@ def master_config(settings: Settings) -> dict[str, Any]:
     engine.install()
     check_schedules(settings)
     lab = settings.lab
-    listen = quoteStringArgument(lab.listen)
     settings.incoming_dir.mkdir(parents=True, exist_ok=True)
     settings.results_dir.mkdir(parents=True, exist_ok=True)
     return {
@@ -35,7 +34,7 @@ def master_config(settings: Settings) -> dict[str, Any]:
         "buildbotURL": lab.url,
         "buildbotNetUsageData": None,
         "db": {"db_url": lab.db_url},
-        "protocols": {"pb": {"port": f"tcp:{lab.worker_port}:interface={listen}"}},
+        "protocols": {"pb": {"port": worker_endpoint(settings)}},
         "www": make_www(settings),
         "workers": make_workers(settings),
         "builders": make_builders(settings),
@@ -58,3 +57,12 @@ def master_config(settings: Settings) -> dict[str, Any]:
         "collapseRequests": False,
         "prioritizeBuilders": engine.by_name,
     }
+
+
+def worker_endpoint(settings: Settings) -> str:
+    """Where workers are listened for, as Twisted writes it: with TLS where the settings name a certificate."""
+    lab = settings.lab
+    tls = {"certKey": lab.worker_certificate, "privateKey": lab.worker_key} if lab.worker_certificate else {}
+    parts = ["ssl" if tls else "tcp", str(lab.worker_port), f"interface={quoteStringArgument(lab.listen)}"]
+    parts += [f"{option}={quoteStringArgument(str(settings.directory / name))}" for option, name in tls.items()]
+    return ":".join(parts)

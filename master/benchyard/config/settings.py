@@ -112,9 +112,9 @@ class Settings(msgspec.Struct, frozen=True):
         return {n: h for n, h in self.hosts.items() if h.target == target and h.role == role}
 
 
-def load_settings(directory: Path) -> Settings:
-    """The settings of the lab in `directory`; SettingsError at the first fault."""
-    path = directory / SETTINGS_FILE
+def load_settings(directory: Path, path: Path | None = None) -> Settings:
+    """The settings of the lab in `directory`, from its own file or from another; SettingsError at the first fault."""
+    path = path or directory / SETTINGS_FILE
     if not path.is_file():
         raise SettingsError(f"{path}: not found; make a lab with `benchyard lab init {directory}`")
     file = decode(path, File)
@@ -141,6 +141,7 @@ def load_settings(directory: Path) -> Settings:
     for name, notifier in file.notify.items():
         check_notifier(path, name, notifier, file)
     lab = file.lab
+    _check_certificate(path, lab, directory)
     if lab.http_port == lab.worker_port:
         raise SettingsError(f"{path}: [lab] worker_port = {lab.worker_port}: is http_port as well; choose another")
     if not lab.url:
@@ -161,6 +162,15 @@ def load_settings(directory: Path) -> Settings:
         publish={name: complete(destination, file) for name, destination in file.publish.items()},
         notify=file.notify,
     )
+
+
+def _check_certificate(path: Path, lab: Lab, directory: Path) -> None:
+    if bool(lab.worker_certificate) != bool(lab.worker_key):
+        raise SettingsError(f"{path}: [lab]: worker_certificate and worker_key go together: name both or none")
+    for key in ("worker_certificate", "worker_key"):
+        name = getattr(lab, key)
+        if name and not (directory / name).is_file():
+            raise SettingsError(f"{path}: [lab] {key} = {name!r}: no such file; put one there, or leave it out")
 
 
 def _reachable(listen: str) -> str:

@@ -19,6 +19,8 @@ class Lab(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     listen: Text = "127.0.0.1"
     http_port: Port = 8010
     worker_port: Port = 9989
+    worker_certificate: str = ""
+    worker_key: str = ""
     url: str = ""
     db_url: Text = "sqlite:///state.sqlite"
     results: Text = "results"

@@ -21,11 +21,15 @@ def write_worker_dir(
     secret_file: str,
     state_dir: str,
     measuring_cpus: str = "",
+    tls_trust: str = "",
+    tls_name: str = "",
 ) -> None:
     """Make the folder of the worker `name`: its settings and the shipped buildbot.tac.
 
     `secret_file` and `state_dir` may be relative to the folder; two workers on one host share a state folder, so that
-    one does not prepare while the other measures. The worker itself keeps off `measuring_cpus`, a CPU list.
+    one does not prepare while the other measures. The worker itself keeps off `measuring_cpus`, a CPU list. `tls_trust`
+    is a folder of certificates (*.pem) to trust: then the master is spoken to in TLS, and its certificate must be of
+    the name `tls_name`; without one, of `master_host`.
     """
     folder.mkdir(parents=True)
     (folder / TAC_FILE).write_text(
@@ -38,6 +42,8 @@ def write_worker_dir(
         "secret_file": secret_file,
         "state_dir": state_dir,
         "measuring_cpus": measuring_cpus,
+        "tls_trust": tls_trust,
+        "tls_name": tls_name,
     }
     lines = [f"{key} = {json.dumps(value)}\n" for key, value in settings.items()]
     (folder / SETTINGS_FILE).write_text("".join(lines), encoding="utf-8")

@@ -4,6 +4,7 @@ The best that can be had is taken, and what was achieved is said, never what was
 
 partition   a group of cgroup v2 that the kernel gives its CPUs alone (partition.py)
 cpuset      two groups of cgroup v1, the other one for every process that can be moved (cpusets.py)
+kernel, slice   no group can be made, and none is needed: the system itself keeps others off (reserved.py)
 affinity    no groups: the benchmark's processes keep to the measuring CPUs, but others may come there, too
 none        nothing: the system has no affinity
 
@@ -27,9 +28,10 @@ from benchyard.tasks.host import cgroups
 from benchyard.tasks.host.cpusets import cpusets_problem, make_cpusets
 from benchyard.tasks.host.partition import make_partition, partition_problem
 from benchyard.tasks.host.plan import NotHereError, Plan
+from benchyard.tasks.host.reserved import reserved_by
 from benchyard.tasks.host.undo import key_of, note_path, note_paths, read_note, undo
 
-Kind = Literal["partition", "cpuset", "affinity", "none"]
+Kind = Literal["partition", "cpuset", "kernel", "slice", "affinity", "none"]
 
 
 class Shield(msgspec.Struct, frozen=True):
@@ -87,7 +89,7 @@ def raise_shield(
     except (NotHereError, OSError) as exc:
         undo(note, root)
         why = f"{exc.filename}: {exc.strerror}" if isinstance(exc, OSError) and exc.filename else str(exc)
-        return by_affinity(name, why, measuring, housekeeping)
+        return _on_reserved(by_affinity(name, why, measuring, housekeeping), measuring, root)
 
 
 def lower(shield: Shield, *, root: Path = Path("/")) -> None:
@@ -143,6 +145,12 @@ def by_affinity(name: str, why: str, measuring: tuple[int, ...], housekeeping: t
     if reached != measuring:
         why += f"; CPU {format_cpu_list(measuring)} cannot be had, only {format_cpu_list(reached)}"
     return Shield(name, "affinity", why, reached, housekeeping)
+
+
+def _on_reserved(shield: Shield, measuring: tuple[int, ...], root: Path) -> Shield:
+    """Return the shield as what it is where the system itself keeps others off: affinity is enough then."""
+    reserved = reserved_by(measuring, root) if shield.kind == "affinity" and shield.measuring == measuring else None
+    return shield if reserved is None else msgspec.structs.replace(shield, kind=reserved, detail="")
 
 
 def _reachable(cpus: tuple[int, ...]) -> tuple[int, ...]:

@@ -1,0 +1,118 @@
+"""Trees, wheels, an inventory, and what is started from trees."""
+
+import shlex
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import debiantree
+import pytest
+from debiantree import Tree
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel of this checkout."""
+    return debiantree.own_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="session")
+def new_tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Tree]]:
+    """`new_tree(name)`: a Debian tree that is gone afterwards."""
+    made: list[Tree] = []
+
+    def make(name: str) -> Tree:
+        made.append(debiantree.new_tree(tmp_path_factory.mktemp("trees") / name))
+        return made[-1]
+
+    yield make
+    for tree in made:
+        subprocess.run(["rm", "--recursive", "--force", "--one-file-system", str(tree.path)], check=True, timeout=300)
+
+
+class Unit:
+    """A service of a tree, started as its unit says: its program, user, folder and variables, and nothing of ours."""
+
+    def __init__(self, tree: Tree, name: str, *before: str, **variables: str) -> None:
+        self.tree, self.name, self.before = tree, name, before
+        lines = tree.read(f"etc/systemd/system/{name}.service").splitlines()
+        self.said = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+        environ = dict(word.split("=", 1) for word in shlex.split(self.said.get("Environment", "")))
+        self.environ = {**environ, **variables}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it in the background."""
+        command = self.tree.inside(
+            *shlex.split(self.said["ExecStart"]),
+            user=self.said["User"],
+            environ=self.environ,
+            folder=self.said.get("WorkingDirectory", "/"),
+        )
+        log = self.tree / f"var/log/{self.name}.log"
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [*self.before, *command], stdout=output, stderr=output, stdin=subprocess.DEVNULL
+            )
+
+    def stop(self, limit_s: float = 150.0) -> None:
+        """End it as systemd does: the program itself is told."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(limit_s)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                raise
+
+    @property
+    def runs(self) -> bool:
+        """Whether it has not ended."""
+        return self._process is not None and self._process.poll() is None
+
+    def log(self) -> str:
+        """The end of what it has printed."""
+        return (self.tree / f"var/log/{self.name}.log").read_text(errors="replace")[-3000:]
+
+
+@pytest.fixture(scope="module")
+def unit() -> Iterator[Callable[..., Unit]]:
+    """`unit(tree, name, *before, **variables)`: a service that is stopped at the end, whatever happened."""
+    made: list[Unit] = []
+
+    def make(tree: Tree, name: str, *before: str, **variables: str) -> Unit:
+        made.append(Unit(tree, name, *before, **variables))
+        return made[-1]
+
+    yield make
+    for one in reversed(made):
+        one.stop()
+
+
+@pytest.fixture(scope="session")
+def wait() -> Callable[..., None]:
+    """`wait(condition, what, timeout_s)`: waits with a bound."""
+
+    def until(condition: Callable[[], object], what: str, timeout_s: float = 60.0) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            assert time.monotonic() < deadline, f"not within {timeout_s:.0f} s: {what}"
+            time.sleep(0.1)
+
+    return until
+
+
+@pytest.fixture(scope="session")
+def free_ports() -> list[int]:
+    """Two ports that are free now."""
+    with ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(2)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]

@@ -1,0 +1,116 @@
+"""A codespeed made by its role in a Debian tree: results come in over TLS, with a password, and are shown."""
+
+import ssl
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import debiantree
+import httpx
+import msgspec
+import pytest
+from debiantree import Tree
+from playbooks import Site
+
+if TYPE_CHECKING:
+    from tests.ansible.conftest import Unit
+
+pytestmark = [pytest.mark.timeout(900), pytest.mark.slow]
+
+PASSWORD = "of a codespeed's user"
+RESULT = {
+    "commitid": "a" * 40,
+    "branch": "main",
+    "project": "CPython",
+    "executable": "default",
+    "benchmark": "nbody",
+    "environment": "quiet-1",
+    "result_value": 0.1,
+}
+
+
+@pytest.fixture(scope="module")
+def site(new_tree: Callable[[str], Tree], tmp_path_factory: pytest.TempPathFactory, free_ports: list[int]) -> Site:
+    """A tree and its inventory."""
+    site = Site(tmp_path_factory.mktemp("site"), {"speed": new_tree("speed")}, {})
+    wheels = debiantree.packed(debiantree.codespeed_wheelhouse(), site.folder / "wheels.tar")
+    site.host(
+        "codespeed", "speed",
+        benchyard_codespeed_name="localhost",
+        benchyard_codespeed_https_port=free_ports[0],
+        benchyard_codespeed_port=free_ports[1],
+        benchyard_codespeed_users={"lab": PASSWORD},
+        benchyard_codespeed_environments=["quiet-1"],
+        benchyard_codespeed_projects={"CPython": "main"},
+        benchyard_codespeed_wheelhouse=str(wheels),
+    )  # fmt: skip
+    return site
+
+
+@pytest.fixture(scope="module")
+def codespeed(site: Site, unit: "Callable[..., Unit]", wait: Callable[..., None]) -> Iterator[httpx.Client]:
+    """A client of the codespeed, which trusts the certificate that the role has made."""
+    tree = site.trees["speed"]
+    first = site.play("site.yml")
+    assert first.ok and first.changed["speed"] > 0, first.text
+    assert PASSWORD not in first.text
+    for options in (("--check",), ()):
+        again = site.play("site.yml", *options)
+        assert (again.ok, again.changed) == (True, {"speed": 0}), again.text
+    service = unit(tree, "codespeed")
+    service.start()
+    web = subprocess.Popen(tree.inside("/usr/sbin/nginx", "-g", "daemon off;"), stdin=subprocess.DEVNULL)
+    port = site.groups["codespeed"]["speed"]["benchyard_codespeed_https_port"]
+    try:
+        with httpx.Client(
+            base_url=f"https://localhost:{port}", verify=_trusting(tree / "etc/codespeed/web.crt"), timeout=60
+        ) as client:
+            wait(lambda: _answers(client), f"codespeed answers: {service.log()}")
+            yield client
+    finally:
+        web.terminate()
+        web.wait(60)
+
+
+def _trusting(certificate: Path) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=str(certificate))
+
+
+def _answers(client: httpx.Client) -> bool:
+    try:
+        return client.get("/").status_code == 302
+    except httpx.TransportError:
+        return False
+
+
+def post(client: httpx.Client, password: str | None, **other: object) -> int:
+    """Post a result as user `lab`; gives the answer's status."""
+    auth = None if password is None else httpx.BasicAuth("lab", password)
+    data = {"json": msgspec.json.encode([{**RESULT, **other}]).decode()}
+    return client.post("/result/add/json/", data=data, auth=auth or httpx.USE_CLIENT_DEFAULT).status_code
+
+
+def test_results_are_posted_with_a_password(codespeed: httpx.Client) -> None:
+    """With the right password a result is saved and shown; with none or a wrong one it is refused."""
+    assert post(codespeed, None) == 401
+    assert post(codespeed, "guessed") == 403
+    assert post(codespeed, PASSWORD) == 202
+    assert post(codespeed, PASSWORD, environment="unknown") == 400
+    shown = codespeed.get("/timeline/json/?exe=1&env=1&ben=nbody&revs=10&base=none")
+    assert [line["benchmark"] for line in shown.json()["timelines"]] == ["nbody"]
+
+
+def test_pages_have_their_style(codespeed: httpx.Client) -> None:
+    """What pages refer to is served by the web server itself."""
+    page = codespeed.get("/", follow_redirects=True).text
+    assert "/static/" in page
+    path = page.split('href="/static/', 1)[1].split('"', 1)[0]
+    assert codespeed.get(f"/static/{path}").status_code == 200
+
+
+def test_it_is_not_to_be_had_without_tls(codespeed: httpx.Client, site: Site) -> None:
+    """The port of gunicorn is the host's own alone, and its secret is its user's alone."""
+    tree = site.trees["speed"]
+    assert "--bind 127.0.0.1:" in tree.read("etc/systemd/system/codespeed.service")
+    assert (tree / "var/lib/codespeed/secret").stat().st_mode & 0o777 == 0o600

@@ -1,0 +1,384 @@
+"""The roles applied to real Debian trees, and a lab that consists of nothing but what they have made there.
+
+The lab's own host is one tree, two hosts that measure are others; each program is started as its unit says.
+"""
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import debiantree
+import psutil
+import pytest
+from debiantree import Tree
+from network import Network, NotPermitted, behind, cabled
+from playbooks import Site
+
+if TYPE_CHECKING:
+    from tests.ansible.conftest import Unit
+
+pytestmark = [pytest.mark.timeout(1800), pytest.mark.slow]
+
+JOB_S = 400.0
+LAB = "lab.example"
+MEASURING = str(max(os.sched_getaffinity(0)))
+
+
+class Trees(NamedTuple):
+    """The lab's tree, those of a host and of one with other names, and their inventory."""
+
+    site: Site
+    lab: Tree
+    quiet: Tree
+    other: Tree
+    environ: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def network() -> Iterator[Network | None]:
+    """A namespace with one cable to this machine; None where there can be none."""
+    cable = cabled()
+    try:
+        made = cable.__enter__()
+    except NotPermitted:
+        yield None
+        return
+    try:
+        yield made
+    finally:
+        cable.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="module")
+def trees(
+    new_tree: Callable[[str], Tree],
+    wheel: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    free_ports: list[int],
+    network: Network | None,
+) -> Iterator[Trees]:
+    """Trees that nothing was applied to yet; nothing in them is fetched from anywhere."""
+    http, workers = free_ports
+    address = network.address if network is not None else "127.0.0.1"
+    found = {name: new_tree(name) for name in ("lab", "quiet-1", "bench_02")}
+    wheels = debiantree.wheelhouse("master")
+    site = Site(
+        tmp_path_factory.mktemp("site"),
+        found,
+        {
+            "benchyard_wheel": str(wheel),
+            "benchyard_wheelhouse": str(debiantree.packed(wheels, tmp_path_factory.mktemp("wheels") / "wheels.tar")),
+            "benchyard_build": False,
+            "benchyard_listen": address,
+            "benchyard_http_port": http,
+            "benchyard_worker_port": workers,
+            "benchyard_master_host": address,
+            "benchyard_certificate_name": LAB,
+            "benchyard_timers": ["apt-daily", "fstrim"],
+            "benchyard_unwanted_services": ["irqbalance"],
+        },
+    )
+    site.host("masters", "lab", benchyard_host_name=LAB, benchyard_web_server="none", benchyard_title="Of trees")
+    site.host("isolated", "quiet-1", benchyard_cpus=MEASURING, benchyard_target="linux-x86_64")
+    site.host(
+        "isolated", "bench_02", benchyard_name="bench-02", benchyard_user="meter", benchyard_home="/srv/meter",
+        benchyard_venv="/srv/benchyard", benchyard_isolation="kernel", benchyard_cpus=MEASURING,
+        benchyard_worker_dir="/srv/meter/w", benchyard_tune=False, benchyard_target="linux-x86_64",
+    )  # fmt: skip
+    # Where environments of benchmarks come from: the hosts' trees reach no package index.
+    environ = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/srv/wheels"}
+    for tree in found.values():
+        subprocess.run(["cp", "-r", str(wheels), str(tree / "srv/wheels")], check=True)
+    yield Trees(site, found["lab"], found["quiet-1"], found["bench_02"], environ)
+    assert not [process for process in psutil.process_iter(["exe"]) if str(site.folder.parent) in str(process.info)]
+
+
+def applied_twice(site: Site, playbook: str, host: str, tree: Tree) -> None:
+    """Apply a playbook to a host: looking changes nothing, the first time changes all, the second time nothing."""
+    before = tree.listing()
+    looked = site.play(playbook, "--limit", host, "--check", "--diff")
+    assert looked.ok and looked.changed[host] > 0, looked.text
+    assert differences(before, tree.listing()) == []
+    first = site.play(playbook, "--limit", host)
+    assert first.ok and first.changed[host] > 0, first.text
+    again_unchanged(site, playbook, host, tree)
+    again_unchanged(site, playbook, host, tree, "--check")
+
+
+def again_unchanged(site: Site, playbook: str, host: str, tree: Tree, *options: str) -> None:
+    """Applied again, it changes nothing, neither by its own word nor in the tree."""
+    before = tree.listing()
+    again = site.play(playbook, "--limit", host, *options)
+    assert (again.ok, again.changed[host]) == (True, 0), again.text
+    assert "ignored=0" in again.text, again.text
+    assert differences(before, tree.listing()) == []
+
+
+def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """The files that have come, gone or changed; Python's own copies of its modules are none."""
+    names = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    return sorted(name for name in names if "__pycache__" not in name)
+
+
+class RunningLab:
+    """The lab of the lab's tree, and its command line there."""
+
+    def __init__(self, tree: Tree, unit: "Unit", url: str) -> None:
+        self.tree, self.unit, self.url = tree, unit, url
+
+    def cli(self, *arguments: str) -> str:
+        """Run `benchyard ARGUMENTS` as the lab's admin, who is the lab's user in its tree."""
+        environ = {"HOME": "/var/lib/benchyard", "BENCHYARD_CONFIG": "/var/lib/benchyard/client.toml"}
+        return self.tree.run(
+            "/opt/benchyard/bin/benchyard", "--url", self.url, *arguments, user="benchyard", environ=environ
+        )
+
+    def hosts(self) -> dict[str, str]:
+        """The hosts and their states; none where the lab does not answer."""
+        try:
+            items = json.loads(self.cli("host", "list", "--json"))["items"]
+        except AssertionError:
+            return {}
+        return {host["name"]: host["status"] for host in items}
+
+
+@pytest.fixture(scope="module")
+def lab(trees: Trees, unit: "Callable[..., Unit]", wait: Callable[..., None]) -> RunningLab:
+    """The lab, made by the role `master` and started as its unit says, with both hosts registered."""
+    first = trees.site.play("site.yml", "--limit", "lab")
+    assert first.ok and first.changed["lab"] > 0, first.text
+    again_unchanged(trees.site, "site.yml", "lab", trees.lab)
+    started = unit(trees.lab, "benchyard-lab", **trees.environ)
+    started.start()
+    where = trees.site.everywhere
+    lab = RunningLab(trees.lab, started, f"http://{where['benchyard_listen']}:{where['benchyard_http_port']}")
+    wait(lambda: "online" in lab.hosts().values(), f"the lab runs, with its own worker: {started.log()}", 120)
+    for name in ("quiet-1", "bench-02"):
+        there = ("--address", f"{name}.example", "--cpus", MEASURING)
+        lab.cli("host", "add", name, "--role", "isolated", "--target", "linux-x86_64", *there)
+    return lab
+
+
+@pytest.fixture(scope="module")
+def quiet(lab: RunningLab, trees: Trees, unit: "Callable[..., Unit]", wait: Callable[..., None]) -> "Unit":
+    """A host's worker, made by the role `isolated`; its secret and what it trusts are the lab's own."""
+    applied_twice(trees.site, "configure.yml", "quiet-1", trees.quiet)
+    worker = unit(trees.quiet, "benchyard-worker", **trees.environ)
+    worker.start()
+    wait(lambda: lab.hosts().get("quiet-1") == "online", f"the host is connected: {worker.log()}")
+    return worker
+
+
+def measured(lab: RunningLab, host: str, *options: str) -> dict[str, Any]:
+    """The result of a job that measures the tree's own Python on a host."""
+    what = ("--python", "/usr/bin/python3", "--benchmarks", "nbody", "--fast", "--host", host)
+    job = json.loads(lab.cli("submit", *what, *options, "--json"))
+    lab.cli("job", "wait", str(job["id"]))
+    ended = json.loads(lab.cli("job", "get", str(job["id"]), "--json"))
+    assert ended["status"] == "success", ended
+    shown: dict[str, Any] = json.loads(lab.cli("result", "get", str(ended["results"][0]), "--json"))
+    return shown
+
+
+def test_a_job_runs_on_a_host_that_ansible_made(lab: RunningLab, quiet: "Unit", trees: Trees) -> None:
+    """The worker of the tree, an unprivileged user with TLS to the master, measures a job to success."""
+    shown = measured(lab, "quiet-1")
+    assert shown["host"] == "quiet-1"
+    log = trees.quiet.read("var/lib/benchyard/worker/twistd.log")
+    assert "Connected to buildmaster" in log
+    assert 'tls_name = "lab.example"' in trees.quiet.read("var/lib/benchyard/worker/worker.toml")
+    secret = trees.quiet.read("etc/benchyard/worker-secret").strip()
+    assert secret == trees.lab.read("var/lib/benchyard/lab/secrets/worker-quiet-1").strip()
+    (setup,) = (trees.quiet / "var/lib/benchyard/worker/state/runs").glob("*/setup.json")
+    assert setup.stat().st_uid == int(trees.quiet.user("benchyard").split(":")[0]) != 0
+    # It may make no groups, and says so; which CPU it gets depends on whose shield is up on this machine.
+    assert json.loads(setup.read_bytes())["shield"]["kind"] in ("affinity", "kernel", "slice")
+
+
+def test_a_run_of_ansible_that_fails_half_way_is_healed_by_the_next(
+    lab: RunningLab, trees: Trees, unit: "Callable[..., Unit]", wait: Callable[..., None], tmp_path: Path
+) -> None:
+    """With other names, too: what could not be installed is, the next time, and then the host measures."""
+    half = debiantree.packed(debiantree.wheelhouse("master"), tmp_path / "half.tar", "msgspec")
+    failed = trees.site.play("configure.yml", "--limit", "bench_02", benchyard_wheelhouse=str(half))
+    assert failed.failed == {"bench_02": 1} and "msgspec" in failed.text, failed.text
+    assert (trees.other / "srv/benchyard/bin/python").exists()
+    assert not (trees.other / "etc/systemd/system/benchyard-worker.service").exists()
+    healed = trees.site.play("configure.yml", "--limit", "bench_02")
+    assert healed.ok, healed.text
+    again_unchanged(trees.site, "configure.yml", "bench_02", trees.other)
+    worker = unit(trees.other, "benchyard-worker", **trees.environ)
+    assert (worker.said["User"], "/srv/benchyard/bin" in worker.said["ExecStart"]) == ("meter", True)
+    worker.start()
+    wait(lambda: lab.hosts().get("bench-02") == "online", f"the host is connected: {worker.log()}")
+    assert measured(lab, "bench-02")["host"] == "bench-02"
+    worker.stop()
+
+
+def test_what_is_written_is_read_by_what_it_is_for(lab: RunningLab, quiet: "Unit", trees: Trees) -> None:
+    """systemd, the firewall and logrotate understand it; what measures has no filter of system calls."""
+    for tree, least in ((trees.lab, 3), (trees.quiet, 3), (trees.other, 3)):
+        folder = tree / "etc/systemd/system"
+        units = sorted(path.name for path in folder.glob("benchyard*") if path.is_file())
+        assert len(units) >= least
+        chores = [name for name in ("apt-daily.timer", "apt-daily.service") if (folder / f"{name}.d").exists()]
+        said = subprocess.run(
+            tree.inside("systemd-analyze", "verify", "--man=no", *units, *chores),
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert (said.returncode, said.stderr) == (0, "")
+        assert tree.run("nft", "--check", "--file", "/etc/nftables.d/benchyard.nft") == ""
+        for path in (tree / "etc/logrotate.d").glob("benchyard-*"):
+            tree.run("logrotate", "--debug", f"/etc/logrotate.d/{path.name}")
+    filters = r"SystemCall|Restrict|Lock|MemoryDeny|PrivateDevices|ProtectKernel|ProtectClock|ProtectHostname"
+    for tree in (trees.quiet, trees.other):
+        assert not re.search(rf"^({filters})", tree.read("etc/systemd/system/benchyard-worker.service"), re.MULTILINE)
+
+
+def test_what_another_setting_changes(trees: Trees, quiet: "Unit") -> None:
+    """Another isolation takes back what the first one has set, and sets its own; the lab's key lets it administer."""
+    slices = [f"etc/systemd/system/{name}.d/benchyard.conf" for name in ("system.slice", "init.scope")]
+    housekeeping = re.search(r"AllowedCPUs=(\S+)", trees.quiet.read(slices[0]))
+    assert housekeeping is not None and MEASURING not in housekeeping[1].split(",")
+    assert not (trees.quiet / "etc/default/grub.d/benchyard.cfg").exists()
+    other = {"benchyard_isolation": "kernel", "benchyard_controller_key": "ssh-ed25519 AAAA lab"}
+    changed = trees.site.play("configure.yml", "--limit", "quiet-1", **other)
+    assert changed.ok, changed.text
+    assert not [name for name in slices if (trees.quiet / name).exists()]
+    script = '. /etc/default/grub.d/benchyard.cfg; echo "$GRUB_CMDLINE_LINUX_DEFAULT"'
+    said = trees.quiet.run("sh", "-uc", f"GRUB_CMDLINE_LINUX_DEFAULT=quiet; {script}").split()
+    wanted = ("isolcpus=managed_irq,domain,", "nohz_full=", "rcu_nocbs=")
+    assert said == ["quiet", *(f"{option}{MEASURING}" for option in wanted)]
+    trees.quiet.run("visudo", "--check", "--strict")
+    assert trees.quiet.read("var/lib/benchyard-admin/.ssh/authorized_keys") == "restrict,pty ssh-ed25519 AAAA lab\n"
+
+
+def test_an_update_waits_for_no_run(lab: RunningLab, trees: Trees, quiet: "Unit", wait: Callable[..., None]) -> None:
+    """update.yml refuses a host that measures, by the name of its run; afterwards it has nothing to do."""
+    what = (
+        "--python",
+        "/usr/bin/python3",
+        "--benchmarks",
+        "nbody,json_loads",
+        "--host",
+        "quiet-1",
+        "--json",
+    )
+    job = json.loads(lab.cli("submit", *what))["id"]
+    log = trees.quiet / "var/lib/benchyard/worker/state/runs/runs.log"
+    wait(lambda: f" START {job}.1 " in log.read_text(), "the run starts", JOB_S)
+    options = ("--limit", "quiet-1")
+    refused = trees.site.play("update.yml", *options, benchyard_update_system=False)
+    assert refused.failed == {"quiet-1": 1} and f"{job}.1" in refused.text, refused.text
+    lab.cli("job", "cancel", str(job))
+    wait(lambda: f" END {job}.1 " in log.read_text(), "the run has ended", 120)
+    done = trees.site.play("update.yml", *options, benchyard_update_system=False)
+    assert (done.ok, done.changed) == (True, {"quiet-1": 0}), done.text
+
+
+def test_a_lost_lab_is_restored(
+    lab: RunningLab, quiet: "Unit", trees: Trees, tmp_path: Path, wait: Callable[..., None]
+) -> None:
+    """backup.yml while it runs, the lab's folder lost, restore.yml: results and hosts are there, and it measures on."""
+    shown = measured(lab, "quiet-1")
+    saved = trees.site.play("backup.yml", benchyard_backup_fetch=str(tmp_path))
+    assert saved.ok, saved.text
+    (archive,) = tmp_path.glob("lab-*.tar.gz")
+    assert archive.stat().st_mode & 0o777 == 0o600
+    lab.unit.stop()
+    wait(lambda: not lab.hosts(), "the lab is down")
+    (trees.lab / "var/lib/benchyard/lab/master/state.sqlite").write_bytes(b"no database")
+    restored = trees.site.play("restore.yml", benchyard_restore=str(archive))
+    assert restored.ok, restored.text
+    assert list((trees.lab / "var/lib/benchyard").glob("lab.before-*/master/state.sqlite"))
+    lab.unit.start()
+    wait(lambda: lab.hosts().get("quiet-1") == "online", f"the host has found the lab again: {lab.unit.log()}", 120)
+    again = json.loads(lab.cli("result", "get", str(shown["id"]), "--json"))
+    assert again == shown
+    read = json.loads(lab.cli("result", "read", str(shown["id"])))
+    assert read["benchmarks"]
+    measured(lab, "quiet-1")
+
+
+def test_a_host_that_reaches_the_master_only_through_another(
+    lab: RunningLab,
+    trees: Trees,
+    quiet: "Unit",
+    network: Network | None,
+    new_tree: Callable[[str], Tree],
+    unit: "Callable[..., Unit]",
+    wait: Callable[..., None],
+) -> None:
+    """Cut off from all but the regular worker's host, which dials in by ssh, a host measures a job to success."""
+    if network is None:
+        pytest.xfail("network namespaces are not permitted here")
+    site = trees.site
+    site.trees["gate"] = new_tree("gate")
+    site.host("gateways", "gate")
+    far_address = f"10.204.{network.address.split('.')[2]}.2"
+    site.groups["isolated"]["quiet-1"] |= {"benchyard_gateway": "gate", "benchyard_tunnel_address": far_address}
+    quiet.stop()
+    with behind(network) as namespace:
+        far = ["ip", "netns", "exec", namespace]
+        worker = unit(trees.quiet, "benchyard-worker", *far, **trees.environ)
+        said = (trees.quiet / "var/lib/benchyard/worker/twistd.log").stat().st_size
+        worker.start()
+        wait(lambda: "Scheduling retry 3" in twistd_log(trees.quiet, said), "the worker does not reach the master")
+        worker.stop()
+        played = site.play("configure.yml", "--limit", "quiet-1")
+        assert played.ok, played.text
+        again = site.play("configure.yml", "--limit", "quiet-1")
+        assert (again.ok, set(again.changed.values())) == (True, {0}), again.text
+        worker.start()
+        with sshd(trees.quiet, far):
+            tunnel = unit(site.trees["gate"], "benchyard-tunnel-quiet-1", *network.inside())
+            tunnel.start()
+            wait(lambda: lab.hosts().get("quiet-1") == "online", f"the host is connected: {tunnel.log()}", 120)
+            assert measured(lab, "quiet-1")["host"] == "quiet-1"
+            refuses_all_else(site.trees["gate"], tunnel)
+            tunnel.stop()
+        worker.stop()
+
+
+def twistd_log(tree: Tree, offset: int) -> str:
+    """What a worker has logged after its log was `offset` bytes long."""
+    return tree.read("var/lib/benchyard/worker/twistd.log")[offset:]
+
+
+@contextmanager
+def sshd(tree: Tree, before: list[str]) -> Iterator[None]:
+    """The tree's own ssh server, for the body."""
+    (tree / "run/sshd").mkdir(parents=True, exist_ok=True)
+    with (tree / "var/log/sshd.log").open("ab") as log:
+        server = subprocess.Popen(
+            [*before, *tree.inside("/usr/sbin/sshd", "-D", "-e")], stdout=log, stderr=log, stdin=subprocess.DEVNULL
+        )
+    try:
+        yield
+    finally:
+        server.terminate()
+        server.wait(60)
+
+
+def refuses_all_else(gate: Tree, tunnel: "Unit") -> None:
+    """The key of the gateway opens the one port and nothing else: no command, no other port, no way further."""
+    words = tunnel.said["ExecStart"].split()
+    where = words.index("-R")
+    way, destination = words[where : where + 2], words[-1]
+    login = [word for word in words if word not in ("-N", *way, destination)]
+    tries = (
+        [*login, destination, "id"],
+        [*login, "-N", "-R", "127.0.0.1:9990:127.0.0.1:1", destination],
+        [*login, "-W", "127.0.0.1:22", destination],
+    )
+    for command in tries:
+        login_there = [*tunnel.before, *gate.inside(*command, user=tunnel.said["User"])]
+        done = subprocess.run(login_there, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+        assert done.returncode != 0 and "uid=" not in done.stdout, (command, done.stdout, done.stderr)

@@ -1,0 +1,120 @@
+"""A lab in one file, and a lab made of that file again, on both databases."""
+
+import gzip
+import json
+import re
+import shutil
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.e2e.conftest import LabHandle
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture
+def values(real_results: Path, tmp_path: Path) -> Path:
+    """A result file that a host has really left."""
+    smallest = min(real_results.rglob("*.json.gz"), key=lambda path: path.stat().st_size)
+    file = tmp_path / "real.json"
+    file.write_bytes(gzip.decompress(smallest.read_bytes()))
+    return file
+
+
+def filled(lab: "LabHandle", values: Path) -> str:
+    """A result of the lab, which it shows as this."""
+    lab.check("host", "add", "old-1", "--role", "isolated", "--target", target(lab), "--address", "198.51.100.9")
+    lab.check("result", "add", str(values), "--host", "old-1")
+    return lab.check("result", "list", "--json")
+
+
+def target(lab: "LabHandle") -> str:
+    found = re.search(r"\[targets\.(\S+)\]", (lab.root / "benchyard.toml").read_text())
+    assert found is not None
+    return found[1]
+
+
+@pytest.mark.parametrize("database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def test_a_lab_is_backed_up_while_it_runs_and_restored(
+    make_lab: "Callable[..., LabHandle]", new_database: Callable[[], str], values: Path, tmp_path: Path, database: str
+) -> None:
+    """The restored lab has the same results, files, hosts, secrets and users, and runs."""
+    options = ["--db-url", new_database()] if database == "postgresql" else []
+    lab = make_lab("--no-isolated", *options)
+    shown = filled(lab, values)
+    archive = tmp_path / "backups" / "lab.tar.gz"
+    lab.check("lab", "backup", str(lab.root), str(archive))
+    assert archive.stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in archive.parent.iterdir()] == ["lab.tar.gz"]
+    lab.check("host", "add", "later-1", "--role", "worker", "--target", target(lab), "--address", "198.51.100.10")
+    lab.down()
+    shutil.move(lab.root, tmp_path / "lost")
+    if options:
+        # The database that is restored into must be empty.
+        other = repack_with_database(archive, tmp_path, options[1], new_database())
+        archive = other
+    lab.check("lab", "restore", str(archive), str(lab.root))
+    lab.up()
+    assert lab.check("result", "list", "--json") == shown
+    hosts = {host["name"] for host in json.loads(lab.check("host", "list", "--json"))["items"]}
+    assert "old-1" in hosts and "later-1" not in hosts
+    result = json.loads(shown)["items"][0]["id"]
+    read = tmp_path / "read.json"
+    lab.check("result", "read", str(result), "-o", str(read))
+    assert json.loads(read.read_bytes()) == json.loads(values.read_bytes())
+    for path in (lab.root / "secrets").iterdir():
+        assert path.stat().st_mode & 0o777 == 0o600, path
+
+
+def repack_with_database(archive: Path, folder: Path, old: str, new: str) -> Path:
+    """The same backup, whose settings name another database."""
+    with tarfile.open(archive) as tar:
+        tar.extractall(folder / "unpacked", filter="fully_trusted")  # noqa: S202 (made by this test)
+    settings = folder / "unpacked" / "benchyard.toml"
+    settings.write_text(settings.read_text().replace(old, new))
+    with tarfile.open(folder / "other.tar.gz", "w:gz") as tar:
+        for path in sorted((folder / "unpacked").iterdir()):
+            tar.add(path, path.name)
+    return folder / "other.tar.gz"
+
+
+def test_what_cannot_be_backed_up_or_restored_is_one_line(make_lab: "Callable[..., LabHandle]", tmp_path: Path) -> None:
+    """A file that is there, no backup or half of one, a folder that is not empty: nothing is touched."""
+    lab = make_lab("--no-isolated", up=False)
+    archive = tmp_path / "lab.tar.gz"
+    lab.check("lab", "backup", str(lab.root), str(archive))
+    half = tmp_path / "half.tar.gz"
+    half.write_bytes(archive.read_bytes()[: archive.stat().st_size // 2])
+    stranger = tmp_path / "stranger.tar.gz"
+    with tarfile.open(stranger, "w:gz") as tar:
+        tar.add(half, "../half")
+    for command, word in (
+        (("backup", str(lab.root), str(archive)), "exists already"),
+        (("backup", str(tmp_path / "none"), str(tmp_path / "new.tar.gz")), "make a lab"),
+        (("restore", str(archive), str(lab.root)), "not an empty folder"),
+        (("restore", str(half), str(tmp_path / "a")), "no whole backup"),
+        (("restore", str(stranger), str(tmp_path / "b")), "no place in a backup"),
+    ):
+        done = lab.cli("lab", *command)
+        assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
+        assert word in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["half.tar.gz", "lab.tar.gz", "stranger.tar.gz"]
+
+
+def test_settings_are_looked_at_before_they_are_used(make_lab: "Callable[..., LabHandle]", tmp_path: Path) -> None:
+    """`lab check --settings` refuses a file that the lab could not start with, and leaves the lab's own alone."""
+    lab = make_lab("--no-isolated", up=False)
+    own = (lab.root / "benchyard.toml").read_text()
+    new = tmp_path / "new.toml"
+    new.write_text(own)
+    lab.check("lab", "check", str(lab.root), "--settings", str(new))
+    new.write_text(own.replace("[lab]\n", '[lab]\nworker_certificate = "secrets/none.crt"\nworker_key = "k"\n'))
+    done = lab.cli("lab", "check", str(lab.root), "--settings", str(new))
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert "secrets/none.crt" in done.stderr
+    assert (lab.root / "benchyard.toml").read_text() == own
