@@ -25,12 +25,17 @@ def format_change(ratio: float, unit: str = "second") -> str:
 
     A ratio that rounds to 1.00 keeps its word, as pyperf does: the difference was found significant.
     """
-    better, worse = _WORDS.get(unit, ("smaller", "larger"))
+    better, worse = change_words(unit)
     if ratio == 1.0:
         return "no change"
     if ratio > 1.0:
         return f"{ratio:.2f}x {better}"
     return f"{1.0 / ratio:.2f}x {worse}"
+
+
+def change_words(unit: str = "second") -> tuple[str, str]:
+    """Return the words for better and worse: "faster" and "slower" for times."""
+    return _WORDS.get(unit, ("smaller", "larger"))
 
 
 def format_percent(part: float, *, sign: bool = False) -> str:
