@@ -10,7 +10,7 @@ from benchyard.config.builders import make_builders, make_lanes
 from benchyard.config.checks import check_job, check_schedules
 from benchyard.config.schedulers import make_pollers, make_schedulers
 from benchyard.config.settings import Host, Settings
-from benchyard.config.sources import commits_of
+from benchyard.config.sources import commits_of, tagged
 from benchyard.config.workers import make_workers
 from benchyard.config.www import make_www
 from benchyard.hosting.service import HostFacts, LabFacts, LabService
@@ -47,7 +47,7 @@ def master_config(settings: Settings) -> dict[str, Any]:
                 remotes={remote.url: name for name, remote in settings.remotes.items()},
             ),
             AccessService(secrets_dir=str(settings.secrets_dir)),
-            LabService(facts=_lab_facts(settings)),
+            LabService(facts=_lab_facts(settings), tags=partial(tagged, settings)),
         ],
         # Buildbot's default silently drops jobs of one commit; ours differ by more than the commit.
         "collapseRequests": False,

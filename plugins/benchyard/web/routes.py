@@ -1,6 +1,7 @@
 """All operations of the REST interface."""
 
 from benchyard.web.calls import Route
+from benchyard.web.comparing import ROUTES as COMPARING
 from benchyard.web.events import ROUTES as EVENTS
 from benchyard.web.hosts import ROUTES as HOSTS
 from benchyard.web.jobs import ROUTES as JOBS
@@ -10,4 +11,4 @@ from benchyard.web.results import ROUTES as RESULTS
 from benchyard.web.tokens import ROUTES as TOKENS
 from benchyard.web.users import ROUTES as USERS
 
-ROUTES: tuple[Route, ...] = (*JOBS, *QUEUES, *RESULTS, *HOSTS, *USERS, *TOKENS, *EVENTS, *LAB)
+ROUTES: tuple[Route, ...] = (*JOBS, *QUEUES, *COMPARING, *RESULTS, *HOSTS, *USERS, *TOKENS, *EVENTS, *LAB)
