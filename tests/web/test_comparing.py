@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from benchyard.client import Client, NotFound
 from benchyard.results.files import store_file
 from benchyard.results.layout import path_of_run
 from benchyard.store import epochs, jobs, results
@@ -227,3 +228,19 @@ def test_markdown(lab: "Lab", ids: list[int], files: list[bytes]) -> None:
     assert answer.status_code == 422
     answer = lab.call("POST", "/results/compare.md", "ada", params=params, content=b'{"x.json": ' + files[2] + b"}")
     assert "| `nbody` |" in answer.text and "- overall: " in answer.text and "| tag | geometric mean |" in answer.text
+
+
+def test_from_the_client(lab: "Lab", ids: list[int], files: list[bytes], tmp_path: Path) -> None:
+    """The library compares by name, by number, and files, and makes structs of all that the lab says."""
+    (tmp_path / "new.json").write_bytes(files[2])
+    with Client(lab.url, token=lab.tokens["ada"]) as client:
+        found = client.results.compare("branch-0", ids[2], tmp_path / "new.json", single=True)
+        assert (found.base_results, found.head.id, found.more[0].head.id) == ((ids[1],), ids[2], 0)
+        assert found.more[0].base.read() == files[1]
+        assert found.reliability is not None and found.counts.same > 0
+        assert found.benchmarks[0].memory is not None and found.benchmarks[0].p is not None
+        matrix = client.results.matrix(*ids[:3])
+        assert len(matrix.cells) == 6 and matrix.sides[0].read() == files[0]
+        assert client.results.compare_as("csv", ids[0], ids[2]).count("\n") == 123
+        with pytest.raises(NotFound, match="no enabled result 'nothing-such'"):
+            client.results.compare("nothing-such", 1)

@@ -12,6 +12,7 @@ It needs httpx and msgspec only: neither Twisted nor Buildbot is imported.
 """
 
 from benchyard.client.client import Client
+from benchyard.client.comparisons import Comparison, Matrix
 from benchyard.client.config import Config, Login, load_login, save_login
 from benchyard.client.errors import (
     ClientError,
@@ -32,7 +33,7 @@ from benchyard.client.health import Health
 from benchyard.client.hosts import AddedHost, Host
 from benchyard.client.jobs import Job
 from benchyard.client.queues import ExpectedStart, Queue, QueuedJob, TargetQueue
-from benchyard.client.results import Attachment, BenchmarkResult, Comparison
+from benchyard.client.results import Attachment, BenchmarkResult
 from benchyard.client.users import NewToken, Token, User
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "Invalid",
     "Job",
     "Login",
+    "Matrix",
     "NewToken",
     "NotFound",
     "Queue",
