@@ -206,7 +206,7 @@ def _change(
         significant=significant,
         noise=noise.floor,
         within_noise=noise.floor is not None and abs(math.log(ratio)) <= math.log1p(noise.floor),
-        verdict=_verdict(ratio, tested),
+        verdict=_verdict(ratio, tested, significant),
         p=tested.p,
         low=tested.low,
         high=tested.high,
@@ -222,10 +222,11 @@ def _own_differences(base: Measured, head: Measured) -> tuple[str, ...]:
     return ()
 
 
-def _verdict(ratio: float, tested: Tested) -> Verdict:
+def _verdict(ratio: float, tested: Tested, significant: bool) -> Verdict:
+    """A change is believed on top of pyperf's test, never against it."""
     if tested.p is None:
         return "unknown"
-    if not tested.differs:
+    if not (tested.differs and significant):
         return "same"
     return "better" if ratio > 1.0 else "worse"
 
