@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -34,9 +34,9 @@ class Row(msgspec.Struct, frozen=True):
     fingerprint: dict[str, Any] | None = None
 
 
-def differences(head: Row, base: Row | None = None, **metadata: str) -> tuple[str, ...]:
+def differences(head: Row, base: Row = Row(), metadata: Mapping[str, str] = {}) -> tuple[str, ...]:  # noqa: B008
     """What differs between a usual result and another one."""
-    return find_differences(conditions_of(base or Row(), {"hostname": "q"}), conditions_of(head, metadata))
+    return find_differences(conditions_of(base, {"hostname": "q"}), conditions_of(head, metadata))
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def differences(head: Row, base: Row | None = None, **metadata: str) -> tuple[st
 )
 def test_each_difference_is_named(head: Row, metadata: dict[str, str], found: tuple[str, ...]) -> None:
     """What is known of both and differs is said in words; what is not known differs from nothing."""
-    assert differences(head, **metadata) == found
+    assert differences(head, metadata=metadata) == found
 
 
 def test_conditions_of_the_host() -> None:

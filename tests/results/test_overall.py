@@ -145,6 +145,23 @@ def test_within_the_noise_is_a_tie() -> None:
     assert test_of(pairs, noise=0.005).faster > 0.99
 
 
+def test_what_all_have_in_common_is_left_out() -> None:
+    """A shift of all by no more than good hosts have between two runs is no reliable change; one beyond it is as
+    reliable as what remains of it, both ways.
+    """
+    random = np.random.default_rng(19)
+    pairs = [(random.normal(0.0015, 0.0005, 20), random.normal(0.0, 0.0005, 20)) for _ in range(50)]
+    back = [(head, base) for base, head in pairs]
+    assert test_of(pairs).faster > 0.99 and test_of(back).faster < 0.01
+    for table in (bands(pairs), bands(back)):
+        found = hierarchical_test(table, common=0.002)
+        assert (found.faster, found.at_90) == (0.5, None)
+        assert hierarchical_test(table, common=0.001).at_90 is not None
+    table = bands(pairs)
+    assert hierarchical_test(table, common=0.001).faster == confidence_at(table, 0.001)
+    assert hierarchical_test(bands(back), common=0.001).faster == confidence_at(bands(back), -0.001)
+
+
 @given(st.lists(st.tuples(_LOGARITHMS, _LOGARITHMS), min_size=1, max_size=30))
 @settings(deadline=None, max_examples=60)
 def test_sides_are_alike(pairs: Pairs) -> None:

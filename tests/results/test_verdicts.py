@@ -22,6 +22,7 @@ from benchyard.results.verdicts import (
     benjamini_hochberg,
     judge,
     learned_noise,
+    moderated,
 )
 
 QUIET = Noise(0.0, math.inf)
@@ -151,6 +152,20 @@ def test_a_noise_floor_is_what_it_was_made_of() -> None:
     assert few.deviation == pytest.approx(math.log1p(0.02) / stats.t.ppf(0.975, 2), rel=1e-6)
     exact = learned_noise(0.02)
     assert exact is not None and exact.deviation == pytest.approx(math.log1p(0.02) / 1.96, rel=1e-4)
+
+
+def test_few_calibrations_are_helped_by_other_benchmarks() -> None:
+    """A noise of few runs is drawn to what is usual on the host, upwards only, and counts as better known for it; what
+    is given as it is stays so, and so do few benchmarks.
+    """
+    noises = {f"b{number}": Noise(0.01, 5) for number in range(12)}
+    noises |= {"noisy": Noise(0.1, 5, 0.2), "quiet": Noise(0.001, 5), "exact": Noise(0.5, math.inf)}
+    found = moderated(noises)
+    assert found["b0"].deviation == pytest.approx(0.01) and found["b0"].degrees == 15
+    assert found["noisy"] == Noise(0.1, 15, 0.2)
+    assert found["quiet"].deviation == pytest.approx(math.sqrt((10 * 1e-4 + 5 * 1e-6) / 15))
+    assert found["exact"] == noises["exact"]
+    assert moderated({"quiet": noises["quiet"]}) == {"quiet": noises["quiet"]}
 
 
 def test_values_that_say_nothing() -> None:

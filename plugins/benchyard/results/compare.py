@@ -7,11 +7,11 @@ from typing import Literal
 import msgspec
 
 from benchyard.results.measured import Measured, MeasuredSuite, Summary, measure, summarize
-from benchyard.results.overall import Reliability, bands_of, hierarchical_test
+from benchyard.results.overall import COMMON, Reliability, bands_of, hierarchical_test
 from benchyard.results.reading import Suite
 from benchyard.results.statistics import differ, geometric_mean
 from benchyard.results.units import format_change
-from benchyard.results.verdicts import Known, Noise, Tested, assumed_noise, judge, learned_noise
+from benchyard.results.verdicts import Known, Noise, Tested, assumed_noise, judge, learned_noise, moderated
 
 NOT_SIGNIFICANT = "not significant"
 
@@ -187,7 +187,8 @@ def _noises(pairs: Pairs, known: Mapping[str, Known | float]) -> tuple[dict[str,
     others = [pair for name, pair in times.items() if name not in learned]
     assumed = assumed_noise(others)
     limit = math.expm1(_LIMIT * assumed.deviation) if others else None
-    return {name: learned.get(name, assumed) for name in pairs}, limit
+    known_better = moderated(learned)
+    return {name: known_better.get(name, assumed) for name in pairs}, limit
 
 
 def _change(
@@ -257,7 +258,7 @@ def _reliability(
     share = math.sqrt((1.0 / results[0] + 1.0 / results[1]) / 2.0)
     limits = [share * _limit(noise) for _, noise in found]
     bands = bands_of([(base.logarithms, head.logarithms) for (base, head), _ in found], limits)
-    return hierarchical_test(bands, unit=unit, levels=levels)
+    return hierarchical_test(bands, common=COMMON, unit=unit, levels=levels)
 
 
 def _limit(noise: Noise) -> float:

@@ -33,8 +33,14 @@ ALPHA = 0.05
 #: Reliabilities for which the speedup is told.
 LEVELS = (0.90, 0.95, 0.99)
 
+#: By so much, as a logarithm, all benchmarks of two runs of one interpreter may differ alike on a good host.
+COMMON = 0.002
+
 # Up to here distributions are exact, from there on they are taken for normal; both bounds are the method's own.
 _EXACT_VALUES, _EXACT_BENCHMARKS = 12, 25
+
+# Reliabilities below are not told: three benchmarks that all agree have 87.5 %.
+_LEAST_SAID = 0.8
 
 # Halvings of an interval of speedups.
 _HALVINGS = 20
@@ -93,12 +99,17 @@ def _middle(rows: Array) -> Array:
     return middle
 
 
-def hierarchical_test(bands: Array, *, unit: str = "second", levels: bool = True) -> Reliability:
-    """The reliability of at least one benchmark, in `unit`, and unless told otherwise the speedups."""
+def hierarchical_test(bands: Array, *, common: float = 0.0, unit: str = "second", levels: bool = True) -> Reliability:
+    """The reliability of at least one benchmark, in `unit`, and unless told otherwise the speedups.
+
+    With `common`, it is that of being faster, or slower, by more than this.
+    """
     if not len(bands):
         raise ValueError("there is no benchmark to test")
-    faster = confidence_at(bands, 0.0)
-    reached = _speedups(bands, faster) if levels else dict.fromkeys(LEVELS)
+    faster, not_slower = confidence_at(bands, common), confidence_at(bands, -common)
+    if faster < 0.5:
+        faster = min(not_slower, 0.5)
+    reached = _speedups(bands, faster, common) if levels else dict.fromkeys(LEVELS)
     return Reliability(faster, _words(faster, unit), *(reached[level] for level in LEVELS))
 
 
@@ -106,10 +117,12 @@ def _words(faster: float, unit: str) -> str:
     """A reliability is rounded down: 99.99 % is not 100 %."""
     better, worse = change_words(unit)
     reliability = max(faster, 1.0 - faster)
-    if reliability < LEVELS[0]:
+    if reliability < _LEAST_SAID:
         return f"neither {better} nor {worse} reliably"
     said = math.floor(reliability * 1000.0) / 10.0
-    return f"{better if faster > 0.5 else worse} with a reliability of {'over 99.9' if said >= 99.9 else said} %"
+    only = "only " if reliability < LEVELS[0] else ""
+    word = better if faster > 0.5 else worse
+    return f"{word} with a reliability of {only}{'over 99.9' if said >= 99.9 else said} %"
 
 
 def confidence_at(table: Array, shift: float) -> float:
@@ -172,16 +185,16 @@ def _ranks(values: Array) -> Array:
     return shared
 
 
-def _speedups(table: Array, faster: float) -> Mapping[float, float | None]:
+def _speedups(table: Array, faster: float, common: float) -> Mapping[float, float | None]:
     found: dict[float, float | None] = dict.fromkeys(LEVELS)
     sign = 1.0 if faster >= 0.5 else -1.0
     if sign < 0.0:  # the same the other way round
         table = np.column_stack((-table[:, 0], -table[:, 2], -table[:, 1]))
-    furthest = float(max(0.0, np.max(table[:, 0])))
+    furthest = float(max(common, np.max(table[:, 0])))
     for level in LEVELS:
-        if confidence_at(table, 0.0) < level:
+        if confidence_at(table, common) < level:
             break
-        low, high = 0.0, furthest
+        low, high = common, furthest
         for _ in range(_HALVINGS):
             middle = (low + high) / 2.0
             low, high = (middle, high) if confidence_at(table, middle) >= level else (low, middle)

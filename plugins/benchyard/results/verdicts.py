@@ -88,6 +88,25 @@ def learned_noise(known: "Known | float | None") -> Noise | None:
     return Noise(math.log1p(floor) / factor, degrees, floor)
 
 
+def moderated(learned: Mapping[str, Noise]) -> dict[str, Noise]:
+    """The same noises, known better: a few runs tell little of one benchmark, and more of what is usual on the host.
+
+    The variance of each is drawn towards the usual one, the median, which counts as `ASSUMED_DEGREES` degrees of
+    freedom (Smyth, Linear Models and Empirical Bayes Methods, Stat. Appl. Genet. Mol. Biol. 3, 2004, 3.2), but only
+    upwards: a benchmark that has shown itself noisy is taken at its word.
+    """
+    few = {name: noise for name, noise in learned.items() if math.isfinite(noise.degrees)}
+    if len(few) < _LEAST_BENCHMARKS:
+        return dict(learned)
+    usual = float(np.median([noise.deviation**2 for noise in few.values()]))
+    found = dict(learned)
+    for name, noise in few.items():
+        degrees = noise.degrees + ASSUMED_DEGREES
+        drawn = (ASSUMED_DEGREES * usual + noise.degrees * noise.deviation**2) / degrees
+        found[name] = Noise(max(noise.deviation, math.sqrt(drawn)), degrees, noise.floor)
+    return found
+
+
 def assumed_noise(pairs: Sequence[tuple[Measured, Measured]]) -> Noise:
     """What is assumed of two runs of a host that was never calibrated.
 
