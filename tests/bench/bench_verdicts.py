@@ -211,7 +211,7 @@ def percent(part: float | None) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--pairs", type=int, default=60, help="pairs of each case")
+    parser.add_argument("--pairs", type=int, default=20, help="pairs of each case")
     parser.add_argument("--seed", type=int, default=9)
     arguments = parser.parse_args()
     suites = real_suites(12)
