@@ -12,10 +12,11 @@ unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up test test-slow bench-api bench-build bench-measure bench-publish bench-queue lint types lock dist clean
+.PHONY: help demo up test test-slow bench-api bench-build bench-measure bench-publish bench-queue bench-verdicts
+.PHONY: lint types lock dist clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 $(BIN)/uv:
 	$(PYTHON) -m venv .venv
@@ -57,6 +58,9 @@ bench-publish: $(BIN)/.installed-dev ## Measure uploads to a real codespeed, bes
 
 bench-api: $(BIN)/.installed-dev ## Measure the latency of the REST interface with few and many rows
 	$(BIN)/python tests/bench/bench_api.py
+
+bench-verdicts: $(BIN)/.installed-dev ## Measure false alarms and detection of comparisons, beside pyperf and bench_runner
+	$(BIN)/python tests/bench/bench_verdicts.py
 
 lint: $(BIN)/.installed-dev ## Check style and formatting
 	$(BIN)/ruff check .

@@ -37,7 +37,8 @@ def test_names_come_from_the_lab(run_program: "Run", lab: "LabServer", server_mo
     for words, names in (
         ("benchyard job get ", ["current", "last", "2", "1"]),
         ("benchyard queue move 2", ["2"]),
-        ("benchyard result compare 1 ", ["last", "1"]),
+        ("benchyard result compare 1 ", ["last", "1", "python:3.11.7"]),
+        ("benchyard result compare 1 2 py", ["python:3.11.7"]),
         ("benchyard host disable q", ["quiet-1"]),
         ("benchyard user get a", ["anna"]),
         ("benchyard queue pause l", ["linux-x86_64"]),

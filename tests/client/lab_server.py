@@ -386,8 +386,8 @@ class LabServer:
         if not rest:
             return self.paged(list(self.results.values()), seen)
         if rest == "compare":
-            base, head = (int(seen.query[name][0]) for name in ("base", "head"))
-            return as_json(self.comparison(base, head))
+            first, *more = (self.comparison(seen.query["base"][0], head) for head in seen.query["head"])
+            return as_json({**first, "more": more} if more else first)
         text, _, action = rest.partition("/")
         key = int(text)
         if action == "file" and key in self.results:
@@ -456,7 +456,15 @@ class LabServer:
             raise Problem(404, f"result {key} has no attachment of this name")
         return Answer(200, files[name], "image/svg+xml")
 
-    def comparison(self, base: int, head: int) -> dict[str, Any]:
+    def side(self, name: int | str) -> dict[str, Any]:
+        if str(name).startswith("file:"):
+            return {**EMPTY, "id": 0, "status": "stored", "path": str(name)[5:], "version": "3.15.0a1"}
+        number = max(self.results, default=0) if name == "last" else int(name)
+        if number not in self.results:
+            raise Problem(404, f"there is no enabled result {name!r}")
+        return self.results[number]
+
+    def comparison(self, base: int | str, head: int | str) -> dict[str, Any]:
         def estimate(mean: float, stdev: float) -> dict[str, Any]:
             return {"mean": mean, "stdev": stdev, "n": 60, "unit": "second"}
 
@@ -474,8 +482,8 @@ class LabServer:
         )
         names = ("name", "base", "head", "ratio", "change", "significant")
         return {
-            "base": self.results[base],
-            "head": self.results[head],
+            "base": self.side(base),
+            "head": self.side(head),
             "benchmarks": [dict(zip(names, row, strict=True)) for row in rows],
             "missing": ["old_one"],
             "new": ["new_one", "newer_one"],

@@ -7,7 +7,7 @@ import pytest
 from miniature import Miniature
 
 from benchyard.config.settings import Settings, load_settings
-from benchyard.config.sources import base_of, commits_of, resolve_source
+from benchyard.config.sources import base_of, commits_of, resolve_source, tagged
 from benchyard.queueing.backfill import BackfillRequest
 from benchyard.queueing.requests import Invalid, JobRequest
 
@@ -66,3 +66,15 @@ def test_no_way_out_of_an_allowed_address(settings: Settings, upstream: Miniatur
         with pytest.raises(Invalid) as refused:
             resolve_source(settings, "linux", JobRequest(ref="main", remote=url))
         assert refused.value.field == "remote"
+
+
+def test_commits_of_a_tag(settings: Settings, upstream: Miniature) -> None:
+    """A tag means its commit once the remote was fetched, be it annotated or not; a pattern means nothing."""
+    assert tagged(settings, "v1.0") == ()
+    upstream.git("tag", "v1.0")
+    later = upstream.comment("later")
+    upstream.git("tag", "--annotate", "--message", "a release", "v2.0")
+    resolve_source(settings, "linux", JobRequest(ref="main"))
+    assert (tagged(settings, "v1.0"), tagged(settings, "v2.0")) == ((upstream.first,), (later,))
+    for name in ("v3.0", "v*", "v?.0", "v[12].0", "../heads/main", "main", "", "-x", "a b"):
+        assert tagged(settings, name) == (), name

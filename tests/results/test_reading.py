@@ -104,7 +104,7 @@ def test_calibrated_only() -> None:
         (_file({"values": [None]}), "Expected `float`, got `null`"),
         (_file({"values": [-1.0]}), "values must be a sequence of number > 0.0"),
         (_file({"values": [0.0]}), "values must be a sequence of number > 0.0"),
-        (_file({"values": [1.0], "metadata": [1]}), "pyperf does not take the result file"),
+        (_file({"values": [1.0], "metadata": [1]}), "not pyperf's: Expected `object | null`, got `array`"),
         (_file({"values": [1.0], "warmups": [1]}), "pyperf does not take the result file"),
         (_file({"values": [1.0]}, name=7), "a benchmark without a proper name: 7$"),
         (_file({"values": [1.0]}, name="a\x1b[2J"), "without a proper name"),

@@ -1,13 +1,15 @@
 """The statistics under a comparison."""
 
 import statistics
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pyperf._utils import is_significant, tdist95conf_level
 
-from benchyard.results.statistics import differ, geometric_mean, mean, stdev, t_quantile, t_quantile_95
+from benchyard.results.statistics import differ as spreads_differ
+from benchyard.results.statistics import geometric_mean, mean, spread_of, stdev, t_quantile, t_quantile_95
 
 _TIMES = st.floats(1e-6, 1e3)
 
@@ -18,6 +20,11 @@ def test_moments(values: list[float]) -> None:
     assert mean(values) == pytest.approx(statistics.mean(values), rel=1e-12)
     assert stdev(values) == pytest.approx(statistics.stdev(values), rel=1e-9, abs=1e-12)
     assert geometric_mean(values) == pytest.approx(statistics.geometric_mean(values), rel=1e-12)
+
+
+def differ(base: Sequence[float], head: Sequence[float]) -> bool:
+    """Whether these values differ significantly."""
+    return spreads_differ(spread_of(base), spread_of(head))
 
 
 def test_deviation_of_one_value() -> None:

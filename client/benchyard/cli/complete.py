@@ -44,6 +44,21 @@ def results(ctx: click.Context, param: click.Parameter, incomplete: str) -> list
     return _words(incomplete, "last") + _from_lab(ctx, incomplete, find)
 
 
+def selectors(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer what can be compared: `last`, the newest results, their branches, commits and versions; else files."""
+
+    def find(client: "Client") -> Iterable[Offer]:
+        newest = list(client.results.list(limit=NEWEST))
+        offers = [(str(result.id), result.version or "") for result in newest]
+        offers += [(result.branch, "branch") for result in newest if result.branch]
+        offers += [(result.commit[:12], result.version or "") for result in newest if result.commit]
+        offers += [(f"python:{result.version}", "") for result in newest if result.version]
+        return dict.fromkeys(offers)
+
+    found = _words(incomplete, "last") + _from_lab(ctx, incomplete, find)
+    return found or [CompletionItem(incomplete, type="file")]
+
+
 def hosts(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Offer the hosts."""
     return _from_lab(ctx, incomplete, lambda client: [(host.name, host.status) for host in client.hosts.list()])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchyard.cli import complete, resultedit, resultupload
+from benchyard.cli import complete, resultcompare, resultedit, resultupload
 from benchyard.cli.format import local_time
 from benchyard.cli.listing import Field, Listing, list_options, since_option, until_option
 from benchyard.cli.options import (
@@ -31,7 +31,7 @@ def results() -> None:
     """List, add, read, change, compare and publish results. A RESULT is named by its number or `last`."""
 
 
-for command in (*resultedit.COMMANDS, *resultupload.COMMANDS):
+for command in (*resultedit.COMMANDS, *resultupload.COMMANDS, resultcompare.compare_results):
     results.add_command(command)
 
 
@@ -159,27 +159,6 @@ def read_result(result: str | int, output: Path | None, attachment: str | None, 
         output.write_bytes(data)
     except OSError as exc:
         raise click.ClickException(f"{output} cannot be written: {exc.strerror}") from exc
-
-
-@results.command("compare")
-@result_argument("base")
-@result_argument("head")
-@lab_options
-def compare_results(base: str | int, head: str | int, url: str | None, as_json: bool) -> None:
-    """Compare two results, benchmark by benchmark: is HEAD faster than BASE?
-
-    Example: benchyard result compare 1 last
-    """
-    from benchyard.cli.comparing import print_comparison
-    from benchyard.cli.output import print_json
-
-    with connect(url) as client:
-        numbers = [name if isinstance(name, int) else find_result(client, name).id for name in (base, head)]
-        comparison = client.results.compare(*numbers)
-    if as_json:
-        print_json(comparison.document)
-    else:
-        print_comparison(comparison)
 
 
 def _published(upload: "Upload") -> str:

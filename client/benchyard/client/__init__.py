@@ -12,6 +12,7 @@ It needs httpx and msgspec only: neither Twisted nor Buildbot is imported.
 """
 
 from benchyard.client.client import Client
+from benchyard.client.comparisons import Comparison, Matrix
 from benchyard.client.config import Config, Login, load_login, save_login
 from benchyard.client.errors import (
     ClientError,
@@ -33,7 +34,7 @@ from benchyard.client.hosts import AddedHost, Host
 from benchyard.client.jobs import Job
 from benchyard.client.notices import Notice, Telling
 from benchyard.client.queues import ExpectedStart, Queue, QueuedJob, TargetQueue
-from benchyard.client.results import Attachment, BenchmarkResult, Comparison
+from benchyard.client.results import Attachment, BenchmarkResult
 from benchyard.client.uploads import Destination, Upload
 from benchyard.client.users import NewToken, Token, User
 
@@ -56,6 +57,7 @@ __all__ = [
     "Invalid",
     "Job",
     "Login",
+    "Matrix",
     "NewToken",
     "NotFound",
     "Notice",

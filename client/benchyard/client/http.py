@@ -6,7 +6,7 @@ which the lab knows a repetition and gives the first answer again, PATCH because
 
 import codecs
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, NoReturn
 from urllib.parse import quote, urlsplit
@@ -24,7 +24,7 @@ CONNECT_TIMEOUT_S = 5.0
 FOLLOW_SILENCE_S = 60.0
 """How long a stream may be silent before the connection is taken for dead and made anew."""
 
-Params = Mapping[str, str | int | None]
+Params = Mapping[str, str | int | None | Sequence[str]]
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -86,9 +86,13 @@ class Api:
         """GET a JSON object."""
         return self.ask("GET", path, params=params).document
 
-    def get_bytes(self, path: str) -> bytes:
+    def get_bytes(self, path: str, params: Params | None = None) -> bytes:
         """GET a file, whole."""
-        return self._retried("GET", path, None, None, {}).content
+        return self._retried("GET", path, params, None, {}).content
+
+    def post_bytes(self, path: str, data: bytes, params: Params | None = None) -> bytes:
+        """POST bytes that change nothing there, and return what comes back."""
+        return self._retried("POST", path, params, data, {"Content-Type": "application/octet-stream"}).content
 
     def put_bytes(self, path: str, data: bytes) -> Answer:
         """PUT a file, whole, and return the JSON object that comes back."""
@@ -196,4 +200,4 @@ def segment(name: str | int) -> str:
 
 
 def _clean(params: Params | None) -> dict[str, Any]:
-    return {name: value for name, value in (params or {}).items() if value not in (None, "")}
+    return {name: value for name, value in (params or {}).items() if value not in (None, "", (), [])}

@@ -3,16 +3,19 @@
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal
 from urllib.parse import quote
 
 import msgspec
 
-from benchyard.client.entities import Document, Entity, Link, ask, tie
+from benchyard.client.entities import Document, Entity, ask
 from benchyard.client.errors import ServerError
 from benchyard.client.jobs import FailedBenchmark
 from benchyard.client.paging import Collection, Moment, Pages
 from benchyard.client.uploads import Upload, ask_uploads
+
+if TYPE_CHECKING:
+    from benchyard.client.comparisons import Comparison, Matrix, Selector
 
 
 class Interpreter(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,61 +173,13 @@ class BenchmarkResult(Entity, frozen=True, kw_only=True):
     def compare(self, other: "BenchmarkResult | int") -> "Comparison":
         """Compare this result, as the base, with another as the head."""
         head = other if isinstance(other, int) else other.id
-        return _compare(self.link, self.id, head)
+        from benchyard.client.comparisons import compare
+
+        return compare(self.link, self.id, (head,))
 
 
 class _Attachments(Document, frozen=True, kw_only=True):
     items: tuple[Attachment, ...] = ()
-
-
-class Estimate(msgspec.Struct, frozen=True, kw_only=True):
-    """Mean and standard deviation of `n` values, in `unit` ("second", "byte", "integer")."""
-
-    mean: float
-    stdev: float | None = None
-    n: int = 0
-    unit: str = "second"
-
-
-class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """One benchmark in both results; `ratio` over 1 means a faster head, `change` says it in words.
-
-    `noise` is how far two runs of one interpreter differ on the head's host, relative, None where nobody knows; a
-    change `within_noise` may be no change, whatever the test that `significant` tells of says.
-    """
-
-    name: str
-    base: Estimate
-    head: Estimate
-    ratio: float | None = None
-    change: str = ""
-    significant: bool = False
-    noise: float | None = None
-    within_noise: bool = False
-
-
-class GeometricMean(msgspec.Struct, frozen=True, kw_only=True):
-    """The geometric mean of the ratios of `n` benchmarks, of the `of` that the two results know together."""
-
-    ratio: float | None = None
-    change: str = ""
-    n: int = 0
-    of: int = 0
-
-
-class Comparison(Document, frozen=True, kw_only=True):
-    """A base result against a head result.
-
-    `missing` are benchmarks of the base only, `new` of the head only, `incomparable` those measured in two units.
-    """
-
-    base: BenchmarkResult
-    head: BenchmarkResult
-    benchmarks: tuple[Change, ...] = ()
-    missing: tuple[str, ...] = ()
-    new: tuple[str, ...] = ()
-    incomparable: tuple[str, ...] = ()
-    geometric_mean: GeometricMean | None = None
 
 
 class Results(Collection[BenchmarkResult]):
@@ -274,16 +229,44 @@ class Results(Collection[BenchmarkResult]):
         """Remove a result, see BenchmarkResult.remove()."""
         self._remove(result_id)
 
-    def compare(self, base: int, head: int) -> Comparison:
-        """Compare two results by their numbers."""
-        return _compare(self._link, base, head)
+    def compare(
+        self, base: "Selector", *heads: "Selector", single: bool = False, include_different: bool = False
+    ) -> "Comparison":
+        """Compare a base with a head; with further heads, they are in `more` of what is returned.
 
+        Each is a result or its number, the name of an interpreter ("last", a commit's beginning, a tag, a branch,
+        "python:3.14", narrowed as in "main@quiet-1+jit"), which stands for all its results unless `single`, or the
+        Path of a pyperf file that is not in the lab. What differs in more than the interpreter counts overall only with
+        `include_different`. Raises NotFound or Invalid for names that mean nothing, or several things.
+        """
+        from benchyard.client.comparisons import compare
 
-def _compare(link: Link, base: int, head: int) -> Comparison:
-    comparison = ask(Comparison, link, "GET", "/results/compare", params={"base": base, "head": head})
-    for name in ("base", "head"):
-        tie(getattr(comparison, name), comparison.document[name], link)
-    return comparison
+        return compare(self._link, base, heads, single=single, include_different=include_different)
+
+    def compare_as(
+        self,
+        kind: "Literal['markdown', 'csv']",
+        base: "Selector",
+        *heads: "Selector",
+        single: bool = False,
+        include_different: bool = False,
+    ) -> str:
+        """Compare as compare() does, and return the text for an issue or a spreadsheet."""
+        from benchyard.client.comparisons import compare_as
+
+        return compare_as(self._link, kind, base, heads, single=single, include_different=include_different)
+
+    def matrix(
+        self,
+        *bases: "Selector",
+        heads: "Sequence[Selector]" = (),
+        single: bool = False,
+        include_different: bool = False,
+    ) -> "Matrix":
+        """Compare each base as a whole with each head, or with each other base where no heads are named."""
+        from benchyard.client.comparisons import compare_many
+
+        return compare_many(self._link, bases, heads, single=single, include_different=include_different)
 
 
 def _bytes_of(file: "bytes | str | Path | BinaryIO") -> bytes:

@@ -18,6 +18,7 @@ from benchyard.tasks.history import Commit, History
 from benchyard.tasks.patches import check_patch, patch_id
 from benchyard.tasks.recipe import Recipe, recipe_hash
 
+_PATTERN = re.compile(r"[*?\[\\]")
 _OWNER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,38})", re.ASCII)
 
 
@@ -94,6 +95,17 @@ def commits_of(settings: Settings, wanted: BackfillRequest) -> tuple[Source, ...
         raise Invalid("first", f"there is no such commit after {wanted.first!r} up to {wanted.last!r}")
     history = History(settings.history)
     return tuple(_at(history, last, target, commit) for commit in chosen)
+
+
+def tagged(settings: Settings, name: str) -> tuple[str, ...]:
+    """The commits that the remotes have this tag on, as far as they were fetched; a name that is no tag's has none."""
+    history = History(settings.history)
+    if not history.path.exists() or _PATTERN.search(name):
+        return ()
+    try:
+        return tuple({history.tags(remote, name).get(name, "") for remote in settings.remotes} - {""})
+    except (RecipeError, SourceError):
+        return ()
 
 
 def _chosen(settings: Settings, wanted: BackfillRequest, first: str, last: str) -> list[Commit]:

@@ -46,7 +46,7 @@ def _run(folder: Path, base: str, head: str) -> int:
             ["submit", "--python", head, "--reason", "demo: head", *measure],
             ["job", "list"],
             ["result", "list"],
-            ["result", "compare", "1", "2"],
+            ["result", "compare", "1", "2", "--include-different"],
         )
         for command in commands:
             status = _benchyard(command, environ)

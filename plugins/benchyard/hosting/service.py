@@ -1,7 +1,7 @@
 """The lab as a running master knows it: its folders, its targets, and its hosts with what they do now."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -14,6 +14,7 @@ from twisted.python import log
 
 from benchyard.hosting.registration import HostExists, forget_host, register_host, write_host
 from benchyard.results import trash
+from benchyard.results.kept import KeptSuites
 from benchyard.store import answers
 from benchyard.store import hosts as store
 
@@ -76,26 +77,39 @@ class Work(msgspec.Struct, frozen=True):
     request_id: int
 
 
+#: Finds the commits that remotes have a tag on; it may block.
+Tags = Callable[[str], Iterable[str]]
+
+
+def no_tags(name: str) -> Iterable[str]:
+    """The tags of a lab without remotes."""
+    return ()
+
+
 class LabService(BuildbotService):
-    """Knows the lab's hosts and lets them join, change and leave without a restart."""
+    """Knows the lab's hosts and lets them join, change and leave without a restart.
+
+    `tags` finds the commits of a tag in what was fetched of the remotes; `kept` are results that were read lately.
+    """
 
     name = SERVICE
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.kept = KeptSuites()
         self._changing = defer.DeferredLock()
         self._consumers: list[Any] = []
         self._tidying = task.LoopingCall(self._tidy)
 
-    def checkConfig(self, *, facts: LabFacts) -> None:
+    def checkConfig(self, *, facts: LabFacts, tags: Tags = no_tags) -> None:
         super().checkConfig()
 
     @async_to_deferred
-    async def reconfigService(self, *, facts: LabFacts) -> None:
+    async def reconfigService(self, *, facts: LabFacts, tags: Tags = no_tags) -> None:
         await super().reconfigService()
         # Buildbot compares with what the service was made with: a host that came and went would be seen for ever.
-        self._config_kwargs = {"facts": facts}
-        self.facts = facts
+        self._config_kwargs = {"facts": facts, "tags": tags}
+        self.facts, self.tags = facts, tags
         self.lab_dir, self.results_dir = Path(facts.directory), Path(facts.results)
         self.hosts: Mapping[str, HostFacts] = {host.name: host for host in facts.hosts}
 

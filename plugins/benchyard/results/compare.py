@@ -1,31 +1,43 @@
-"""Comparing two results: benchmark by benchmark, and overall."""
+"""Comparing two results, or two interpreters of which there are several: benchmark by benchmark, and overall."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
 
 import msgspec
 
-from benchyard.results.reading import Samples, Suite
-from benchyard.results.statistics import differ, geometric_mean, mean, stdev
+from benchyard.results.measured import Measured, MeasuredSuite, Summary, measure, summarize
+from benchyard.results.overall import COMMON, Reliability, bands_of, hierarchical_test
+from benchyard.results.reading import Suite
+from benchyard.results.statistics import differ, geometric_mean
 from benchyard.results.units import format_change
+from benchyard.results.verdicts import Known, Noise, Tested, assumed_noise, judge, learned_noise, moderated
 
 NOT_SIGNIFICANT = "not significant"
 
+#: What is to be thought of a change: head is better, worse, shows no difference, or cannot be told.
+Verdict = Literal["better", "worse", "same", "unknown"]
 
-class Summary(msgspec.Struct, frozen=True):
-    """One benchmark of one result; `mean` and `stdev` are in `unit`, `stdev` is None for a single value."""
 
-    mean: float
-    stdev: float | None
-    n: int
-    unit: str
+class Memory(msgspec.Struct, frozen=True):
+    """The most memory that a process of a benchmark had, in bytes, in both results; `ratio` is base over head."""
+
+    base: float
+    head: float
+    ratio: float
 
 
 class Change(msgspec.Struct, frozen=True):
     """One benchmark of both results; `ratio` is base over head: above 1, head is faster (or smaller).
 
-    `change` and `significant` are what pyperf says of these values. `noise` is how far two runs of one interpreter
-    differ there anyway, relative, None where that is not known; a change `within_noise` is none to be believed.
+    `change` and `significant` are what pyperf says of these values. `verdict` is whether that is to be believed: after
+    all benchmarks were looked at, and with what two runs of one interpreter differ by. `p` is then the rate of false
+    ones among those that are at least as clear, and the true ratio lies between `low` and `high` with 95 %; None where
+    neither result says how far its values vary.
+
+    `noise` is how far two runs of one interpreter differ there anyway, relative, None where that is not known; a
+    change `within_noise` is none to be believed. `differences` are what else is different, and makes it count for
+    nothing overall unless `counted`.
     """
 
     name: str
@@ -36,12 +48,18 @@ class Change(msgspec.Struct, frozen=True):
     significant: bool
     noise: float | None = None
     within_noise: bool = False
+    verdict: Verdict = "unknown"
+    p: float | None = None
+    low: float | None = None
+    high: float | None = None
+    memory: Memory | None = None
+    differences: tuple[str, ...] = ()
+    counted: bool = True
 
     @property
     def is_believed(self) -> bool:
         """Whether the two differ: significantly, and by more than runs of one interpreter do."""
-        return self.significant and not self.within_noise
-
+        return self.verdict in ("better", "worse")
 
 class GeometricMean(msgspec.Struct, frozen=True):
     """The overall ratio, over the `n` benchmarks that were compared `of` all that either result has."""
@@ -52,10 +70,32 @@ class GeometricMean(msgspec.Struct, frozen=True):
     of: int
 
 
+class Group(msgspec.Struct, frozen=True):
+    """The geometric mean of the benchmarks with one tag."""
+
+    tag: str
+    ratio: float
+    change: str
+    n: int
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """How many of the benchmarks that count have which verdict."""
+
+    better: int = 0
+    worse: int = 0
+    same: int = 0
+    unknown: int = 0
+
+
 class Comparison(msgspec.Struct, frozen=True):
     """What two results say together; names are sorted.
 
     `missing` are in base only, `new` in head only, `incomparable` in both but measured in different units.
+    `differences` are of the results as wholes: with any, nothing counts overall unless that was asked for. `marks` are
+    what else is to be known. `assumed_noise` is by how much two runs of one interpreter are taken to differ in
+    benchmarks whose noise is not known, relative. `memory` is the geometric mean of the memory, where both results
+    tell it.
     """
 
     benchmarks: tuple[Change, ...]
@@ -63,63 +103,179 @@ class Comparison(msgspec.Struct, frozen=True):
     new: tuple[str, ...]
     incomparable: tuple[str, ...]
     geometric_mean: GeometricMean | None
+    reliability: Reliability | None = None
+    counts: Counts = Counts()
+    groups: tuple[Group, ...] = ()
+    memory: GeometricMean | None = None
+    differences: tuple[str, ...] = ()
+    marks: tuple[str, ...] = ()
+    assumed_noise: float | None = None
 
 
 #: The unit that noise floors are of: they are learned from times.
 _TIME = "second"
 
+# Standard deviations within which 95 of 100 values lie.
+_LIMIT = 1.959964
 
-def compare(base: Suite, head: Suite, *, noise: Mapping[str, float] = {}) -> Comparison:
+Pairs = Mapping[str, tuple[Measured, Measured]]
+
+
+def compare(
+    base: Suite | MeasuredSuite,
+    head: Suite | MeasuredSuite,
+    *,
+    noise: Mapping[str, Known | float] = {},
+    differences: Sequence[str] = (),
+    marks: Sequence[str] = (),
+    include_different: bool = False,
+    levels: bool = True,
+) -> Comparison:
     """Compare `head` with `base`, as `pyperf compare_to BASE HEAD` does; `noise` are noise floors by benchmark.
 
     Noise is that of times, and says nothing of values in other units. The geometric mean counts insignificant
-    differences, too, as pyperf's does. It is None where there is nothing to compare.
+    differences, too, as pyperf's does. It is None where there is nothing to compare, or what there is differs in more
+    than the interpreter: `differences` are those that the results have as wholes. Without `levels`, no speedups are
+    told for the levels of reliability.
     """
+    base, head = _measured(base), _measured(head)
     names = sorted(base.benchmarks.keys() & head.benchmarks.keys())
-    changes = {name: _change(name, base.benchmarks[name], head.benchmarks[name], noise.get(name)) for name in names}
-    compared = tuple(change for change in changes.values() if change is not None)
+    pairs = {name: pair for name in names if _comparable(pair := (base.benchmarks[name], head.benchmarks[name]))}
+    noises, assumed = _noises(pairs, noise)
+    results = (base.results, head.results)
+    tested = judge(pairs, noises, results=results)
+    counts = not differences or include_different
+    changes = tuple(
+        _change(name, pair, noises[name], tested[name], counts, include_different) for name, pair in pairs.items()
+    )
+    counted = [change for change in changes if change.counted]
+    of = len(base.benchmarks.keys() | head.benchmarks.keys())
     return Comparison(
-        benchmarks=compared,
+        benchmarks=changes,
         missing=tuple(sorted(base.benchmarks.keys() - head.benchmarks.keys())),
         new=tuple(sorted(head.benchmarks.keys() - base.benchmarks.keys())),
-        incomparable=tuple(name for name, change in changes.items() if change is None),
-        geometric_mean=_overall(compared, of=len(base.benchmarks.keys() | head.benchmarks.keys())),
+        incomparable=tuple(name for name in names if name not in pairs),
+        geometric_mean=_overall([change.ratio for change in counted], _unit(counted), of=of),
+        reliability=_reliability([(pairs[c.name], noises[c.name]) for c in counted], results, _unit(counted), levels),
+        counts=Counts(**{verdict: sum(c.verdict == verdict for c in counted) for verdict in Counts.__struct_fields__}),
+        groups=_groups(counted, pairs),
+        memory=_overall([change.memory.ratio for change in counted if change.memory is not None], "byte", of=of),
+        differences=tuple(differences),
+        marks=tuple(marks),
+        assumed_noise=assumed,
     )
 
 
-def summarize(samples: Samples) -> Summary:
-    """Reduce the values of a benchmark to mean and spread."""
-    values = samples.values
-    return Summary(mean=mean(values), stdev=stdev(values), n=len(values), unit=samples.unit)
+def _measured(side: Suite | MeasuredSuite) -> MeasuredSuite:
+    return side if isinstance(side, MeasuredSuite) else measure(side)
 
 
-def _change(name: str, base: Samples, head: Samples, noise: float | None) -> Change | None:
-    if base.unit != head.unit:
-        return None
-    before, after = summarize(base), summarize(head)
+def _comparable(pair: tuple[Measured, Measured]) -> bool:
     # pyperf takes positive values only, so no mean is zero; but the smallest over the largest may be.
-    ratio = before.mean / after.mean
-    if not (0.0 < ratio < math.inf):
-        return None
-    significant = differ(base.values, head.values)
-    floor = noise if base.unit == _TIME else None
-    change = format_change(ratio, base.unit) if significant else NOT_SIGNIFICANT
+    return pair[0].summary.unit == pair[1].summary.unit and 0.0 < _ratio(pair) < math.inf
+
+
+def _ratio(pair: tuple[Measured, Measured]) -> float:
+    return pair[0].summary.mean / pair[1].summary.mean
+
+
+def _noises(pairs: Pairs, known: Mapping[str, Known | float]) -> tuple[dict[str, Noise], float | None]:
+    """The noise of each benchmark, and the limit that was assumed, if any was."""
+    times = {name: pair for name, pair in pairs.items() if pair[0].summary.unit == _TIME}
+    learned = {name: found for name in times if (found := learned_noise(known.get(name))) is not None}
+    others = [pair for name, pair in times.items() if name not in learned]
+    assumed = assumed_noise(others)
+    limit = math.expm1(_LIMIT * assumed.deviation) if others else None
+    known_better = moderated(learned)
+    return {name: known_better.get(name, assumed) for name in pairs}, limit
+
+
+def _change(
+    name: str, pair: tuple[Measured, Measured], noise: Noise, tested: Tested, counts: bool, include_different: bool
+) -> Change:
+    base, head = pair
+    ratio = _ratio(pair)
+    significant = differ(base.spread, head.spread)
+    differences = _own_differences(base, head)
     return Change(
         name=name,
-        base=before,
-        head=after,
+        base=base.summary,
+        head=head.summary,
         ratio=ratio,
-        change=change,
+        change=format_change(ratio, base.summary.unit) if significant else NOT_SIGNIFICANT,
         significant=significant,
-        noise=floor,
-        within_noise=floor is not None and abs(math.log(ratio)) <= math.log1p(floor),
+        noise=noise.floor,
+        within_noise=noise.floor is not None and abs(math.log(ratio)) <= math.log1p(noise.floor),
+        verdict=_verdict(ratio, tested, significant),
+        p=tested.p,
+        low=tested.low,
+        high=tested.high,
+        memory=_memory(base, head),
+        differences=differences,
+        counted=counts and (not differences or include_different),
     )
 
 
-def _overall(changes: tuple[Change, ...], *, of: int) -> GeometricMean | None:
-    if not changes:
+def _own_differences(base: Measured, head: Measured) -> tuple[str, ...]:
+    if base.version and head.version and base.version != head.version:
+        return (f"version {base.version} against {head.version}",)
+    return ()
+
+
+def _verdict(ratio: float, tested: Tested, significant: bool) -> Verdict:
+    """A change is believed on top of pyperf's test, never against it."""
+    if tested.p is None:
+        return "unknown"
+    if not (tested.differs and significant):
+        return "same"
+    return "better" if ratio > 1.0 else "worse"
+
+
+def _memory(base: Measured, head: Measured) -> Memory | None:
+    if base.memory is None or head.memory is None or base.summary.unit != _TIME:
         return None
-    ratio = geometric_mean(change.ratio for change in changes)
+    return Memory(base.memory, head.memory, base.memory / head.memory)
+
+
+def _overall(ratios: Sequence[float], unit: str, *, of: int) -> GeometricMean | None:
+    if not ratios:
+        return None
+    ratio = geometric_mean(ratios)
+    return GeometricMean(ratio=ratio, change=format_change(ratio, unit), n=len(ratios), of=of)
+
+
+def _unit(changes: Iterable[Change]) -> str:
     units = {change.base.unit for change in changes}
-    unit = units.pop() if len(units) == 1 else "second"
-    return GeometricMean(ratio=ratio, change=format_change(ratio, unit), n=len(changes), of=of)
+    return units.pop() if len(units) == 1 else _TIME
+
+
+def _reliability(
+    found: Sequence[tuple[tuple[Measured, Measured], Noise]], results: tuple[int, int], unit: str, levels: bool
+) -> Reliability | None:
+    if not found:
+        return None
+    share = math.sqrt((1.0 / results[0] + 1.0 / results[1]) / 2.0)
+    limits = [share * _limit(noise) for _, noise in found]
+    bands = bands_of([(base.logarithms, head.logarithms) for (base, head), _ in found], limits)
+    return hierarchical_test(bands, common=COMMON, unit=unit, levels=levels)
+
+
+def _limit(noise: Noise) -> float:
+    return math.log1p(noise.floor) if noise.floor is not None else _LIMIT * noise.deviation
+
+
+def _groups(changes: Sequence[Change], pairs: Pairs) -> tuple[Group, ...]:
+    """By the tags that the head's suite gives its benchmarks, else the base's."""
+    tagged: dict[str, list[Change]] = {}
+    for change in changes:
+        base, head = pairs[change.name]
+        for tag in set(head.tags or base.tags):
+            tagged.setdefault(tag, []).append(change)
+    found = []
+    for tag, of_tag in sorted(tagged.items()):
+        ratio = geometric_mean(change.ratio for change in of_tag)
+        found.append(Group(tag, ratio, format_change(ratio, _unit(of_tag)), len(of_tag)))
+    return tuple(found)
+
+
+__all__ = ["Change", "Comparison", "Counts", "GeometricMean", "Group", "Memory", "Summary", "compare", "summarize"]

@@ -7,7 +7,7 @@ from typing import Any
 from benchyard.results.errors import ResultError
 from benchyard.results.files import store_file
 from benchyard.results.layout import path_of_run
-from benchyard.results.reading import read_suite
+from benchyard.results.reading import Suite, read_suite
 
 #: The suite that a file without word of one is taken to be from.
 UNKNOWN = "unknown"
@@ -27,21 +27,23 @@ def take_in(
 
     Blocks. ResultError if it is no pyperf file; where the same file is present nothing is written.
     """
-    suite = read_suite(data)
-    facts = _facts(suite.metadata, data, commit=commit, branch=branch)
+    columns = describe_file(read_suite(data), data, commit=commit, branch=branch)
     digest = hashlib.sha256(data).hexdigest()
     if present is not None:
         if present != digest:
             raise AttachedAlready("the result has another file already; a file is attached once")
         place, size = "", len(data)
     else:
-        stored = store_file(root, path_of_run(facts, host=host, started=now), data)
+        stored = store_file(root, path_of_run(columns["interpreter"], host=host, started=now), data)
         place, size = stored.path, stored.size
+    return {"path": place, "sha256": digest, "size": size, **columns}
+
+
+def describe_file(suite: Suite, data: bytes, *, commit: str | None = None, branch: str | None = None) -> dict[str, Any]:
+    """The columns of a row that the file itself tells; what people say of commit and branch comes first."""
+    facts = _facts(suite.metadata, data, commit=commit, branch=branch)
     version = suite.metadata.get("performance_version")
     return {
-        "path": place,
-        "sha256": digest,
-        "size": size,
         "version": facts["version"],
         "interpreter": facts,
         "flags": tuple(facts["flags"]),

@@ -1,5 +1,10 @@
-"""Reading a pyperf file: checked against its format, then by pyperf itself, and reduced to its values."""
+"""Reading a pyperf file: checked against its format, then by pyperf itself, and reduced to its values.
 
+What comes from outside is read by `read_suite`. What has been taken in is read again by `reread_suite`, many times and
+without pyperf, which takes ten times as long.
+"""
+
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -10,15 +15,27 @@ from benchyard.results.errors import ResultError
 
 _GZIP_MAGIC = b"\x1f\x8b"
 
+#: The version of the format since pyperf 1.0.
+_VERSION = "1.0"
+
 # What pyperf raises for files that are JSON and not its own; it checks little by itself.
 _PYPERF_ERRORS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
 class Samples(msgspec.Struct, frozen=True):
-    """The values of one benchmark over all its runs, without warmups; `unit` is second, byte or integer."""
+    """The values of one benchmark over all its runs, without warmups; `unit` is second, byte or integer.
+
+    `processes` are the numbers of values that the processes gave in which it ran, in their order: values of one process
+    are more alike than those of several. `version` is the benchmark's own, `tags` are those of its suite, `memory` is
+    the most that one of the processes had, in bytes, None where the file does not say.
+    """
 
     values: tuple[float, ...]
     unit: str
+    processes: tuple[int, ...] = ()
+    version: str = ""
+    tags: tuple[str, ...] = ()
+    memory: float | None = None
 
 
 class Suite(msgspec.Struct, frozen=True):
@@ -32,17 +49,33 @@ class Suite(msgspec.Struct, frozen=True):
     valueless: tuple[str, ...]
 
 
+class _Metadata(msgspec.Struct):
+    """What counts here of the metadata of a benchmark or a run; pyperf checks no more of it than its names' types."""
+
+    name: Any = None
+    unit: Any = None
+    version: Any = None
+    tags: Any = None
+    mem_max_rss: Any = None
+    command_max_rss: Any = None
+
+
+_NO_METADATA = _Metadata()
+
+
 class _Run(msgspec.Struct):
     values: tuple[float, ...] = ()
     samples: tuple[float, ...] = ()
+    metadata: _Metadata | None = None
 
 
 class _Benchmark(msgspec.Struct):
     runs: tuple[_Run, ...]
+    metadata: _Metadata | None = None
 
 
 class _File(msgspec.Struct):
-    """The skeleton of the format; `metadata` of benchmarks and runs are left to pyperf."""
+    """The skeleton of the format; what is in `metadata` is left to pyperf."""
 
     version: int | str
     benchmarks: tuple[_Benchmark, ...]
@@ -55,19 +88,71 @@ def read_suite(data: bytes) -> Suite:
         raise ResultError("the result file is empty")
     if data.startswith(_GZIP_MAGIC):
         raise ResultError("the result file is compressed by gzip: give it unpacked")
-    metadata = _check_format(data)
+    file = _check_format(data)
     benchmarks: dict[str, Samples] = {}
     valueless: list[str] = []
-    for benchmark in _load(data):
+    for benchmark, known in zip(_load(data), file.benchmarks, strict=True):
         name = _checked_name(benchmark.get_name())
         values = benchmark.get_values()
         if values:
-            benchmarks[name] = Samples(values=_floats(name, values), unit=str(benchmark.get_unit()))
+            unit = str(benchmark.get_unit())
+            benchmarks[name] = _samples(file, known, _floats(name, values), unit)
         else:
             valueless.append(name)
     if not benchmarks:
         raise ResultError("the result file has no values: its benchmarks were calibrated only")
-    return Suite(metadata=metadata, benchmarks=benchmarks, valueless=tuple(valueless))
+    return Suite(metadata=file.metadata, benchmarks=benchmarks, valueless=tuple(valueless))
+
+
+def reread_suite(data: bytes) -> Suite:
+    """Read a file again that `read_suite` has taken: the same, without the checks that it has passed then."""
+    file = _check_format(data)
+    if file.version != _VERSION:
+        return read_suite(data)  # earlier ones have their values elsewhere
+    benchmarks: dict[str, Samples] = {}
+    valueless: list[str] = []
+    for known in file.benchmarks:
+        name = _checked_name(_said(file, known, "name"))
+        values = tuple(itertools.chain.from_iterable(run.values for run in known.runs))
+        if values:
+            benchmarks[name] = _samples(file, known, values, str(_said(file, known, "unit") or "second"))
+        else:
+            valueless.append(name)
+    return Suite(metadata=file.metadata, benchmarks=benchmarks, valueless=tuple(valueless))
+
+
+def _samples(file: _File, known: _Benchmark, values: tuple[float, ...], unit: str) -> Samples:
+    """The values of a benchmark with what its metadata say besides."""
+    version, tags = _said(file, known, "version"), _said(file, known, "tags")
+    return Samples(
+        values=values,
+        unit=unit,
+        processes=tuple(len(found) for run in known.runs if (found := run.values or run.samples)),
+        version=version if isinstance(version, str) else "",
+        tags=tuple(tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else (),
+        memory=_memory(known),
+    )
+
+
+def _said(file: _File, known: _Benchmark, name: str) -> Any:
+    """What the first run says, else the benchmark, else the file: pyperf takes what all have in common upwards."""
+    run = known.runs[0].metadata if known.runs else None
+    for metadata in (run, known.metadata):
+        if metadata is not None and (found := getattr(metadata, name)) is not None:
+            return found.strip() if isinstance(found, str) else found
+    found = file.metadata.get(name)
+    return found.strip() if isinstance(found, str) else found
+
+
+def _memory(known: _Benchmark) -> float | None:
+    """The largest of its processes; that of a command is the command's, not pyperf's."""
+    for name in ("command_max_rss", "mem_max_rss"):
+        said = [getattr(known.metadata or _NO_METADATA, name)]
+        said += [getattr(run.metadata, name) for run in known.runs if run.metadata is not None and run.values]
+        sizes = [size for size in said if isinstance(size, int | float) and not isinstance(size, bool) and size > 0]
+        if sizes:
+            return float(max(sizes))
+    return None
 
 
 def read_loops(data: bytes) -> dict[str, int]:
@@ -81,7 +166,7 @@ def read_loops(data: bytes) -> dict[str, int]:
     return found
 
 
-def _check_format(data: bytes) -> dict[str, Any]:
+def _check_format(data: bytes) -> _File:
     """Find, with its place, what is not JSON (NaN and Infinity are not) or not of a type pyperf expects."""
     try:
         file = msgspec.json.decode(data, type=_File)
@@ -91,7 +176,7 @@ def _check_format(data: bytes) -> dict[str, Any]:
         raise ResultError(f"the result file is not JSON: {_one_line(exc)}") from exc
     if not file.benchmarks:
         raise ResultError("the result file has no benchmarks")
-    return file.metadata
+    return file
 
 
 def _load(data: bytes) -> Sequence[Any]:

@@ -7,6 +7,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from functools import cache
+from typing import NamedTuple
 
 # Two-tailed 5 % points of Student's t distribution for 1 to 30 degrees of freedom, and the first degree of
 # freedom of each coarser step. Published: NIST/SEMATECH e-Handbook of Statistical Methods, 1.3.6.7.2,
@@ -30,9 +31,7 @@ def mean(values: Sequence[float]) -> float:
 
 def stdev(values: Sequence[float]) -> float | None:
     """Return the sample standard deviation (n - 1), None for one value."""
-    if len(values) < 2:
-        return None
-    return math.sqrt(_squares(values) / (len(values) - 1))
+    return spread_of(values).stdev
 
 
 def geometric_mean(ratios: Iterable[float]) -> float:
@@ -75,7 +74,27 @@ def _t_within(t: float, degrees: int) -> float:
     return 2.0 / math.pi * (angle + series) if odd else series
 
 
-def differ(base: Sequence[float], head: Sequence[float]) -> bool:
+class Spread(NamedTuple):
+    """What Student's test needs of a sample: its mean, the squares of what its values are off that, and their
+    number."""
+
+    mean: float
+    squares: float
+    n: int
+
+    @property
+    def stdev(self) -> float | None:
+        """The sample standard deviation (n - 1), None for one value."""
+        return math.sqrt(self.squares / (self.n - 1)) if self.n > 1 else None
+
+
+def spread_of(values: Sequence[float]) -> Spread:
+    """Reduce at least one value to mean and squares."""
+    centre = mean(values)
+    return Spread(centre, math.fsum([(value - centre) ** 2 for value in values]), len(values))
+
+
+def differ(base: Spread, head: Spread) -> bool:
     """Tell whether the means of two samples differ significantly: Student's test, two-tailed, at 95 %.
 
     t = (mean1 - mean2) / sqrt(s² (1/n1 + 1/n2)), s² the pooled variance of n1 + n2 - 2 degrees of freedom:
@@ -85,20 +104,14 @@ def differ(base: Sequence[float], head: Sequence[float]) -> bool:
     and calls every difference significant; so it does for values that do not vary. Here both are tested. One
     value against one cannot be tested: as in pyperf, any difference counts.
     """
-    centres = mean(base), mean(head)
-    difference = abs(centres[0] - centres[1])
+    difference = abs(base.mean - head.mean)
     # The same value three times and ten times has means that differ in the last bit.
-    if difference <= _ROUNDING * math.ulp(max(centres)):
+    if difference <= _ROUNDING * math.ulp(max(base.mean, head.mean)):
         return False
-    degrees = len(base) + len(head) - 2
+    degrees = base.n + head.n - 2
     if degrees == 0:
         return True
-    variance = (_squares(base) + _squares(head)) / degrees
+    variance = (base.squares + head.squares) / degrees
     # Not divided by the error: it is zero where no value varies, and then any difference is significant.
-    error = math.sqrt(variance * (1.0 / len(base) + 1.0 / len(head)))
+    error = math.sqrt(variance * (1.0 / base.n + 1.0 / head.n))
     return difference >= t_quantile_95(degrees) * error
-
-
-def _squares(values: Sequence[float]) -> float:
-    centre = mean(values)
-    return math.fsum((value - centre) ** 2 for value in values)

@@ -1,7 +1,7 @@
 """A comparison as plain text, for logs."""
 
 from benchyard.results.compare import Change, Comparison, Summary
-from benchyard.results.units import format_mean, format_percent
+from benchyard.results.units import change_words, format_mean, format_percent
 
 
 def comparison_text(comparison: Comparison, *, base: str, head: str) -> str:
@@ -11,19 +11,45 @@ def comparison_text(comparison: Comparison, *, base: str, head: str) -> str:
         rows.append((change.name, summary_text(change.base), summary_text(change.head), change_text(change)))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    mean = comparison.geometric_mean
-    if mean is not None:
-        lines += ["", f"geometric mean: {mean.change} ({mean.n} of {mean.of} benchmarks)"]
+    lines += ["", *overall_lines(comparison)] if comparison.benchmarks else []
     for title, names in (("only in the first", comparison.missing), ("only in the second", comparison.new)):
         lines += [f"{title}: {', '.join(names)}"] if names else []
     return "\n".join(lines) + "\n"
 
 
+def overall_lines(comparison: Comparison) -> list[str]:
+    """What is to be said of the results as wholes."""
+    mean, lines = comparison.geometric_mean, []
+    if mean is not None:
+        lines.append(f"geometric mean: {mean.change} ({mean.n} of {mean.of} benchmarks)")
+    if comparison.reliability is not None:
+        lines += [f"overall: {comparison.reliability.change}", counts_text(comparison)]
+    if comparison.differences:
+        verb = "count nevertheless" if mean is not None else "no benchmark counts overall"
+        lines.append(f"different: {'; '.join(comparison.differences)} ({verb})")
+    return [*lines, *comparison.marks]
+
+
+def counts_text(comparison: Comparison) -> str:
+    """How many benchmarks are better, worse, or neither."""
+    units = {change.head.unit for change in comparison.benchmarks}
+    words = change_words(units.pop()) if len(units) == 1 else ("better", "worse")
+    counts = comparison.counts
+    unknown = f", {counts.unknown} not known" if counts.unknown else ""
+    return f"{counts.better} {words[0]}, {counts.worse} {words[1]}, {counts.same} without a difference{unknown}"
+
+
 def change_text(change: Change) -> str:
-    """What is to be thought of a change: "1.05x faster", "not significant", "within noise (2.0 %)"."""
-    if change.noise is not None and change.significant and change.within_noise:
-        return f"within noise ({format_percent(change.noise)})"
-    return change.change
+    """What is to be thought of a change: "1.05x faster", "not significant", "within noise (2.0 %)".
+
+    What pyperf calls significant, and is not sure after all benchmarks were looked at, "may be noise".
+    """
+    different = f" ({'; '.join(change.differences)})" if change.differences else ""
+    if change.is_believed or not change.significant:
+        return change.change + different
+    if change.noise is not None and change.within_noise:
+        return f"within noise ({format_percent(change.noise)}){different}"
+    return f"{change.change}, {'may be noise' if change.verdict == 'same' else 'not sure'}{different}"
 
 
 def summary_text(summary: Summary) -> str:

@@ -3,6 +3,7 @@
 StoreError
  |- NotFound       no such row: answer 404, or make it
  |- BadPosition    a place in a queue that there is not: answer 400
+ |- Unclear        a name that could mean several things: answer 400, name one of them
  |- Conflict       the change contradicts what is stored: answer 409, read again
  |   |- Stale      it was changed since the caller read it: answer 412, read again
  |- SchemaTooNew   the database was migrated by a newer benchyard: upgrade the code, or restore the backup
@@ -27,6 +28,10 @@ class Stale(Conflict):
 
 class BadPosition(StoreError):
     """There is no such position in the queue, or it is no position at all."""
+
+
+class Unclear(StoreError):
+    """A name could mean several things; the message names them."""
 
 
 class SchemaTooNew(StoreError):

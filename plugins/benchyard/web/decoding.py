@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -15,13 +15,21 @@ _MISSING = re.compile(r"Object missing required field `(?P<field>.*)`", re.DOTAL
 
 
 def decode_query(arguments: Mapping[bytes, Sequence[bytes]], kind: type[S]) -> S:
-    """The query as `kind`: texts are taken for the numbers and truth values that the type wants."""
-    query: dict[str, str] = {}
+    """The query as `kind`: texts are taken for the numbers and truth values that the type wants.
+
+    What is a tuple there may be given more than once.
+    """
+    query: dict[str, str | list[str]] = {}
+    several = {field.name for field in msgspec.structs.fields(kind) if _is_tuple(field)}
     try:
-        for name, values in arguments.items():
+        for key, values in arguments.items():
+            name = key.decode()
+            if name in several:
+                query[name] = [value.decode() for value in values]
+                continue
             if len(values) > 1:
-                raise Problem(400, "given more than once", name.decode()[:80])
-            query[name.decode()] = values[0].decode()
+                raise Problem(400, "given more than once", name[:80])
+            query[name] = values[0].decode()
     except UnicodeDecodeError as exc:
         raise Problem(400, "the query is not UTF-8") from exc
     try:
@@ -32,6 +40,13 @@ def decode_query(arguments: Mapping[bytes, Sequence[bytes]], kind: type[S]) -> S
         if getattr(decoded, field) is None:  # msgspec takes the word for it
             raise Problem(400, "null is no value here; leave it out", field)
     return decoded
+
+
+def _is_tuple(field: msgspec.structs.FieldInfo) -> bool:
+    kind = field.type
+    while get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
+    return get_origin(kind) is tuple
 
 
 def decode_body(body: bytes, kind: type[S]) -> S:

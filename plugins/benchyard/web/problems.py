@@ -10,7 +10,7 @@ from benchyard.hosting.service import HostRefused
 from benchyard.queueing.requests import Invalid
 from benchyard.results.errors import ResultError
 from benchyard.results.intake import AttachedAlready
-from benchyard.store.errors import BadPosition, Conflict, NotFound, Stale
+from benchyard.store.errors import BadPosition, Conflict, NotFound, Stale, Unclear
 
 TITLES = {
     400: "Invalid request",
@@ -36,6 +36,7 @@ STATUS_OF: dict[type[Exception], int] = {
     Stale: 412,
     NotFound: 404,
     BadPosition: 400,
+    Unclear: 400,
     AttachedAlready: 409,
     Conflict: 409,
     HostExists: 409,

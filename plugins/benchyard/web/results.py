@@ -13,16 +13,14 @@ from benchyard.publish.outbox import Places
 from benchyard.queueing.requests import Line
 from benchyard.results import intake, trash
 from benchyard.results.attachments import list_attachments, read_attachment
-from benchyard.results.compare import compare
-from benchyard.results.layout import valueless_kind
 from benchyard.results.reading import read_suite
-from benchyard.store import calibrations, results
+from benchyard.store import results
 from benchyard.store.rows import RESULT_STATUSES, Result, Upload
 from benchyard.web.calls import MAX_ID, Call, Nothing, Paged, Reply, Route, entity_tag
 from benchyard.web.filters import Moment, Wanted, moment, split_words
 from benchyard.web.jobs import page_of
 from benchyard.web.problems import Problem
-from benchyard.web.views import AttachmentView, ComparisonView, Page, ResultView, attachment_view, result_view
+from benchyard.web.views import AttachmentView, Page, ResultView, attachment_view, result_view
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_.+/-]+$")]
 Commit = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{7,64}$")]
@@ -72,13 +70,6 @@ class Changed(NamedTuple):
 
     result: Result
     uploads: tuple[Upload, ...]
-
-
-class Pair(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Two results by their numbers."""
-
-    base: Id
-    head: Id
 
 
 async def list_results(call: Call) -> Page[ResultView]:
@@ -177,7 +168,7 @@ def _enable(conn: Any, places: Places, result_id: int, enabled: bool, **how: Any
 async def get_file(call: Call, result_id: int) -> Reply:
     """The stored file, byte for byte."""
     row = await _row(call, result_id)
-    data = await threads.deferToThread(_read, call.services.lab.results_dir, row)
+    data = await threads.deferToThread(read_stored, call.services.lab.results_dir, row)
     return Reply(data, tag=f'"{row.sha256}"')
 
 
@@ -216,18 +207,6 @@ async def put_file(call: Call, result_id: int) -> Reply:
     return _reply(await call.jobs.db(results.attach_file, result_id, now=call.now(), who=call.caller.name, **taken))
 
 
-async def compare_results(call: Call) -> ComparisonView:
-    """The comparison of a base result with a head result."""
-    rows = [await _row(call, number) for number in (call.query.base, call.query.head)]
-    for row in rows:
-        kind = valueless_kind(row.path) if row.path is not None else None
-        if kind is not None:
-            raise Problem(409, f"result {row.id} is a {kind}: it has no values to compare; name one of times")
-        if not row.enabled:
-            raise Problem(409, f"result {row.id} is disabled, and so is left out of comparisons; enable it first")
-    noise = await call.jobs.db(calibrations.floors_of, rows[1].host, rows[1].epoch)
-    comparison = await threads.deferToThread(_compare, call.services.lab.results_dir, *rows, noise)
-    return ComparisonView(result_view(rows[0]), result_view(rows[1]), **msgspec.structs.asdict(comparison))
 
 
 async def _row(call: Call, result_id: int) -> Result:
@@ -253,7 +232,8 @@ def _place(root: Path, row: Result) -> tuple[Path, str]:
     return root / trash.FOLDER if row.status == "trashed" else root, row.path
 
 
-def _read(root: Path, row: Result) -> bytes:
+def read_stored(root: Path, row: Result) -> bytes:
+    """The bytes of a result's file; it blocks."""
     folder, path = _place(root, row)
     try:
         return (folder / path).read_bytes()
@@ -261,14 +241,9 @@ def _read(root: Path, row: Result) -> bytes:
         raise Problem(404, f"the file of result {row.id} is gone from the results folder: {row.path}") from exc
 
 
-def _compare(root: Path, base: Result, head: Result, noise: dict[str, float]) -> Any:
-    return compare(read_suite(_read(root, base)), read_suite(_read(root, head)), noise=noise)
-
-
 ROUTES = (
     Route("GET", "/results", Role.VIEWER, list_results, Page[ResultView], query=ResultFilter),
     Route("POST", "/results", Role.MEMBER, add_result, ResultView, body=NewResult, status=201),
-    Route("GET", "/results/compare", Role.VIEWER, compare_results, ComparisonView, query=Pair),
     Route("GET", "/results/<int:result_id>", Role.VIEWER, get_result, ResultView),
     Route("PATCH", "/results/<int:result_id>", Role.MEMBER, modify_result, ResultView, body=ResultChange),
     Route("DELETE", "/results/<int:result_id>", Role.MEMBER, remove_result, ResultView),

@@ -1,6 +1,7 @@
 """All operations of the REST interface."""
 
 from benchyard.web.calls import Route
+from benchyard.web.comparing import ROUTES as COMPARING
 from benchyard.web.events import ROUTES as EVENTS
 from benchyard.web.hosts import ROUTES as HOSTS
 from benchyard.web.jobs import ROUTES as JOBS
@@ -14,6 +15,6 @@ from benchyard.web.uploads import ROUTES as UPLOADS
 from benchyard.web.users import ROUTES as USERS
 
 ROUTES: tuple[Route, ...] = (
-    *(*JOBS, *QUEUES, *RESULTS, *UPLOADS, *HOSTS, *MAINTENANCE),
+    *(*JOBS, *QUEUES, *COMPARING, *RESULTS, *UPLOADS, *HOSTS, *MAINTENANCE),
     *(*USERS, *TOKENS, *NOTICES, *EVENTS, *LAB),
 )

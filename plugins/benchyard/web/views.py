@@ -9,7 +9,8 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 import msgspec
 
 from benchyard.results.attachments import Attachment
-from benchyard.results.compare import Change, GeometricMean
+from benchyard.results.compare import Change, Counts, GeometricMean, Group
+from benchyard.results.overall import Reliability
 from benchyard.store.rows import Attempt, Job, Result, Token, User
 
 Time = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
@@ -369,7 +370,11 @@ class HealthView(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ComparisonView(msgspec.Struct, frozen=True):
-    """A base result against a head result."""
+    """A base against a head: results, or interpreters of which several results were taken together.
+
+    `base` and `head` are the newest of these, `base_results` and `head_results` the numbers of all; a file that is not
+    in the lab has the number 0, and its name for a `path`. `more` has the same base against the further heads.
+    """
 
     base: ResultView
     head: ResultView
@@ -378,3 +383,38 @@ class ComparisonView(msgspec.Struct, frozen=True):
     new: tuple[str, ...]
     incomparable: tuple[str, ...]
     geometric_mean: GeometricMean | None
+    reliability: Reliability | None
+    counts: Counts
+    groups: tuple[Group, ...]
+    memory: GeometricMean | None
+    differences: tuple[str, ...]
+    marks: tuple[str, ...]
+    assumed_noise: float | None
+    base_results: tuple[int, ...] = ()
+    head_results: tuple[int, ...] = ()
+    more: tuple["ComparisonView", ...] = ()
+
+
+class MatrixCell(msgspec.Struct, frozen=True):
+    """One side against another, by their places in `sides`; `ratio` over 1 means that the head is the faster.
+
+    It is None where nothing counts, because of `differences` or as there is nothing in common. `faster` is the
+    reliability of that.
+    """
+
+    base: int
+    head: int
+    ratio: float | None
+    change: str
+    n: int
+    of: int
+    faster: float | None
+    counts: Counts
+    differences: tuple[str, ...]
+
+
+class MatrixView(msgspec.Struct, frozen=True):
+    """Many against many: each base with each head that is another."""
+
+    sides: tuple[ResultView, ...]
+    cells: tuple[MatrixCell, ...]

@@ -7,12 +7,14 @@ from buildbot.process.results import SKIPPED, SUCCESS
 from twisted.internet import threads
 
 from benchyard.results.compare import compare
-from benchyard.results.reading import read_suite
+from benchyard.results.differences import conditions_of, find_differences, find_marks
+from benchyard.results.reading import reread_suite
 from benchyard.results.text import comparison_text
 from benchyard.steps.base import LabStep, was_skipped
 from benchyard.steps.kinds import find_kind
 from benchyard.store import calibrations
 from benchyard.store.pairs import Pair, pairs_of
+from benchyard.store.rows import Noise
 
 
 class Compare(LabStep):
@@ -29,7 +31,8 @@ class Compare(LabStep):
         pairs = await self.service.db(pairs_of, job) if find_kind(job.kind).has_values else []
         said = []
         for pair in pairs:
-            noise = await self.service.db(calibrations.floors_of, pair.head.host, pair.head.epoch)
+            known = await self.service.db(calibrations.noise_of, pair.head.host, pair.head.epoch)
+            noise = {found.benchmark: found for found in known}
             text, overall = await threads.deferToThread(self._compared, pair, noise)
             await self.addCompleteLog(f"result {pair.head.id} with {pair.base.id}", text)
             said.append(f"result {pair.head.id} is {overall}")
@@ -37,9 +40,11 @@ class Compare(LabStep):
             self.descriptionDone = "; ".join(said)
         return int(SUCCESS if pairs else SKIPPED)
 
-    def _compared(self, pair: Pair, noise: dict[str, float]) -> tuple[str, str]:
-        base, head = (read_suite((self.results_dir / str(row.path)).read_bytes()) for row in pair)
-        found = compare(base, head, noise=noise)
+    def _compared(self, pair: Pair, noise: dict[str, Noise]) -> tuple[str, str]:
+        base, head = (reread_suite((self.results_dir / str(row.path)).read_bytes()) for row in pair)
+        conditions = [conditions_of(row, suite.metadata) for row, suite in zip(pair, (base, head), strict=True)]
+        different, marks = find_differences(*conditions), find_marks(*conditions)
+        found = compare(base, head, noise=noise, differences=different, marks=marks)
         mean = found.geometric_mean
         titles = {"base": f"job {pair.base.job_id}", "head": f"job {pair.head.job_id}"}
         return comparison_text(found, **titles), mean.change if mean is not None else "not to be compared"

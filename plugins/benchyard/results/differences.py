@@ -1,0 +1,119 @@
+"""What else is different between two results than their interpreters.
+
+What differs is shown beside the numbers, and makes them count for nothing overall: a kernel that was updated in between
+has made whole interpreters slower before (https://github.com/python/codespeed/pull/77).
+"""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import msgspec
+
+# Of a host's conditions; how it was isolated is part of a run's grade.
+_CONDITIONS = ("cpu", "microcode", "kernel", "mitigations", "governor", "boost", "smt")
+
+_DISTURBED = "C"
+_SHOWN = 60
+
+
+class Conditions(msgspec.Struct, frozen=True, kw_only=True):
+    """Under which conditions a result was measured, as far as that is known; what is None or empty is compared with
+    nothing.
+
+    `hostname` is what the host calls itself, which says something where the lab does not know its name; `host_print`
+    is the host's part of the fingerprint, `benchmark_hash` what bench_runner calls the state of the suite.
+    """
+
+    host: str | None = None
+    hostname: str | None = None
+    epoch: int | None = None
+    suite: str | None = None
+    suite_version: str | None = None
+    benchmark_hash: str | None = None
+    grade: str | None = None
+    grade_reasons: tuple[str, ...] = ()
+    host_print: Mapping[str, Any] = {}
+
+
+class Row(Protocol):
+    """What the lab knows of a result."""
+
+    @property
+    def host(self) -> str | None: ...
+    @property
+    def epoch(self) -> int | None: ...
+    @property
+    def suite(self) -> str | None: ...
+    @property
+    def suite_version(self) -> str | None: ...
+    @property
+    def grade(self) -> str | None: ...
+    @property
+    def grade_reasons(self) -> tuple[str, ...]: ...
+    @property
+    def fingerprint(self) -> dict[str, Any] | None: ...
+
+
+def conditions_of(row: Row, metadata: Mapping[str, Any]) -> Conditions:
+    """The conditions of a result, by what the lab knows of it and by the metadata of its file."""
+
+    def said(name: str) -> str | None:
+        return str(metadata[name]) if metadata.get(name) else None
+
+    return Conditions(
+        host=row.host,
+        hostname=said("hostid") or said("hostname"),
+        epoch=row.epoch,
+        suite=row.suite,
+        suite_version=row.suite_version,
+        benchmark_hash=said("benchmark_hash"),
+        grade=row.grade,
+        grade_reasons=row.grade_reasons,
+        host_print=(row.fingerprint or {}).get("host") or {},
+    )
+
+
+def find_differences(base: Conditions, head: Conditions) -> tuple[str, ...]:
+    """Each thing that is known of both and differs, in words: "kernel 6.1 against 6.5"."""
+    pairs: dict[str, tuple[Any, Any]] = {
+        "host": (base.host, head.host) if base.host and head.host else (base.hostname, head.hostname),
+        "suite": (base.suite, head.suite),
+        "suite version": (base.suite_version, head.suite_version),
+        "benchmark hash": (base.benchmark_hash, head.benchmark_hash),
+        "grade": (base.grade, head.grade),
+    }
+    found = [_words(name, *pair) for name, pair in pairs.items() if _differ(*pair)]
+    same_epoch = base.host == head.host and base.epoch is not None and base.epoch == head.epoch
+    if not same_epoch:
+        conditions = {name: (base.host_print.get(name), head.host_print.get(name)) for name in _CONDITIONS}
+        said = [_words(name, *pair) for name, pair in conditions.items() if _differ(*pair)]
+        if not said and base.host == head.host and _differ(base.epoch, head.epoch):
+            said = [_words("epoch", base.epoch, head.epoch)]
+        found += said
+    return tuple(found)
+
+
+def find_marks(base: Conditions, head: Conditions) -> tuple[str, ...]:
+    """What is to be known of either result, though it may be the same of both: that it was disturbed."""
+    found = []
+    for side, conditions in (("base", base), ("head", head)):
+        if conditions.grade == _DISTURBED:
+            reasons = "; ".join(conditions.grade_reasons)
+            found.append(f"{side} is of grade {_DISTURBED}{f': {reasons}' if reasons else ''}")
+    return tuple(found)
+
+
+def _differ(base: Any, head: Any) -> bool:
+    known = all(value not in (None, "", "unknown", {}) for value in (base, head))
+    return known and type(base) is type(head) and base != head
+
+
+def _words(name: str, base: Any, head: Any) -> str:
+    if isinstance(base, Mapping):
+        return f"{name} differ"
+    return f"{name} {_short(base)} against {_short(head)}"
+
+
+def _short(value: Any) -> str:
+    text = " ".join(str(value).split())
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."

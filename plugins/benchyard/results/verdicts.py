@@ -1,0 +1,192 @@
+"""Which benchmarks differ between two results, told so that two results of one interpreter hardly ever do.
+
+pyperf's test takes all values for independent, knows nothing of how far two runs of one interpreter differ, and makes a
+hundred tests at one level. Here, for each benchmark:
+
+- the means of processes are compared, as values of one process are more alike than others (Kalibera and Jones, Rigorous
+  Benchmarking in Reasonable Time, ISMM 2013, doi:10.1145/2464157.2464160);
+- the difference is the logarithm of the ratio of the means, and its variance that of both means plus that between runs:
+  the host's noise floor where calibrations have told it, else what is assumed (`assumed_noise`);
+- Student's test with the degrees of freedom of Welch and Satterthwaite (Biometrics Bulletin 2, 1946, 110-114);
+
+and over all benchmarks the procedure of Benjamini and Hochberg (J. R. Statist. Soc. B 57, 1995, 289-300): of the
+differences that are told at most `FALSE_DISCOVERIES` are none, and where nothing differs, in 99 of 100 comparisons
+none is told. Holm's procedure holds the second also where something differs, and finds less for it; what people want
+to know of a list of changes is how much of it is false. It holds for benchmarks that depend on each other positively,
+as those of one host do (Benjamini and Yekutieli, Annals of Statistics 29, 2001, 1165-1188).
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from benchyard.results.measured import Array, Measured
+from benchyard.results.statistics import t_quantile
+
+#: Of the differences that are told, on average so many are none.
+FALSE_DISCOVERIES = 0.01
+
+#: How sure the intervals are that stand beside ratios.
+CONFIDENCE = 0.95
+
+# Standard deviations of the logarithm of the ratio of two runs of one interpreter, where no calibration has told it:
+# what good hosts have (about 1 % between two runs in 95 of 100), what bad ones have (identical code differs by 3 %
+# between the 5th and 95th percentile: https://github.com/faster-cpython/ideas/issues/551), and how well it is known.
+LEAST_ASSUMED, MOST_ASSUMED, ASSUMED_DEGREES = 0.005, 0.018, 10
+
+# Benchmarks from which on their own scatter says how noisy the two runs were.
+_LEAST_BENCHMARKS = 10
+
+# The median of chi square with one degree of freedom.
+_MEDIAN_CHI2 = 0.454936
+
+
+class Known(Protocol):
+    """What calibrations have told of a benchmark on a host: its noise floor, and of how many runs."""
+
+    @property
+    def floor(self) -> float: ...
+    @property
+    def runs(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Noise:
+    """The standard deviation of the logarithm of the ratio of two runs of one interpreter, and how well it is known."""
+
+    deviation: float
+    degrees: float
+    floor: float | None = None
+
+
+@dataclass(frozen=True)
+class Tested:
+    """What is known of one difference: `p` after the correction, and between which ratios the true one lies.
+
+    All are None where neither side says how far its values vary.
+    """
+
+    p: float | None
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def differs(self) -> bool:
+        """Whether there is a difference."""
+        return self.p is not None and self.p <= FALSE_DISCOVERIES
+
+
+def learned_noise(known: "Known | float | None") -> Noise | None:
+    """The noise that a floor stands for; one that is given as a number alone is taken as it is."""
+    if known is None:
+        return None
+    floor, degrees = (known, math.inf) if isinstance(known, float | int) else (known.floor, _degrees(known.runs))
+    factor = t_quantile(0.5 + CONFIDENCE / 2.0, max(1, int(degrees))) if math.isfinite(degrees) else 1.959964
+    return Noise(math.log1p(floor) / factor, degrees, floor)
+
+
+def moderated(learned: Mapping[str, Noise]) -> dict[str, Noise]:
+    """The same noises, known better: a few runs tell little of one benchmark, and more of what is usual on the host.
+
+    The variance of each is drawn towards the usual one, the median, which counts as `ASSUMED_DEGREES` degrees of
+    freedom (Smyth, Linear Models and Empirical Bayes Methods, Stat. Appl. Genet. Mol. Biol. 3, 2004, 3.2), but only
+    upwards: a benchmark that has shown itself noisy is taken at its word.
+    """
+    few = {name: noise for name, noise in learned.items() if math.isfinite(noise.degrees)}
+    if len(few) < _LEAST_BENCHMARKS:
+        return dict(learned)
+    usual = float(np.median([noise.deviation**2 for noise in few.values()]))
+    found = dict(learned)
+    for name, noise in few.items():
+        degrees = noise.degrees + ASSUMED_DEGREES
+        drawn = (ASSUMED_DEGREES * usual + noise.degrees * noise.deviation**2) / degrees
+        found[name] = Noise(max(noise.deviation, math.sqrt(drawn)), degrees, noise.floor)
+    return found
+
+
+def assumed_noise(pairs: Sequence[tuple[Measured, Measured]]) -> Noise:
+    """What is assumed of two runs of a host that was never calibrated.
+
+    Most benchmarks change alike or not at all: how far they scatter beyond what their own values explain is noise.
+    That is the spread t for which half of the squared residuals from the common shift lie below the median that they
+    have by chance (a median form of Paule and Mandel's estimate of a variance between laboratories, J. Res. NBS 87,
+    1982, 377-385), within what good and bad hosts have. Two interpreters that differ much are so tested with the noise
+    of a bad host at worst.
+    """
+    found = [(_log_ratio(base, head), sum(_variances(base, head))) for base, head in pairs if _testable(base, head)]
+    if len(found) < _LEAST_BENCHMARKS:
+        return Noise(LEAST_ASSUMED, ASSUMED_DEGREES)
+    differences, variances = np.array(found).T
+    residuals = (differences - np.median(differences)) ** 2
+    low, high = LEAST_ASSUMED, MOST_ASSUMED
+    if float(np.median(residuals / (variances + low**2))) <= _MEDIAN_CHI2:
+        return Noise(low, ASSUMED_DEGREES)
+    for _ in range(30):
+        middle = (low + high) / 2.0
+        small = float(np.median(residuals / (variances + middle**2))) > _MEDIAN_CHI2
+        low, high = (middle, high) if small else (low, middle)
+    return Noise(high, ASSUMED_DEGREES)
+
+
+def judge(
+    pairs: Mapping[str, tuple[Measured, Measured]], noise: Mapping[str, Noise], *, results: tuple[int, int] = (1, 1)
+) -> dict[str, Tested]:
+    """Test each benchmark, and correct for there being many; `results` are the numbers of results of both sides."""
+    from scipy.special import stdtr, stdtrit  # takes a while to import
+
+    names = [name for name, pair in pairs.items() if _testable(*pair)]
+    if not names:
+        return dict.fromkeys(pairs, Tested(None))
+    # The noise is that of one run against one.
+    share = (1.0 / results[0] + 1.0 / results[1]) / 2.0
+    rows = []
+    for name in names:
+        base, head = pairs[name]
+        parts = (*_variances(base, head), noise[name].deviation ** 2 * share)
+        degrees = (base.variance[1] or head.variance[1], head.variance[1] or base.variance[1], noise[name].degrees)
+        total = sum(parts)
+        weights = sum(part * part / of for part, of in zip(parts, degrees, strict=True))
+        rows.append((_log_ratio(base, head), math.sqrt(total), total * total / weights if weights else math.inf))
+    differences, errors, degrees_of = np.array(rows).T
+    degrees_of = np.minimum(degrees_of, 1e9)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scores = np.where(differences == 0.0, 0.0, np.abs(differences) / errors)
+    adjusted = benjamini_hochberg(2.0 * stdtr(degrees_of, -scores))
+    half = stdtrit(degrees_of, 0.5 + CONFIDENCE / 2.0) * errors
+    lows, highs = np.exp(differences - half), np.exp(differences + half)
+    found = dict.fromkeys(pairs, Tested(None))
+    for place, name in enumerate(names):
+        found[name] = Tested(float(adjusted[place]), float(lows[place]), float(highs[place]))
+    return found
+
+
+def benjamini_hochberg(p_values: Array) -> Array:
+    """The least rate of false discoveries at which each is one: p n / rank, none larger than that of the next."""
+    order = np.argsort(p_values)[::-1]
+    ranks = np.arange(len(p_values), 0, -1)
+    adjusted = np.empty_like(p_values)
+    adjusted[order] = np.minimum(1.0, np.minimum.accumulate(p_values[order] * len(p_values) / ranks))
+    return adjusted
+
+
+def _degrees(runs: int) -> float:
+    # As the floor was made (noise.py): Qn is worth 0.6 of a standard deviation's.
+    return float(max(1, int(0.6 * (runs - 1))))
+
+
+def _log_ratio(base: Measured, head: Measured) -> float:
+    return math.log(base.summary.mean / head.summary.mean)
+
+
+def _testable(base: Measured, head: Measured) -> bool:
+    return bool(base.variance[1] or head.variance[1])
+
+
+def _variances(base: Measured, head: Measured) -> tuple[float, float]:
+    """The variances of both means; a single value is taken to vary as those of the other side."""
+    (one, known), (other, known_too) = base.variance, head.variance
+    one, other = (one if known else other), (other if known_too else one)
+    return one / len(base.units), other / len(head.units)

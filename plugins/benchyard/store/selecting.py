@@ -1,0 +1,206 @@
+"""Names of results, as people write them where results are compared.
+
+    17                  the result of this number
+    last                the newest one
+    1a2b3c4             those of the commit that begins so
+    v3.14.0             those of the commit that a remote has this tag on
+    main                those of the last commit of this branch that was measured
+    python:3.14         those of the last interpreter of this version that was measured
+
+Each but a number may be narrowed to a host and to the flags that make another interpreter: `main@quiet-1+jit`,
+`main+none`. `commit:`, `tag:` and `branch:` before a name say which is meant where it could be several.
+
+A name stands for an interpreter: all enabled results of it on one host, in one epoch and with one suite, newest first,
+are taken together. Where these are of several interpreters, or of several hosts, it is refused.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from benchyard.store.errors import NotFound, Unclear
+from benchyard.store.filters import with_commit
+from benchyard.store.results import get_result
+from benchyard.store.rows import BENCHMARKS, CALIBRATE, Result
+from benchyard.store.sql import to_row
+from benchyard.store.tables import results
+
+#: Finds the commits that remotes have a tag on; it may block.
+Tags = Callable[[str], Iterable[str]]
+
+#: Flags that make another interpreter than the usual one; the others are options of its build.
+VARIANTS = frozenset({"bolt", "debug", "jit", "nogil", "tailcall"})
+
+#: What a name may be narrowed to where none of these flags is wanted.
+NONE = "none"
+
+# Rows that are looked at, and candidates that are named.
+_MOST, _NAMED = 500, 6
+
+# Digits that commits have at least.
+_SHORT = 7
+
+_NARROWED = re.compile(
+    r"(?P<name>.+?)(?:@(?P<host>[A-Za-z0-9_.-]+))?(?:\+(?P<flags>[a-z]+(?:,[a-z]+)*))?", re.DOTALL | re.ASCII
+)
+_NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
+_COMMIT = re.compile(r"[0-9a-f]{6,64}", re.ASCII)
+_KINDS = ("commit", "tag", "branch", "python")
+
+
+@dataclass(frozen=True)
+class Selector:
+    """A name in its parts: `kind` is one of `_KINDS`, or empty where it is not said."""
+
+    text: str
+    kind: str
+    name: str
+    host: str | None
+    flags: frozenset[str] | None
+
+
+def read_selector(text: str) -> Selector:
+    """Take a name apart; whether there is anything of it shows later."""
+    found = _NARROWED.fullmatch(text)
+    if found is None:
+        return Selector(text, "", text, None, None)
+    kind, colon, name = found["name"].partition(":")
+    if not colon or kind not in _KINDS or not name:
+        kind, name = "", found["name"]
+    flags = frozenset(found["flags"].split(",")) - {NONE} if found["flags"] else None
+    return Selector(text, kind, name, found["host"], flags)
+
+
+def select_results(conn: sa.Connection, text: str, *, tags: Tags, single: bool = False) -> tuple[Result, ...]:
+    """Return the results that a name stands for, newest first, all of one interpreter; with `single` the newest alone.
+
+    A number means just that result, be it enabled or not, and `last` the newest. NotFound where there is none, Unclear
+    where it could be several.
+    """
+    wanted = read_selector(text)
+    if not wanted.kind and wanted.host is None and wanted.flags is None and _NUMBER.fullmatch(wanted.name):
+        try:
+            return (get_result(conn, int(wanted.name)),)
+        except NotFound:
+            if _COMMIT.fullmatch(wanted.name) is None:
+                raise
+    if not wanted.kind and wanted.name == "last":
+        return _narrowed(_newest(conn), wanted)[:1] or _nothing(wanted)
+    rows = _narrowed(_rows(conn, wanted, tags), wanted)
+    if not rows:
+        return _nothing(wanted)
+    found = _one_interpreter(rows, wanted)
+    return found[:1] if single else found
+
+
+def _rows(conn: sa.Connection, wanted: Selector, tags: Tags) -> Sequence[Result]:
+    """The results of a name's commit or interpreter, newest first."""
+    kinds: dict[str, Callable[[], Sequence[Result]]] = {
+        "commit": lambda: _of_commit(conn, wanted) if _COMMIT.fullmatch(wanted.name) else (),
+        "tag": lambda: [row for commit in tags(wanted.name) for row in _with_commit(conn, commit)],
+        "branch": lambda: _last(conn, wanted, results.c.branch == wanted.name),
+        "python": lambda: _last(conn, wanted, _of_version(wanted.name)),
+    }
+    if wanted.kind:
+        return kinds[wanted.kind]()
+    found = {kind: rows for kind in ("commit", "tag", "branch") if (rows := kinds[kind]())}
+    if len({row.commit for rows in found.values() for row in rows}) > 1 and len(found) > 1:
+        raise Unclear(f"{wanted.text!r} is a {' and a '.join(found)}: say {next(iter(found))}:{wanted.name} or another")
+    return next(iter(found.values()), ())
+
+
+def _newest(conn: sa.Connection, *conditions: sa.ColumnElement[bool]) -> Sequence[Result]:
+    """Results that count and have values, newest first."""
+    statement = sa.select(results).where(
+        results.c.status == "stored",
+        results.c.enabled == sa.literal(True, results.c.enabled.type),
+        results.c.path.is_not(None),
+        results.c.kind.in_((BENCHMARKS, CALIBRATE)),
+        *conditions,
+    )
+    rows = conn.execute(statement.order_by(results.c.created.desc(), results.c.id.desc()).limit(_MOST))
+    return [to_row(Result, row) for row in rows.mappings()]
+
+
+def _of_commit(conn: sa.Connection, wanted: Selector) -> Sequence[Result]:
+    rows = _with_commit(conn, wanted.name)
+    commits = sorted({str(row.commit) for row in rows})
+    if any(not commits[-1].startswith(commit) for commit in commits):
+        shown = ", ".join(commit[:12] for commit in commits[:_NAMED])
+        raise Unclear(f"{wanted.text!r} is the beginning of several commits ({shown}): give more of it")
+    return rows
+
+
+def _with_commit(conn: sa.Connection, name: str) -> list[Result]:
+    """What another tool has measured may have its commit cut short."""
+    rows = _newest(conn, with_commit(results.c.commit, name[:_SHORT]))
+    return [row for row in rows if str(row.commit).startswith(name) or name.startswith(str(row.commit))]
+
+
+def _of_version(version: str) -> sa.ColumnElement[bool]:
+    below = version if version.endswith(".") else f"{version}."
+    return sa.or_(results.c.version == version, results.c.version.startswith(below, autoescape=True))
+
+
+def _last(conn: sa.Connection, wanted: Selector, condition: sa.ColumnElement[bool]) -> Sequence[Result]:
+    """Those of the interpreter's source that was measured last."""
+    rows = _narrowed(_newest(conn, condition), wanted)
+    return [row for row in rows if _source(row) == _source(rows[0])]
+
+
+def _narrowed(rows: Sequence[Result], wanted: Selector) -> tuple[Result, ...]:
+    return tuple(row for row in rows if wanted.host in (None, row.host) and _has_flags(row, wanted.flags))
+
+
+def _has_flags(row: Result, flags: frozenset[str] | None) -> bool:
+    return flags is None or (flags <= set(row.flags) and _variant(row) <= flags)
+
+
+def _variant(row: Result) -> frozenset[str]:
+    return VARIANTS & frozenset(row.flags)
+
+
+def _source(row: Result) -> str:
+    """What an interpreter was made from; an installed one was made from itself."""
+    return str(row.commit or (row.interpreter or {}).get("id"))
+
+
+def _interpreter(row: Result) -> tuple[str, ...]:
+    """What makes two results those of one interpreter; the id of one that was added is that of its file."""
+    known = row.interpreter or {}
+    patch = str(known.get("patch") or "")
+    made = str(known.get("id")) if row.job_id is not None or row.commit is None else str(known.get("configure_args"))
+    return (str(row.host), _source(row), patch, made, str(row.version), *sorted(row.flags))
+
+
+def _one_interpreter(rows: Sequence[Result], wanted: Selector) -> tuple[Result, ...]:
+    groups: dict[tuple[str, ...], list[Result]] = {}
+    for row in rows:
+        groups.setdefault(_interpreter(row), []).append(row)
+    if len(groups) > 1:
+        named = [_named(group[0]) for group in groups.values()]
+        more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
+        raise Unclear(
+            f"{wanted.text!r} could be {', '.join(named[:_NAMED])}{more}: "
+            "add @HOST or +FLAG,... (+none for none), or give a result's number"
+        )
+    newest = rows[0]
+    same = ("epoch", "suite", "suite_version", "target")
+    return tuple(row for row in rows if all(getattr(row, name) == getattr(newest, name) for name in same))
+
+
+def _named(row: Result) -> str:
+    flags = ",".join(sorted(_variant(row)) or [NONE])
+    patch = ", patched" if (row.interpreter or {}).get("patch") else ""
+    return f"result {row.id} ({(row.commit or row.version or '')[:10]}@{row.host}+{flags}{patch})"
+
+
+def _nothing(wanted: Selector) -> tuple[Result, ...]:
+    if wanted.name == "last":
+        raise NotFound("there is no result yet that could be compared; make one with `benchyard submit`")
+    raise NotFound(
+        f"there is no enabled result {wanted.text!r}: name one by its number, `last`, a commit's beginning, a tag, "
+        "a branch, or python:VERSION"
+    )

@@ -1,0 +1,184 @@
+"""`benchyard result compare` and what it makes of the lab's answers."""
+
+import gzip
+import json
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Run
+    from tests.client.lab_server import LabServer
+
+
+@pytest.fixture
+def told(lab: "LabServer") -> dict[str, Any]:
+    """A comparison as the lab tells it, with all there is to say, of two results."""
+    for _ in range(2):
+        lab.add_result()
+    found = lab.comparison(1, 2)
+    verdicts = (("better", 1.24, 1.26), ("same", 0.98, 1.01), ("worse", 0.9, 0.92))
+    for row, (verdict, low, high) in zip(found["benchmarks"], verdicts, strict=True):
+        row |= {"verdict": verdict, "low": low, "high": high, "p": 0.001}
+    return found | {
+        "reliability": {"faster": 0.97, "change": "faster with a reliability of 97.0 %", "at_90": 1.03, "at_95": 1.01},
+        "counts": {"better": 1, "worse": 1, "same": 1},
+        "groups": [{"tag": "apps", "ratio": 1.02, "change": "1.02x faster", "n": 2}],
+        "memory": {"ratio": 1.1, "change": "1.10x smaller", "n": 3, "of": 3},
+        "marks": ["head is of grade C: disturbed"],
+        "assumed_noise": 0.021,
+        "base_results": [1],
+        "head_results": [2, 1],
+    }
+
+
+def canned(lab: "LabServer", module: ModuleType, document: dict[str, Any]) -> None:
+    """Let the lab answer this once."""
+    lab.canned = [module.as_json(document)]
+
+
+def test_all_that_is_to_be_said(
+    run: "Run", lab: "LabServer", server_module: ModuleType, told: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Intervals stand beside the changes; what is overall comes below, and groups on demand."""
+    canned(lab, server_module, told)
+    ran = run("result", "compare", "1", "main@quiet-1+jit", "--tags")
+    assert ran.status == 0, ran.err
+    assert lab.seen[-1].query == {"base": ["1"], "head": ["main@quiet-1+jit"]}
+    assert ran.out.splitlines()[1:] == [
+        "head  results 2, 1: 3.11.7 lto,pgo on quiet-1",
+        "",
+        "BENCHMARK   BASE               HEAD               95 %            CHANGE",
+        "2to3        250 ms +- 3 ms     200 ms +- 2 ms     1.240 to 1.260  1.25x faster",
+        "json_loads  21.3 us +- 0.2 us  21.4 us +- 0.3 us  0.980 to 1.010  not significant",
+        "nbody       80.0 ms +- 1.0 ms  88.0 ms +- 1.0 ms  0.900 to 0.920  1.10x slower",
+        "",
+        "Geometric mean: 1.05x faster (3 of 3 benchmarks)",
+        "Overall: faster with a reliability of 97.0 %; by at least 1.01x with 95 %",
+        "Benchmarks: 1 faster, 1 slower, 1 without a difference",
+        "Memory: 1.10x smaller (3 benchmarks)",
+        "Head is of grade C: disturbed",
+        "Noise: not known of all; two runs are taken to differ by up to 2.1 %",
+        "",
+        "TAG   BENCHMARKS  GEOMETRIC MEAN",
+        "apps           2  1.02x faster",
+        "Only in base (1): old_one",
+        "Only in head (2): new_one, newer_one",
+    ]
+
+
+def test_what_is_not_believed(run: "Run", lab: "LabServer", server_module: ModuleType, told: dict[str, Any]) -> None:
+    """A change that pyperf calls significant is told to be noise where it may be, and different where it is."""
+    told["benchmarks"][0]["verdict"] = "same"
+    told["benchmarks"][2] |= {"verdict": "unknown", "differences": ["version 1 against 2"]}
+    told |= {"geometric_mean": None, "reliability": None, "memory": None, "differences": ["kernel 6.1 against 6.5"]}
+    canned(lab, server_module, told)
+    lines = run("result", "compare", "1", "2").out.splitlines()
+    assert [line.partition(" to ")[2][7:] for line in lines[4:7]] == [
+        "1.25x faster, may be noise",
+        "not significant",
+        "1.10x slower, not sure (version 1 against 2)",
+    ]
+    assert "Different: kernel 6.1 against 6.5; nothing counts overall without --include-different" in lines
+
+
+def test_one_with_several(run: "Run", lab: "LabServer") -> None:
+    """Several heads have a column each."""
+    for _ in range(3):
+        lab.add_result()
+    ran = run("result", "compare", "1", "2", "last", "--single", "--include-different")
+    assert ran.status == 0, ran.err
+    assert lab.seen[-1].query == {
+        "base": ["1"],
+        "head": ["2", "last"],
+        "single": ["true"],
+        "include_different": ["true"],
+    }
+    lines = ran.out.splitlines()
+    assert [line.split()[:2] for line in lines[:3]] == [["base", "result"], ["head", "1"], ["head", "2"]]
+    assert lines[4:6] == [
+        "BENCHMARK   BASE               HEAD 1                    HEAD 2",
+        "2to3        250 ms +- 3 ms     200 ms: 1.25x faster      200 ms: 1.25x faster",
+    ]
+    assert "Head 2: Geometric mean: 1.05x faster (3 of 3 benchmarks)" in lines
+
+
+def test_a_file_is_sent_along(run: "Run", lab: "LabServer", tmp_path: Path) -> None:
+    """A path is that of a file that the lab need not have; it may be packed."""
+    lab.add_result()
+    data = json.dumps({"version": "1.0", "benchmarks": []}).encode()
+    (tmp_path / "new.json.gz").write_bytes(gzip.compress(data))
+    ran = run("result", "compare", "1", str(tmp_path / "new.json.gz"))
+    assert ran.status == 0, ran.err
+    assert "head  file new.json.gz: 3.15.0a1\n" in ran.out
+    seen = lab.seen[-1]
+    assert (seen.method, seen.query["head"]) == ("POST", ["file:new.json.gz"])
+    assert json.loads(seen.data) == {"new.json.gz": json.loads(data)}
+
+
+def test_files_that_cannot_be_sent(run: "Run", tmp_path: Path) -> None:
+    """A file that is missing, damaged or no JSON is refused in one line, before the lab is asked."""
+    (tmp_path / "text.json").write_text("hello")
+    (tmp_path / "cut.json.gz").write_bytes(gzip.compress(b"{}" * 10_000)[:30])
+    for name, words in (
+        ("missing.json", "missing.json cannot be read: No such file or directory"),
+        ("text.json", "text.json is no pyperf file"),
+        ("cut.json.gz", "cut.json.gz is damaged"),
+    ):
+        ran = run("result", "compare", "1", str(tmp_path / name))
+        assert ran.status == 1 and words in ran.err and ran.err.count("\n") == 1, ran.err
+
+
+def test_texts_are_the_labs(run: "Run", lab: "LabServer", server_module: ModuleType) -> None:
+    """Markdown and CSV are printed as the lab made them."""
+    for form, path in (("markdown", "compare.md"), ("csv", "compare.csv")):
+        lab.canned = [server_module.Answer(200, b"a,b\n1,2\n", "text/plain")]
+        assert run("result", "compare", "1", "2", "--format", form).out == "a,b\n1,2\n"
+        assert lab.seen[-1].path.endswith(f"/results/{path}")
+    lab.add_result()
+    assert run("result", "compare", "1", "1", "--format", "json").json == lab.comparison(1, 1)
+
+
+def test_many_with_many(run: "Run", lab: "LabServer", server_module: ModuleType) -> None:
+    """--matrix has a row and a column for each, and says what does not compare."""
+    for _ in range(3):
+        lab.add_result()
+    counts = {"better": 1, "worse": 0, "same": 2, "unknown": 0}
+    cells = [
+        {"base": 0, "head": 1, "ratio": 1.1, "change": "1.10x faster", "counts": counts, "differences": []},
+        {"base": 1, "head": 0, "ratio": 0.9, "change": "1.10x slower", "counts": counts, "differences": []},
+        {"base": 0, "head": 2, "ratio": None, "change": "", "counts": counts, "differences": ["host a against b"]},
+    ]
+    lab.canned = [server_module.as_json({"sides": [lab.results[n] for n in (1, 2, 3)], "cells": cells})]
+    ran = run("result", "compare", "1", "2", "last", "--matrix")
+    assert ran.status == 0, ran.err
+    assert lab.seen[-1].query == {"base": ["1", "2", "last"]}
+    assert ran.out.splitlines()[4:] == [
+        "BASE  1             2             last",
+        "1                   1.10x faster  different",
+        "2     1.10x slower",
+        "",
+        "Different: host a against b; --include-different counts them nevertheless",
+    ]
+
+
+def test_exit_status(run: "Run", lab: "LabServer", server_module: ModuleType, told: dict[str, Any]) -> None:
+    """A comparison that could be made is a success; with --fail-if-worse only if nothing got worse."""
+    for counts, faster, status in (
+        ({"worse": 1}, 0.5, 1),
+        ({"better": 3}, 0.99, 0),
+        ({"same": 3}, 0.03, 1),
+        ({"same": 3}, 0.5, 0),
+    ):
+        told |= {"counts": counts, "reliability": {"faster": faster, "change": "so"}}
+        canned(lab, server_module, told)
+        assert run("result", "compare", "1", "2").status == 0
+        canned(lab, server_module, told)
+        assert run("result", "compare", "1", "2", "--fail-if-worse").status == status, counts
+    assert run("result", "compare", "1").status == 2
+    assert run("result", "compare", "1", "2", "--matrix", "--format", "csv").status == 2
+    assert run("result", "compare", "1", "2", "--fail-if-worse", "--format", "csv").status == 2
+    ran = run("result", "compare", "1", "9")
+    assert (ran.status, ran.err) == (1, "benchyard: there is no enabled result '9'\n")

@@ -1,0 +1,172 @@
+"""Names of results: what each stands for, and what is refused because it could be several."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from benchyard.store import results
+from benchyard.store.errors import NotFound, Unclear
+from benchyard.store.rows import Job, Result
+from benchyard.store.selecting import read_selector, select_results
+from benchyard.store.tables import results as table
+
+MakeJob = Callable[..., Job]
+Add = Callable[..., Result]
+MAIN, OLD = "1a2b3c4d" * 5, "1a2b3cff" * 5
+
+
+def no_tags(name: str) -> Iterable[str]:
+    """No remote has any tag."""
+    return ()
+
+
+@pytest.fixture
+def add(conn: sa.Connection, make_job: MakeJob) -> Add:
+    """A function that adds a result of which only what matters is named; each is newer than the one before."""
+    count = 0
+
+    def make(commit: str | None = MAIN, *, epoch: int | None = 1, enabled: bool = True, **given: Any) -> Result:
+        nonlocal count
+        count += 1
+        values: dict[str, Any] = {
+            "host": "sulaco",
+            "target": "linux-x86_64",
+            "branch": "main",
+            "version": "3.15.0a1+",
+            "flags": ("lto", "pgo"),
+            "suite": "pyperformance",
+            "suite_version": "1.14.0",
+            "mode": "default",
+            "path": f"bm-{count}/bm.json",
+            "sha256": f"{count:064x}",
+            "size": 5,
+            "benchmarks": 97,
+            **given,
+        }
+        values.setdefault("interpreter", {"id": f"{commit} {values['flags']}"})
+        job = make_job(conn)
+        row = results.add_result(
+            conn, now=100.0 + count, who="lab", job_id=job.id, attempt=1, commit=commit, failed=[], **values
+        )
+        conn.execute(sa.update(table).where(table.c.id == row.id).values(epoch=epoch))
+        return results.enable_result(conn, row.id, enabled, now=200.0, who="ada")
+
+    return make
+
+
+def found(conn: sa.Connection, text: str, **kwargs: Any) -> list[int]:
+    """The numbers of the results that a name stands for."""
+    return [row.id for row in select_results(conn, text, **{"tags": no_tags, **kwargs})]
+
+
+def test_a_number_is_that_result(conn: sa.Connection, add: Add) -> None:
+    """A number means one result, also among several of its interpreter; one that there is not is said so."""
+    one, other = add(), add()
+    assert found(conn, str(one.id)) == [one.id]
+    assert found(conn, str(other.id)) == [other.id]
+    with pytest.raises(NotFound, match="there is no result 77777"):
+        found(conn, "77777")
+
+
+def test_last_is_the_newest_that_counts(conn: sa.Connection, add: Add) -> None:
+    """`last` leaves out what is disabled, in the trash, without values or without a file; it may be narrowed."""
+    with pytest.raises(NotFound, match="there is no result yet"):
+        found(conn, "last")
+    one = add()
+    add(kind="profile")
+    add(enabled=False)
+    results.trash_result(conn, add().id, now=300.0, who="ada")
+    results.new_result(conn, now=400.0, who="a", owner="a", host="h", target=None, commit=None, branch=None)
+    assert found(conn, "last") == [one.id]
+    jit = add(flags=("jit", "lto", "pgo"))
+    assert (found(conn, "last"), found(conn, "last+none")) == ([jit.id], [one.id])
+
+
+def test_results_of_an_interpreter_are_taken_together(conn: sa.Connection, add: Add) -> None:
+    """The beginning of a commit, a branch, a version and a tag mean all results of the interpreter, newest first, but
+    not those of another epoch or suite; `single` means the newest alone.
+    """
+    old_epoch, one, other_suite, other = add(epoch=1), add(epoch=2), add(epoch=2, suite_version="1.13.0"), add(epoch=2)
+    for name in ("1a2b3c4d1a", MAIN, "main", "branch:main", "python:3.15", "python:3.15.0a1+", "commit:1a2b3c4"):
+        assert found(conn, name) == [other.id, one.id], name
+        assert found(conn, name, single=True) == [other.id], name
+    assert found(conn, "v3.15.0a1", tags=lambda name: [MAIN] if name == "v3.15.0a1" else []) == [other.id, one.id]
+    assert {old_epoch.id, other_suite.id}.isdisjoint(found(conn, "main"))
+
+
+def test_the_latest_of_a_branch_and_of_a_version(conn: sa.Connection, add: Add) -> None:
+    """Of a branch and of a version, the commit that was measured last is meant."""
+    add(OLD, version="3.14.2", branch="3.14")
+    add(OLD)
+    newest = add()
+    assert found(conn, "main") == [newest.id]
+    installed = [add(None, branch=None, version="3.12.1", interpreter={"id": "abc"}) for _ in range(2)]
+    assert found(conn, "python:3.12") == [installed[1].id, installed[0].id]
+    with pytest.raises(NotFound, match="there is no enabled result 'python:3.1'"):
+        found(conn, "python:3.1")
+    with pytest.raises(NotFound, match="'python:3_1'"):
+        found(conn, "python:3_1")
+
+
+def test_several_interpreters_are_refused_with_their_names(conn: sa.Connection, add: Add) -> None:
+    """What could be several is told apart by host and flags, as the refusal says."""
+    plain, jit = add(), add(flags=("jit", "lto", "pgo"))
+    elsewhere = add(host="nostromo")
+    with pytest.raises(Unclear) as caught:
+        found(conn, "main")
+    advice = "add @HOST or +FLAG,... (+none for none), or give a result's number"
+    assert str(caught.value) == (
+        f"'main' could be result {elsewhere.id} (1a2b3c4d1a@nostromo+none), result {jit.id} (1a2b3c4d1a@sulaco+jit), "
+        f"result {plain.id} (1a2b3c4d1a@sulaco+none): {advice}"
+    )
+    assert found(conn, "main@nostromo") == [elsewhere.id]
+    assert found(conn, "main+jit") == [jit.id]
+    assert found(conn, "main@sulaco+jit,lto") == [jit.id]
+    assert found(conn, "main@sulaco+none") == found(conn, "main@sulaco+pgo") == [plain.id]
+    with pytest.raises(NotFound):
+        found(conn, "main@nostromo+jit")
+    with pytest.raises(Unclear):
+        found(conn, "main@sulaco")
+
+
+def test_a_patch_is_another_interpreter(conn: sa.Connection, add: Add) -> None:
+    """A commit with a patch on top is never taken for the commit."""
+    add()
+    add(interpreter={"id": "patched", "patch": "00ff"})
+    with pytest.raises(Unclear, match=r"\+none, patched\), result"):
+        found(conn, "1a2b3c4d")
+
+
+def test_the_beginning_of_several_commits(conn: sa.Connection, add: Add) -> None:
+    """It must be one commit; one that another tool has cut short is the same commit."""
+    add(OLD)
+    add()
+    with pytest.raises(Unclear, match=r"^'1a2b3c' is the beginning of several commits \(1a2b3c4d1a2b, 1a2b3cff1a2b\)"):
+        found(conn, "1a2b3c")
+    with pytest.raises(NotFound):
+        found(conn, "1a2b3e")
+    short = add("7654321")
+    assert found(conn, "7654321") == [short.id]
+    assert found(conn, "7654321" + "0" * 33) == [short.id]
+
+
+def test_a_name_of_several_kinds(conn: sa.Connection, add: Add) -> None:
+    """A branch that is called as a commit or a tag must be said to be one."""
+    commit, branch = add("abcdef1" + "0" * 33), add(branch="abcdef1")
+    with pytest.raises(Unclear, match="'abcdef1' is a commit and a branch: say commit:abcdef1"):
+        found(conn, "abcdef1")
+    assert found(conn, "branch:abcdef1") == [branch.id]
+    assert found(conn, "commit:abcdef1") == [commit.id]
+
+
+def test_parts_of_a_name() -> None:
+    """Host and flags are what comes after the last @ and +; the + at the end of a version is its own."""
+    wanted = read_selector("branch:fix@home@quiet-1+jit,nogil")
+    assert (wanted.kind, wanted.name, wanted.host) == ("branch", "fix@home", "quiet-1")
+    assert wanted.flags == frozenset({"jit", "nogil"})
+    assert read_selector("python:3.15.0a1+").name == "3.15.0a1+"
+    assert read_selector("main+none").flags == frozenset()
+    assert (read_selector("odd:name").kind, read_selector("odd:name").name) == ("", "odd:name")
+    assert read_selector("").name == ""
