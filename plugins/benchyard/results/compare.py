@@ -61,6 +61,7 @@ class Change(msgspec.Struct, frozen=True):
         """Whether the two differ: significantly, and by more than runs of one interpreter do."""
         return self.verdict in ("better", "worse")
 
+
 class GeometricMean(msgspec.Struct, frozen=True):
     """The overall ratio, over the `n` benchmarks that were compared `of` all that either result has."""
 

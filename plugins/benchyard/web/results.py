@@ -13,7 +13,6 @@ from benchyard.publish.outbox import Places
 from benchyard.queueing.requests import Line
 from benchyard.results import intake, trash
 from benchyard.results.attachments import list_attachments, read_attachment
-from benchyard.results.reading import read_suite
 from benchyard.store import results
 from benchyard.store.rows import RESULT_STATUSES, Result, Upload
 from benchyard.web.calls import MAX_ID, Call, Nothing, Paged, Reply, Route, entity_tag
@@ -205,8 +204,6 @@ async def put_file(call: Call, result_id: int) -> Reply:
         present=row.sha256,
     )
     return _reply(await call.jobs.db(results.attach_file, result_id, now=call.now(), who=call.caller.name, **taken))
-
-
 
 
 async def _row(call: Call, result_id: int) -> Result:
