@@ -6,6 +6,7 @@ from typing import Any
 
 from benchyard.results.errors import ResultError
 from benchyard.results.files import store_file
+from benchyard.results.index import index_suite
 from benchyard.results.layout import path_of_run
 from benchyard.results.reading import Suite, read_suite
 
@@ -27,7 +28,8 @@ def take_in(
 
     Blocks. ResultError if it is no pyperf file; where the same file is present nothing is written.
     """
-    columns = describe_file(read_suite(data), data, commit=commit, branch=branch)
+    suite = read_suite(data)
+    columns = {**describe_file(suite, data, commit=commit, branch=branch), **index_suite(suite)}
     digest = hashlib.sha256(data).hexdigest()
     if present is not None:
         if present != digest:

@@ -22,8 +22,9 @@ from benchyard.results.errors import ResultError
 # neither; a debug build is named, so that it is never taken for a base.
 _FLAG_NAMES = {"debug": "DEBUG", "jit": "JIT", "nogil": "NOGIL", "tailcall": "TAILCALL"}
 
-#: The end of the name of a pyperf file.
+#: The end of the name of a pyperf file, and what is added to that where it is kept packed.
 VALUES = ".json"
+PACKED = ".gz"
 
 _HASH_LENGTH = 7
 _REF_LENGTH = 20
@@ -132,6 +133,12 @@ def other_place(path: PurePosixPath, number: int) -> PurePosixPath:
     return path if number == 1 else PurePosixPath(f"rerun-{number}", path)
 
 
+def plain_path(path: PurePosixPath | str) -> PurePosixPath:
+    """Return the path that bench_runner knows a kept file by: its own, or that without the end for being packed."""
+    path = PurePosixPath(path)
+    return path.with_suffix("") if path.suffixes[-2:] == [VALUES, PACKED] else path
+
+
 def path_without_values(path: PurePosixPath, kind: str) -> PurePosixPath:
     """Return where the result of a kind without values goes: not `.json`, as bench_runner takes these for pyperf's."""
     return path.with_suffix(f".{_field('kind', kind)}")
@@ -139,7 +146,7 @@ def path_without_values(path: PurePosixPath, kind: str) -> PurePosixPath:
 
 def valueless_kind(path: str) -> str | None:
     """Return the kind of a result without values by its path, None for a pyperf file."""
-    suffix = PurePosixPath(path).suffix
+    suffix = plain_path(path).suffix
     return None if suffix == VALUES else suffix.removeprefix(".")
 
 
