@@ -48,9 +48,12 @@ PLACES = _places(FILE)
 
 #: Every name that pyperf or we know a rule for, and some that neither does.
 NAMES = st.sampled_from(
-    "name unit loops inner_loops calibrate_loops recalibrate_warmups mem_max_rss command_max_rss date boot_time duration "
-    "uptime load_avg_1min tags hostname cpu_model_name platform runnable_threads cpu_freq cpu_affinity python_version "
-    "values warmups samples metadata common_metadata runs version aslr new".split()
+    [
+        *("name", "unit", "loops", "inner_loops", "calibrate_loops", "recalibrate_warmups", "mem_max_rss", "date"),
+        *("command_max_rss", "boot_time", "duration", "uptime", "load_avg_1min", "tags", "hostname", "platform"),
+        *("cpu_model_name", "runnable_threads", "cpu_freq", "cpu_affinity", "python_version", "aslr", "new", ""),
+        *("values", "warmups", "samples", "metadata", "common_metadata", "runs", "version"),
+    ]
 )
 WORDS = st.sampled_from(
     ["", " ", "\n", "a\nb", "a\rb", " x ", "\u00a0", "second", "byte", "ns", "1.0", "nbody", "all", "\ud800"]

@@ -26,8 +26,8 @@ class StoredFile(msgspec.Struct, frozen=True):
     size: int
 
 
-def store_file(root: Path, relative: PurePosixPath, data: bytes) -> StoredFile:
-    """Keep `data` below `root` and return where, once it is safe on the disk.
+def store_file(root: Path, relative: PurePosixPath, data: bytes, *, sha256: str | None = None) -> StoredFile:
+    """Keep `data`, whose digest may be known, below `root` and return where, once it is safe on the disk.
 
     The same bytes again change nothing. Where other bytes have the name, the file goes below `rerun-2/`,
     `rerun-3/` and so on, at the top: the directory of a file is part of bench_runner's name for it.
@@ -41,7 +41,7 @@ def store_file(root: Path, relative: PurePosixPath, data: bytes) -> StoredFile:
         if place.suffix == VALUES and not _is_there(root, place):
             place = place.with_name(place.name + PACKED)
         if keep_file(root, place, data):
-            return StoredFile(path=str(place), sha256=hashlib.sha256(data).hexdigest(), size=len(data))
+            return StoredFile(path=str(place), sha256=sha256 or hashlib.sha256(data).hexdigest(), size=len(data))
     raise StorageError(f"there are {_MOST_RERUNS} results named {relative} already: move some away")
 
 

@@ -89,6 +89,12 @@ def variant(flags: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted({_FLAG_NAMES[flag] for flag in flags if flag in _FLAG_NAMES}))
 
 
+def flags_of_variant(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the flags of bench_runner's names of them; those that only it has are in small letters."""
+    known = {name: flag for flag, name in _FLAG_NAMES.items()}
+    return tuple(sorted({known.get(name, name.lower()) for name in names if name}))
+
+
 def path_of_run(interpreter: Mapping[str, Any], *, host: str, started: float) -> PurePosixPath:
     """Return the path of the result of an interpreter measured on `host` from `started` (epoch seconds).
 
@@ -165,8 +171,12 @@ def _day(build_date: str | None, started: float) -> date:
     return datetime.fromtimestamp(started, UTC).date()
 
 
+def field_text(value: str) -> str:
+    """What a name has for a text: `-` would end a field, `/` would leave the directory."""
+    return _UNSAFE.sub("_", value)
+
+
 def _field(name: str, value: str) -> str:
-    """Clean one field: `-` would end it, `/` would leave the directory."""
     if not value:
         raise ResultError(f"the result file cannot be named: its {name} is empty")
-    return _UNSAFE.sub("_", value)
+    return field_text(value)

@@ -16,6 +16,9 @@ from benchyard.results.suites import Samples, Suite
 #: Values are below this, in whatever unit: their squares must have a sum.
 MOST_VALUE = 1e100
 
+#: Characters of a benchmark's name.
+MOST_NAME = 200
+
 _Value = Annotated[float, msgspec.Meta(gt=0.0, lt=MOST_VALUE)]
 _Number = Annotated[float, msgspec.Meta(ge=0.0, lt=MOST_VALUE)]
 _Count = Annotated[int, msgspec.Meta(ge=1)]
@@ -98,7 +101,7 @@ def read_quickly(data: bytes) -> Suite | None:
         for known in file.benchmarks:
             own = {**common, **_checked(known.metadata)} if known.metadata else common
             name = own.get("name")
-            if not isinstance(name, str) or not name.isprintable() or name in benchmarks or name in valueless:
+            if not isinstance(name, str) or not is_name(name) or name in benchmarks or name in valueless:
                 return None
             _check_runs(known.runs)
             values = tuple(chain.from_iterable([run.values for run in known.runs]))
@@ -110,7 +113,18 @@ def read_quickly(data: bytes) -> Suite | None:
         return None
     if not benchmarks:
         return None
-    return Suite(metadata=file.metadata, benchmarks=benchmarks, valueless=tuple(valueless))
+    return Suite(file.metadata, benchmarks, tuple(valueless), _first_date(file))
+
+
+def is_name(name: str) -> bool:
+    """Whether a benchmark may be named so: printable, of a length that indexes take, and not the way to a file."""
+    return 0 < len(name) <= MOST_NAME and name.isprintable() and ".." not in name.replace("\\", "/").split("/")
+
+
+def _first_date(file: _File) -> str:
+    first = file.benchmarks[0]
+    own = first.runs[0].metadata.date
+    return str(own if own != _NONE else {**file.metadata, **first.metadata}.get("date", "")).strip()
 
 
 def _samples(known: _Benchmark, own: Mapping[str, Any], values: tuple[float, ...]) -> Samples:

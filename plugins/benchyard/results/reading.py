@@ -8,7 +8,7 @@ import msgspec
 
 from benchyard.results.errors import ResultError
 from benchyard.results.packing import MAGIC, check_size
-from benchyard.results.quick import MOST_VALUE, read_quickly
+from benchyard.results.quick import MOST_VALUE, is_name, read_quickly
 from benchyard.results.suites import Samples, Suite
 
 __all__ = ["Samples", "Suite", "read_loops", "read_suite"]
@@ -21,6 +21,7 @@ class _Metadata(msgspec.Struct):
     """What counts here of the metadata of a benchmark or a run; pyperf checks no more of it than its names' types."""
 
     name: Any = None
+    date: Any = None
     unit: Any = None
     version: Any = None
     tags: Any = None
@@ -74,7 +75,7 @@ def _read_by_pyperf(data: bytes) -> Suite:
             valueless.append(name)
     if not benchmarks:
         raise ResultError("the result file has no values: its benchmarks were calibrated only")
-    return Suite(metadata=file.metadata, benchmarks=benchmarks, valueless=tuple(valueless))
+    return Suite(file.metadata, benchmarks, tuple(valueless), _said(file, file.benchmarks[0], "date") or "")
 
 
 def _samples(file: _File, known: _Benchmark, values: tuple[float, ...], unit: str) -> Samples:
@@ -147,7 +148,7 @@ def _load(data: bytes) -> Sequence[Any]:
 
 
 def _checked_name(name: object) -> str:
-    if not isinstance(name, str) or not name or not name.isprintable():
+    if not isinstance(name, str) or not is_name(name):
         raise ResultError(f"the result file has a benchmark without a proper name: {name!r:.80}")
     return name
 

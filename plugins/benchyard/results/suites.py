@@ -24,9 +24,11 @@ class Samples(msgspec.Struct, frozen=True):
 class Suite(msgspec.Struct, frozen=True):
     """A result file: what it says of itself, and the benchmarks by name.
 
-    `valueless` names those that were calibrated only: they are in the file, and there is nothing to compare.
+    `valueless` names those that were calibrated only: they are in the file, and there is nothing to compare. `date` is
+    when its first run began, as the file has it, empty where it does not say.
     """
 
     metadata: dict[str, Any]
     benchmarks: dict[str, Samples]
     valueless: tuple[str, ...]
+    date: str = ""

@@ -14,7 +14,7 @@ from benchyard.store.filters import between, with_commit
 from benchyard.store.history import record
 from benchyard.store.measurements import add_measurements
 from benchyard.store.rows import BENCHMARKS, RESULT_STATUSES, Result
-from benchyard.store.sql import insert_once, insert_row, locked_row, page_size, require, to_row
+from benchyard.store.sql import insert_once, insert_row, lock_content, locked_row, page_size, require, to_row
 from benchyard.store.tables import jobs, results
 
 
@@ -150,6 +150,50 @@ def new_result(
     change = {"status": "stored", "host": host, "target": target, "owner": owner}
     record(conn, "result", result.id, now=now, who=who, change=change)
     return result
+
+
+def result_of_content(conn: sa.Connection, sha256: str) -> Result | None:
+    """Return the result whose file has this content, be it in the trash; the newest of several."""
+    where = results.c.sha256 == sha256
+    row = conn.execute(sa.select(results).where(where).order_by(results.c.id.desc()).limit(1)).mappings().first()
+    return None if row is None else to_row(Result, row)
+
+
+def take_result(
+    conn: sa.Connection,
+    *,
+    now: float,
+    who: str,
+    owner: str,
+    measurements: Sequence[Mapping[str, Any]],
+    samples: bytes,
+    **columns: Any,
+) -> tuple[Result, bool]:
+    """Add a result of a file that no job has left, unless its content is known; tell whether it was added.
+
+    `columns` are those of the row that file and name tell; `created` among them is when it was measured.
+    """
+    lock_content(conn, columns["sha256"])
+    known = result_of_content(conn, columns["sha256"])
+    if known is not None:
+        return known, False
+    values = {
+        "status": "stored",
+        "enabled": True,
+        "failed": (),
+        "grade_reasons": (),
+        "kind": BENCHMARKS,
+        "note": "",
+        **columns,
+        "owner": owner,
+        "changed": now,
+        "changed_by": who,
+    }
+    result = to_row(Result, insert_row(conn, results, values))
+    change = {"status": "stored", "host": result.host, "path": result.path, "sha256": result.sha256, "owner": owner}
+    record(conn, "result", result.id, now=now, who=who, change=change)
+    add_measurements(conn, result.id, measurements, samples)
+    return result, True
 
 
 def attach_file(

@@ -1,5 +1,6 @@
 """The sides of a comparison: what names and sent files stand for, read and ready to be compared."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -128,7 +129,7 @@ def read_side(call: Call, side: Side) -> Read:
             suite = read_suite(side.file)
         except ResultError as exc:
             raise ResultError(f"{side.name}: {exc}") from exc
-        view = _file_view(side.name, describe_file(suite, side.file), call.now())
+        view = _file_view(side.name, describe_file(suite, hashlib.sha256(side.file).hexdigest()), call.now())
         return Read(side, measure(suite), conditions_of(view, suite.metadata), view)
     lab = call.services.lab
     kept = [lab.kept.find(row.sha256 or "", partial(_read, lab.results_dir, row, side)) for row in side.rows]
