@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -188,3 +189,20 @@ def test_packed_file_is_written(client: Client, foreign: Path) -> None:
     written = result.write(gzip.compress(data))
     assert written.read() == data
     assert written.write(data).id == result.id
+
+
+def test_reconciled_at_start(make_lab: "Callable[..., Lab]", foreign: Path, tmp_path: Path) -> None:
+    """A file that is in the results folder when a master starts is a result soon, of what it and its name tell."""
+    (path,) = (foreign / "bm-20260507-3.16.0a0-49918f5").iterdir()
+    kept = tmp_path / path.parent.name / path.name
+    kept.parent.mkdir()
+    kept.write_bytes(path.read_bytes())
+    os.utime(kept, (1.0, 1.0))
+    lab = make_lab(results=tmp_path)
+    deadline = time.monotonic() + 60
+    while not (found := lab.call("GET", "/results").json()["items"]):
+        assert time.monotonic() < deadline, lab.log()
+        time.sleep(0.1)
+    (result,) = found
+    assert (result["host"], result["owner"], result["missing"]) == ("sulaco", "lab", None)
+    assert result["path"] == f"{path.parent.name}/{path.name}"

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal
 from urllib.parse import quote
@@ -90,6 +91,7 @@ class BenchmarkResult(Entity, frozen=True, kw_only=True):
     `kind` is that of the job. `grade` is how far it can be trusted: A (tuned, isolated, quiet), B (in doubt) or C
     (disturbed, or not looked after), with `grade_reasons` why it is no better. `epoch` numbers the stretches of its
     host's history with one CPU, kernel, governor and so on; `fingerprint` is not told in lists, refresh() has it.
+    `missing` is since when its file is gone from the lab's disk; it is disabled until that is there again.
     """
 
     id: int
@@ -118,6 +120,7 @@ class BenchmarkResult(Entity, frozen=True, kw_only=True):
     epoch: int | None = None
     fingerprint_id: str | None = None
     fingerprint: Fingerprint | None = None
+    missing: datetime | None = None
 
     collection_: ClassVar[str] = "results"
 

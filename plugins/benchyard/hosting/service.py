@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from threading import Event
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -12,6 +13,8 @@ from buildbot.util.twisted import async_to_deferred
 from twisted.internet import defer, task, threads
 from twisted.python import log
 
+from benchyard.hosting.reconciling import Lab as ReconciledLab
+from benchyard.hosting.reconciling import reconcile
 from benchyard.hosting.registration import HostExists, forget_host, register_host, write_host
 from benchyard.results import trash
 from benchyard.results.kept import KeptSuites
@@ -25,6 +28,9 @@ RECONFIG_S = 60
 
 #: Seconds between two rounds of tidying up.
 TIDY_S = 3600
+
+#: Seconds between two result files that are looked into in the background.
+PAUSE_S = 0.03
 
 
 class HostRefused(Exception):
@@ -100,6 +106,8 @@ class LabService(BuildbotService):
         self._changing = defer.DeferredLock()
         self._consumers: list[Any] = []
         self._tidying = task.LoopingCall(self._tidy)
+        self._leaving = Event()
+        self._reconciling: Any = None
 
     def checkConfig(self, *, facts: LabFacts, tags: Tags = no_tags) -> None:
         super().checkConfig()
@@ -118,6 +126,8 @@ class LabService(BuildbotService):
         await super().startService()
         self._tidying.clock = self.master.reactor
         self._tidying.start(TIDY_S, now=False)
+        self._leaving.clear()
+        self._reconcile()
         listen = self.master.mq.startConsuming
         self._consumers = [
             await listen(self._on_seen, ("workers", None, event)) for event in ("connected", "disconnected")
@@ -129,10 +139,34 @@ class LabService(BuildbotService):
             self._tidying.stop()
         for consumer in self._consumers:
             consumer.stopConsuming()
+        self._leaving.set()
+        if self._reconciling is not None:
+            await self._reconciling  # its thread needs the reactor to come to its end
         await super().stopService()
+
+    def _reconcile(self) -> None:
+        """Hold files and index against each other, in a thread, unless that is under way."""
+        if self._reconciling is None:
+            done = threads.deferToThread(self._reconciled).addErrback(log.err, "benchyard: while reconciling results")
+            self._reconciling = done
+            done.addCallback(lambda _: setattr(self, "_reconciling", None))
+
+    def _reconciled(self) -> None:
+        pool = self.master.db.pool
+
+        def transact(*work: Any, **how: Any) -> Any:
+            return threads.blockingCallFromThread(self.master.reactor, pool.do_with_transaction, *work, **how)
+
+        def say(text: str) -> None:
+            log.msg(f"benchyard: {text}")
+
+        # The wait keeps most of the time for everything else.
+        lab = ReconciledLab(self.results_dir, transact, tuple(self.hosts), lambda: self._leaving.wait(PAUSE_S), say)
+        say(f"results: {reconcile(lab)}")
 
     def _tidy(self) -> Any:
         """Remove for good what was kept long enough: files in the trash, answers to repeated requests."""
+        self._reconcile()
         return defer.gatherResults(
             [
                 threads.deferToThread(trash.empty, self.results_dir, days=self.facts.trash_days),
