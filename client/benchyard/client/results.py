@@ -182,6 +182,10 @@ class BenchmarkResult(Entity, frozen=True, kw_only=True):
         return compare(self.link, self.id, (head,))
 
 
+class _Pruned(Document, frozen=True, kw_only=True):
+    items: tuple[BenchmarkResult, ...] = ()
+
+
 class _Attachments(Document, frozen=True, kw_only=True):
     items: tuple[Attachment, ...] = ()
 
@@ -251,6 +255,14 @@ class Results(Collection[BenchmarkResult]):
 
         found = result_files(folder) if files is None else files
         return import_files(self._link, folder, found, host=host, own_hosts=own_hosts, dry_run=dry_run)
+
+    def prune(self, *, keep_all_days: float | None = None, dry_run: bool = True) -> tuple[BenchmarkResult, ...]:
+        """Return the old results that the lab's policy has no use for; without `dry_run` they go to the trash.
+
+        `keep_all_days` is for how long all stay, as the lab's settings say by default.
+        """
+        body = {"keep_all_days": keep_all_days, "dry_run": dry_run}
+        return ask(_Pruned, self._link, "POST", "/results/prune", body).items
 
     def export_to(self, folder: Path, results: "Iterable[BenchmarkResult] | None" = None) -> "Iterator[Transfer]":
         """Write the files of results, or of all, below a folder as bench_runner has them; tells of each what became."""
