@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchyard.cli import complete, resultcompare, resultedit, resultupload
+from benchyard.cli import complete, resultcompare, resultedit, resulttransfer, resultupload
 from benchyard.cli.format import local_time
 from benchyard.cli.listing import Field, Listing, list_options, since_option, until_option
 from benchyard.cli.options import (
@@ -31,7 +31,7 @@ def results() -> None:
     """List, add, read, change, compare and publish results. A RESULT is named by its number or `last`."""
 
 
-for command in (*resultedit.COMMANDS, *resultupload.COMMANDS, resultcompare.compare_results):
+for command in (*resultedit.COMMANDS, *resulttransfer.COMMANDS, *resultupload.COMMANDS, resultcompare.compare_results):
     results.add_command(command)
 
 
@@ -124,6 +124,7 @@ def get_result(result: str | int, url: str | None, as_json: bool) -> None:
             *((f"failed {failed.name}", failed.error) for failed in found.failed),
             ("created", local_time(found.created)),
             ("file", found.path or f"none yet; attach it with `benchyard result write {found.id} FILE`"),
+            ("gone since", local_time(found.missing) if found.missing else None),
             ("size", f"{found.size} bytes" if found.size is not None else None),
             ("sha256", found.sha256),
             *((f"published {upload.destination}", _published(upload)) for upload in published),

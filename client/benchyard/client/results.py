@@ -1,7 +1,8 @@
 """Results: what runs left, and their comparison; the collection `client.results`."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal
 from urllib.parse import quote
@@ -16,6 +17,7 @@ from benchyard.client.uploads import Upload, ask_uploads
 
 if TYPE_CHECKING:
     from benchyard.client.comparisons import Comparison, Matrix, Selector
+    from benchyard.client.transfers import Transfer
 
 
 class Interpreter(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +91,7 @@ class BenchmarkResult(Entity, frozen=True, kw_only=True):
     `kind` is that of the job. `grade` is how far it can be trusted: A (tuned, isolated, quiet), B (in doubt) or C
     (disturbed, or not looked after), with `grade_reasons` why it is no better. `epoch` numbers the stretches of its
     host's history with one CPU, kernel, governor and so on; `fingerprint` is not told in lists, refresh() has it.
+    `missing` is since when its file is gone from the lab's disk; it is disabled until that is there again.
     """
 
     id: int
@@ -117,6 +120,7 @@ class BenchmarkResult(Entity, frozen=True, kw_only=True):
     epoch: int | None = None
     fingerprint_id: str | None = None
     fingerprint: Fingerprint | None = None
+    missing: datetime | None = None
 
     collection_: ClassVar[str] = "results"
 
@@ -178,6 +182,10 @@ class BenchmarkResult(Entity, frozen=True, kw_only=True):
         return compare(self.link, self.id, (head,))
 
 
+class _Pruned(Document, frozen=True, kw_only=True):
+    items: tuple[BenchmarkResult, ...] = ()
+
+
 class _Attachments(Document, frozen=True, kw_only=True):
     items: tuple[Attachment, ...] = ()
 
@@ -228,6 +236,39 @@ class Results(Collection[BenchmarkResult]):
     def remove(self, result_id: int) -> None:
         """Remove a result, see BenchmarkResult.remove()."""
         self._remove(result_id)
+
+    def import_from(
+        self,
+        folder: Path,
+        *,
+        host: str | None = None,
+        own_hosts: bool = False,
+        dry_run: bool = False,
+        files: Sequence[Path] | None = None,
+    ) -> "Iterator[Transfer]":
+        """Take in the result files below a folder, or these of them, one after the other; tells of each what became.
+
+        What the lab has already is known by its content, so what was cut off is done by doing it again. A file of a
+        host that the lab has itself is skipped, unless with `own_hosts` it is that host's, or `host` is given.
+        """
+        from benchyard.client.transfers import import_files, result_files
+
+        found = result_files(folder) if files is None else files
+        return import_files(self._link, folder, found, host=host, own_hosts=own_hosts, dry_run=dry_run)
+
+    def prune(self, *, keep_all_days: float | None = None, dry_run: bool = True) -> tuple[BenchmarkResult, ...]:
+        """Return the old results that the lab's policy has no use for; without `dry_run` they go to the trash.
+
+        `keep_all_days` is for how long all stay, as the lab's settings say by default.
+        """
+        body = {"keep_all_days": keep_all_days, "dry_run": dry_run}
+        return ask(_Pruned, self._link, "POST", "/results/prune", body).items
+
+    def export_to(self, folder: Path, results: "Iterable[BenchmarkResult] | None" = None) -> "Iterator[Transfer]":
+        """Write the files of results, or of all, below a folder as bench_runner has them; tells of each what became."""
+        from benchyard.client.transfers import export_results
+
+        return export_results(self.list() if results is None else results, folder)
 
     def compare(
         self, base: "Selector", *heads: "Selector", single: bool = False, include_different: bool = False

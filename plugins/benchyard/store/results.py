@@ -3,7 +3,7 @@
 A result's file is written once and never changed; what people may change is what the row says of it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import EllipsisType
 from typing import Any
 
@@ -11,7 +11,8 @@ import sqlalchemy as sa
 
 from benchyard.store.errors import Conflict, Stale, StoreError
 from benchyard.store.filters import between, with_commit
-from benchyard.store.history import record
+from benchyard.store.history import LAB, record
+from benchyard.store.measurements import add_measurements
 from benchyard.store.rows import BENCHMARKS, RESULT_STATUSES, Result
 from benchyard.store.sql import insert_once, insert_row, locked_row, page_size, require, to_row
 from benchyard.store.tables import jobs, results
@@ -46,6 +47,8 @@ def add_result(
     grade_reasons: Sequence[str] = (),
     fingerprint: dict[str, Any] | None = None,
     fingerprint_id: str | None = None,
+    measurements: Sequence[Mapping[str, Any]] = (),
+    samples: bytes | None = None,
 ) -> Result:
     """Add the result of a run (JOB.ATTEMPT); the same file again changes nothing, another is a Conflict.
 
@@ -53,6 +56,7 @@ def add_result(
 
     `path` is relative to the results directory, `sha256` in hex, `size` in bytes, `benchmarks` the number of
     benchmarks with values, `failed` one object for each that failed. Its epoch is found by `epochs.place_result`.
+    `measurements` and `samples` are as `add_measurements` takes them, where it has values.
     """
     if owner is None:
         owner = conn.execute(sa.select(jobs.c.owner).where(jobs.c.id == job_id)).scalar_one_or_none()
@@ -87,14 +91,30 @@ def add_result(
         "fingerprint": fingerprint,
         "fingerprint_id": fingerprint_id,
     }
-    inserted = insert_once(conn, results, values, unique=["job_id", "attempt"])
+    inserted = _adopt_found(conn, values) or insert_once(conn, results, values, unique=["job_id", "attempt"])
     result = require(result_of_attempt(conn, job_id, attempt), f"result of run {job_id}.{attempt}")
     if result.sha256 != sha256:
         raise Conflict(f"run {job_id}.{attempt} has result {result.id} already, made of another file: {result.path}")
     if inserted:
         change = {"status": status, "path": path, "sha256": sha256}
         record(conn, "result", result.id, now=now, who=who, change=change)
+        if samples is not None:
+            add_measurements(conn, result.id, measurements, samples)
     return result
+
+
+def _adopt_found(conn: sa.Connection, values: Mapping[str, Any]) -> bool:
+    """Let the run have the row that the lab itself has given to its file, when it found that without one."""
+    if result_of_attempt(conn, values["job_id"], values["attempt"]) is not None:
+        return False
+    found = (
+        results.c.sha256 == values["sha256"],
+        results.c.path == values["path"],
+        results.c.job_id.is_(None),
+        results.c.owner == LAB,
+    )
+    given = {name: value for name, value in values.items() if name not in ("enabled", "note", "status")}
+    return conn.execute(sa.update(results).where(*found).values(**given).returning(results.c.id)).first() is not None
 
 
 def get_result(conn: sa.Connection, id: int) -> Result:
@@ -166,6 +186,8 @@ def attach_file(
     grade_reasons: Sequence[str] = (),
     fingerprint: dict[str, Any] | None = None,
     fingerprint_id: str | None = None,
+    measurements: Sequence[Mapping[str, Any]] = (),
+    samples: bytes | None = None,
 ) -> Result:
     """Give a result its file, once: the same bytes again change nothing, others are a Conflict."""
     result = _lock(conn, id)
@@ -189,7 +211,9 @@ def attach_file(
         "fingerprint": fingerprint,
         "fingerprint_id": fingerprint_id,
     }
-    return _change(conn, id, values, now=now, who=who, change={"path": path, "sha256": sha256})
+    if samples is not None:
+        add_measurements(conn, id, measurements, samples)
+    return change_row(conn, id, values, now=now, who=who, change={"path": path, "sha256": sha256})
 
 
 def modify_result(
@@ -212,7 +236,7 @@ def modify_result(
         raise Stale(f"result {id} was changed by {result.changed_by}: read it again")
     given: dict[str, Any] = {"commit": commit, "branch": branch, "note": ... if note is None else note}
     values = {key: value for key, value in given.items() if value is not ... and value != getattr(result, key)}
-    return _change(conn, id, values, now=now, who=who, change=values) if values else result
+    return change_row(conn, id, values, now=now, who=who, change=values) if values else result
 
 
 def enable_result(conn: sa.Connection, id: int, enabled: bool, *, now: float, who: str) -> Result:
@@ -220,8 +244,8 @@ def enable_result(conn: sa.Connection, id: int, enabled: bool, *, now: float, wh
     result = _lock(conn, id)
     if result.enabled == enabled:
         return result
-    values = {"enabled": enabled}
-    return _change(conn, id, values, now=now, who=who, change=values)
+    values = {"enabled": enabled, **({"missing": None} if enabled else {})}
+    return change_row(conn, id, values, now=now, who=who, change=values)
 
 
 def trash_result(conn: sa.Connection, id: int, *, now: float, who: str, path: str | None = None) -> Result:
@@ -231,7 +255,7 @@ def trash_result(conn: sa.Connection, id: int, *, now: float, who: str, path: st
         return result
     result = _lock(conn, id)
     change: dict[str, Any] = {"status": "trashed"} if path is None else {"status": "trashed", "path": path}
-    return _change(conn, id, {**change, "trashed": now}, now=now, who=who, change=change)
+    return change_row(conn, id, {**change, "trashed": now}, now=now, who=who, change=change)
 
 
 def expired_trash(conn: sa.Connection, before: float) -> tuple[Result, ...]:
@@ -248,7 +272,7 @@ def forget_file(conn: sa.Connection, id: int, *, now: float, who: str) -> Result
         raise Conflict(f"result {id} is not in the trash, its file is kept")
     if result.path is None:
         return result
-    return _change(conn, id, {"path": None}, now=now, who=who, change={"path": None})
+    return change_row(conn, id, {"path": None}, now=now, who=who, change={"path": None})
 
 
 def list_results(
@@ -321,9 +345,10 @@ def _lock(conn: sa.Connection, id: int) -> Result:
     return result
 
 
-def _change(
+def change_row(
     conn: sa.Connection, id: int, values: dict[str, Any], *, now: float, who: str, change: dict[str, Any]
 ) -> Result:
+    """Give a result these columns, and keep in its history that somebody changed it so."""
     conn.execute(sa.update(results).where(results.c.id == id).values(**values, changed=now, changed_by=who))
     record(conn, "result", id, now=now, who=who, change=change)
     return get_result(conn, id)

@@ -194,6 +194,8 @@ class Result(msgspec.Struct, frozen=True):
     `kind` is that of the job. `grade` says how far it can be trusted and `grade_reasons` why no further; `fingerprint`
     is under which conditions it was measured, with its id, and `epoch` the number of the host's stretch of conditions
     that it is in. These are None for what was measured before the lab knew them, and `epoch` for what was added.
+
+    `missing` is since when the file of one that would count is known to be gone: it is disabled for as long.
     """
 
     id: int
@@ -228,6 +230,28 @@ class Result(msgspec.Struct, frozen=True):
     fingerprint: dict[str, Any] | None = None
     fingerprint_id: str | None = None
     epoch: int | None = None
+    missing: float | None = None
+
+
+class Measurement(msgspec.Struct, frozen=True):
+    """What one benchmark gave in one result: its values reduced, in `unit`; `n` is their number.
+
+    `stdev` is None for a single value, `mad` the median of what the values are off their `median`. `memory` is the most
+    that one of its processes had, in bytes, `version` the benchmark's own; None and empty where the file does not say.
+    """
+
+    result_id: int
+    benchmark: str
+    unit: str
+    n: int
+    mean: float
+    stdev: float | None
+    median: float
+    mad: float
+    minimum: float
+    maximum: float
+    memory: float | None
+    version: str
 
 
 class Epoch(msgspec.Struct, frozen=True):

@@ -169,12 +169,41 @@ results = sa.Table(
     sa.Column("fingerprint", Json(dict[str, Any])),
     sa.Column("fingerprint_id", PlainText),
     sa.Column("epoch", sa.Integer),
+    sa.Column("missing", sa.Float),
     sa.Index("benchyard_results_run", "job_id", "attempt", unique=True),
     sa.Index("benchyard_results_host", "host", "id"),
     sa.Index("benchyard_results_target", "target", "id"),
     sa.Index("benchyard_results_owner", "owner", "id"),
     sa.Index("benchyard_results_branch", "branch", "id"),
     sa.Index("benchyard_results_commit", "commit"),
+    sa.Index("benchyard_results_sha256", "sha256"),
+)
+
+measurements = sa.Table(
+    "benchyard_measurements",
+    metadata,
+    sa.Column("result_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("benchmark", sa.Text, primary_key=True),
+    _kept("unit", sa.Text),
+    _kept("n", sa.Integer),
+    _kept("mean", sa.Float),
+    sa.Column("stdev", sa.Float),
+    _kept("median", sa.Float),
+    _kept("mad", sa.Float),
+    _kept("minimum", sa.Float),
+    _kept("maximum", sa.Float),
+    sa.Column("memory", sa.Float),
+    _kept("version", sa.Text),
+    sa.Index("benchyard_measurements_benchmark", "benchmark", "result_id"),
+    # Its rows are in the order of its key, without another index for that.
+    sqlite_with_rowid=False,
+)
+
+samples = sa.Table(
+    "benchyard_samples",
+    metadata,
+    sa.Column("result_id", sa.Integer, primary_key=True, autoincrement=False),
+    _kept("packed", sa.LargeBinary),
 )
 
 epochs = sa.Table(
