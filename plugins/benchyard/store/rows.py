@@ -230,6 +230,27 @@ class Result(msgspec.Struct, frozen=True):
     epoch: int | None = None
 
 
+class Measurement(msgspec.Struct, frozen=True):
+    """What one benchmark gave in one result: its values reduced, in `unit`; `n` is their number.
+
+    `stdev` is None for a single value, `mad` the median of what the values are off their `median`. `memory` is the most
+    that one of its processes had, in bytes, `version` the benchmark's own; None and empty where the file does not say.
+    """
+
+    result_id: int
+    benchmark: str
+    unit: str
+    n: int
+    mean: float
+    stdev: float | None
+    median: float
+    mad: float
+    minimum: float
+    maximum: float
+    memory: float | None
+    version: str
+
+
 class Epoch(msgspec.Struct, frozen=True):
     """A stretch of a host's history in which its part of the fingerprint is one, numbered from 1.
 

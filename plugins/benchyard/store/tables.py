@@ -175,6 +175,32 @@ results = sa.Table(
     sa.Index("benchyard_results_owner", "owner", "id"),
     sa.Index("benchyard_results_branch", "branch", "id"),
     sa.Index("benchyard_results_commit", "commit"),
+    sa.Index("benchyard_results_sha256", "sha256"),
+)
+
+measurements = sa.Table(
+    "benchyard_measurements",
+    metadata,
+    sa.Column("result_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("benchmark", PlainText, primary_key=True),
+    _kept("unit", PlainText),
+    _kept("n", sa.Integer),
+    _kept("mean", sa.Float),
+    sa.Column("stdev", sa.Float),
+    _kept("median", sa.Float),
+    _kept("mad", sa.Float),
+    _kept("minimum", sa.Float),
+    _kept("maximum", sa.Float),
+    sa.Column("memory", sa.Float),
+    _kept("version", PlainText),
+    sa.Index("benchyard_measurements_benchmark", "benchmark", "result_id"),
+)
+
+samples = sa.Table(
+    "benchyard_samples",
+    metadata,
+    sa.Column("result_id", sa.Integer, primary_key=True, autoincrement=False),
+    _kept("packed", sa.LargeBinary),
 )
 
 epochs = sa.Table(
