@@ -15,6 +15,7 @@ it was found, whatever follows, as only what is after it is looked at from then 
 import math
 from collections.abc import Sequence
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -35,6 +36,9 @@ LEAST_STEP = 0.005
 #: How sure a change must be, of 1, after all places were looked at where it could have been. As a series is looked at
 #: anew with each point, this is far from 1 % of false ones: see `make bench-verdicts`.
 LEAST_SURE = 0.999
+
+# Points that PELT may part: fewer than a change takes, or the last point before a large step is taken for its first.
+_LEAST_PARTED = 1
 
 # What a change must take off the squared residuals, in variances: PELT only proposes, the test decides.
 _PENALTY = 12.0
@@ -77,7 +81,8 @@ def find_changes(values: Sequence[float], *, noise: float | None = None) -> tupl
     if noise:
         # A floor is 1.96 sqrt(2) deviations.
         deviations = np.maximum(deviations, math.log1p(noise) / 2.772)
-    partition, worth = _partition(), _worth_a_look(logs, deviations)
+    partition = _method()(kernel="linear", min_size=_LEAST_PARTED)
+    worth = _worth_a_look(logs, deviations)
     found: list[ChangePoint] = []
     start = 0
     for end in range(2 * LEAST_POINTS, len(logs) + 1):
@@ -87,7 +92,7 @@ def find_changes(values: Sequence[float], *, noise: float | None = None) -> tupl
         window = logs[first:end]
         scaled = ((window - window[0]) / deviations[end - 1]).reshape(-1, 1)
         places = partition.fit(scaled).predict(pen=_PENALTY)
-        for place, until in zip(places, places[1:], strict=False):
+        for place, until in pairwise(places):
             change = _tested(window[:place], window[place:until], noise)
             if change is not None:
                 start = first + int(place)
@@ -102,24 +107,14 @@ def least_step(noise: float | None, before: int, after: int) -> float:
 
 
 @cache
-def _partition() -> Any:
+def _method() -> Any:
     try:
         from ruptures import KernelCPD  # takes a while to import
     except ModuleNotFoundError as exc:
         raise ResultError(
-            "change points need the package ruptures, which Python 3.14 has none of yet: run the master with 3.11 to 3.13"
+            "change points need the package ruptures, of which there is none for this Python: take 3.11 to 3.13"
         ) from exc
-    return _Threadsafe(KernelCPD)
-
-
-class _Threadsafe:
-    """A new one for each series: it keeps what it has looked at."""
-
-    def __init__(self, kind: Any) -> None:
-        self._kind = kind
-
-    def fit(self, scaled: Array) -> Any:
-        return self._kind(kernel="linear", min_size=LEAST_POINTS).fit(scaled)
+    return KernelCPD
 
 
 def _deviations(logs: Array) -> Array:
@@ -134,9 +129,9 @@ def _deviations(logs: Array) -> Array:
 
 
 def _worth_a_look(logs: Array, deviations: Array) -> npt.NDArray[np.bool_]:
-    """Whether the full window up to each point has any place where a change would take off half of the penalty.
+    """Whether the full window up to each point has any place where a change would pay.
 
-    All windows at once, which is far quicker than partitions one by one; most have none.
+    All windows at once, which is far quicker than partitions one by one; few have any.
     """
     worth = np.zeros(len(logs), dtype=np.bool_)
     if len(logs) < WINDOW:
@@ -147,12 +142,14 @@ def _worth_a_look(logs: Array, deviations: Array) -> npt.NDArray[np.bool_]:
     left, whole = sums[:, places - 1], sums[:, -1:]
     steps = (whole - left) / (WINDOW - places) - left / places
     gains = (steps**2 * (places * (WINDOW - places) / WINDOW)).max(axis=1)
-    worth[WINDOW - 1 :] = gains >= _PENALTY / 2.0 * deviations[WINDOW - 1 :] ** 2
+    worth[WINDOW - 1 :] = gains >= _PENALTY * deviations[WINDOW - 1 :] ** 2
     return worth
 
 
 def _tested(before: Array, after: Array, noise: float | None) -> ChangePoint | None:
     """A change between two stretches; None where it may be chance, or is too small, or that of a single point."""
+    if min(len(before), len(after)) < LEAST_POINTS:
+        return None
     step = float(after.mean() - before.mean())
     least = math.log1p(least_step(noise, len(before), len(after)))
     if abs(step) < least or float(np.median(after) - np.median(before)) * math.copysign(1.0, step) < least:
