@@ -6,10 +6,14 @@ from benchyard.config.settings import SETTINGS_FILE, Settings, SettingsError
 
 
 def make_notices(settings: Settings) -> list[Any]:
-    """The service, and a reporter of Buildbot's for each `[notify.NAME]` table; SettingsError where one is wrong."""
+    """The services that watch and tell, and a reporter of Buildbot's for each `[notify.NAME]` table.
+
+    SettingsError where one is wrong.
+    """
     from benchyard.publish.notices.notifiers import WrongNotifier, make_reporter
     from benchyard.publish.notices.service import NoticeFacts, NoticeService
     from benchyard.publish.notices.stale import ScheduleLane, TargetLane
+    from benchyard.publish.regressions import RegressionService
     from benchyard.results.regressions import Thresholds
 
     reporters = []
@@ -29,4 +33,4 @@ def make_notices(settings: Settings) -> list[Any]:
         thresholds=Thresholds(lab.regression_percent / 100.0, lab.regression_mean_percent / 100.0),
         stale_s=lab.stale_h * 3600.0,
     )
-    return [NoticeService(facts=facts, notifiers=settings.notify), *reporters]
+    return [NoticeService(facts=facts, notifiers=settings.notify), RegressionService(url=lab.url), *reporters]
