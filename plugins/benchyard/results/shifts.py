@@ -3,6 +3,7 @@
 import hashlib
 import math
 from collections.abc import Iterable, Iterator
+from itertools import zip_longest
 
 import msgspec
 
@@ -52,14 +53,13 @@ def shifts_of(found: Iterable[Series]) -> Iterator[Shift]:
     """The changes of series, in the order of their commits within each."""
     for series in found:
         for stretch in series.stretches:
-            ends = [*(change.index for change in stretch.changes[1:]), len(stretch.points)]
-            following = [*stretch.changes[1:], None]
-            for change, end, after in zip(stretch.changes, ends, following, strict=True):
-                yield _shift(series, stretch, change, end, after)
+            for change, after in zip_longest(stretch.changes, stretch.changes[1:]):
+                yield _shift(series, stretch, change, after)
 
 
-def _shift(series: Series, stretch: Stretch, change: ChangePoint, end: int, after: ChangePoint | None) -> Shift:
+def _shift(series: Series, stretch: Stretch, change: ChangePoint, after: ChangePoint | None) -> Shift:
     points, at = stretch.points, change.index
+    end = len(points) if after is None else after.index
     place = (series.lane, stretch.epoch, stretch.version, series.benchmark, points[at].commit)
     return Shift(
         key=hashlib.sha256(msgspec.json.encode(place)).hexdigest()[:32],
