@@ -15,6 +15,7 @@ from benchyard.client.http import Api
 from benchyard.client.jobs import Job, Jobs
 from benchyard.client.notices import Notices
 from benchyard.client.queues import Queues, TargetQueue
+from benchyard.client.regressions import Regressions
 from benchyard.client.results import BenchmarkResult, Results
 from benchyard.client.uploads import Uploads
 from benchyard.client.users import NewToken, User, Users
@@ -52,6 +53,7 @@ class Client:
         self.queue = TargetQueue(self._link)
         self.queues = Queues(self._link)
         self.notices = Notices(self._link)
+        self.regressions = Regressions(self._link)
 
     def health(self) -> Health:
         """Return the lab's state in short; answered without a token, too."""

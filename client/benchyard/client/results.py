@@ -16,6 +16,7 @@ from benchyard.client.uploads import Upload, ask_uploads
 
 if TYPE_CHECKING:
     from benchyard.client.comparisons import Comparison, Matrix, Selector
+    from benchyard.client.series import Series
 
 
 class Interpreter(msgspec.Struct, frozen=True, kw_only=True):
@@ -255,6 +256,42 @@ class Results(Collection[BenchmarkResult]):
         from benchyard.client.comparisons import compare_as
 
         return compare_as(self._link, kind, base, heads, single=single, include_different=include_different)
+
+    def series(
+        self,
+        benchmark: str | None = None,
+        *,
+        host: str | None = None,
+        target: str | None = None,
+        branch: str | None = None,
+        flags: Sequence[str] | None = None,
+        since: Moment | None = None,
+    ) -> "Series":
+        """Return the series of a benchmark from commit to commit, or without one, of the geometric mean of all.
+
+        There is one for each host, set of flags, branch and so on; what is given chooses among them. `flags` are those
+        that make another interpreter: ("jit",), or () for none of them. `since` is when results were made.
+        """
+        from benchyard.client.series import get_series, series_params
+
+        asked = series_params(benchmark, host=host, target=target, branch=branch, flags=flags, since=since)
+        return get_series(self._link, asked)
+
+    def series_csv(
+        self,
+        benchmark: str | None = None,
+        *,
+        host: str | None = None,
+        target: str | None = None,
+        branch: str | None = None,
+        flags: Sequence[str] | None = None,
+        since: Moment | None = None,
+    ) -> str:
+        """Return the same as CSV, a line for each commit."""
+        from benchyard.client.series import get_series_csv, series_params
+
+        asked = series_params(benchmark, host=host, target=target, branch=branch, flags=flags, since=since)
+        return get_series_csv(self._link, asked)
 
     def matrix(
         self,

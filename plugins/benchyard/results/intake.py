@@ -87,6 +87,7 @@ def _facts(metadata: dict[str, Any], data: bytes, *, commit: str | None, branch:
         "commit": commit or known,
         "branch": branch or (str(metadata.get("commit_branch") or "") or None),
         "build_date": None,
+        "commit_date": str(metadata.get("commit_date") or "") or None,
         # What a lab's own files say.
         "flags": sorted(filter(None, str(metadata.get("benchyard_flags", "")).split(","))),
         **{
