@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchyard.cli import complete, resultcompare, resultedit, resultregressions, resultseries, resultupload
+from benchyard.cli import complete, resultcompare, resultedit, resultplot, resultregressions, resultseries, resultupload
 from benchyard.cli.format import local_time
 from benchyard.cli.listing import Field, Listing, list_options, since_option, until_option
 from benchyard.cli.options import (
@@ -36,6 +36,7 @@ for command in (
     *resultupload.COMMANDS,
     resultcompare.compare_results,
     resultseries.show_series,
+    resultplot.plot,
     resultregressions.list_regressions,
     resultregressions.show_regression,
 ):

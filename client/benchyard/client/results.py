@@ -293,6 +293,45 @@ class Results(Collection[BenchmarkResult]):
         asked = series_params(benchmark, host=host, target=target, branch=branch, flags=flags, since=since)
         return get_series_csv(self._link, asked)
 
+    def draw(
+        self,
+        kind: "Literal['svg', 'png']",
+        base: "Selector",
+        head: "Selector",
+        *,
+        benchmark: str | None = None,
+        single: bool = False,
+        include_different: bool = False,
+        dark: bool = False,
+    ) -> bytes:
+        """Return a picture of a comparison, or with `benchmark` of the values of that on both sides.
+
+        What is compared is said as for compare(). An SVG is for light and dark pages, a PNG for a `dark` one if asked.
+        """
+        from benchyard.client.pictures import draw_comparison
+
+        how = {"single": single, "include_different": include_different, "dark": dark}
+        return draw_comparison(self._link, kind, base, head, benchmark=benchmark, **how)
+
+    def draw_series(
+        self,
+        kind: "Literal['svg', 'png']",
+        benchmark: str | None = None,
+        *,
+        host: str | None = None,
+        target: str | None = None,
+        branch: str | None = None,
+        flags: Sequence[str] | None = None,
+        since: Moment | None = None,
+        dark: bool = False,
+    ) -> bytes:
+        """Return a picture of what series() returns, of the few lanes with the most points."""
+        from benchyard.client.pictures import draw_series
+        from benchyard.client.series import series_params
+
+        asked = series_params(benchmark, host=host, target=target, branch=branch, flags=flags, since=since)
+        return draw_series(self._link, kind, asked, dark=dark)
+
     def matrix(
         self,
         *bases: "Selector",

@@ -7,6 +7,7 @@ see all colours tell apart, with lighter ones of the same hues on dark; directio
 
 import io
 import re
+import textwrap
 from collections.abc import Callable
 from html import escape
 from threading import Lock
@@ -108,17 +109,12 @@ def begin(figure: "Figure", palette: Palette, rows: int = 1, *, share: bool = Fa
     return found
 
 
-def head_up(axes: Any, palette: Palette, title: str, below: str) -> None:
-    """A title, and a line of what is to be said of it."""
-    axes.set_title(f"{shortened(title, 100)}\n", loc="left", color=palette.ink, fontweight="bold")
-    axes.text(
-        *(0.0, 1.0, shortened(below, 130)),
-        color=palette.quiet,
-        transform=axes.transAxes,
-        va="bottom",
-        ha="left",
-        linespacing=1.6,
-    )
+def head_up(axes: Any, palette: Palette, title: str, below: str, *, width: int = 100) -> None:
+    """A title of at most two lines, each of so many characters, and a line of what is to be said of it."""
+    lines = textwrap.wrap(shortened(title, 2 * width), width, max_lines=2, placeholder=" …")
+    axes.set_title("\n".join([*lines, ""]), loc="left", color=palette.ink, fontweight="bold", linespacing=1.3)
+    said = shortened(below, 130)
+    axes.text(0.0, 1.0, said, color=palette.quiet, transform=axes.transAxes, va="bottom", ha="left", linespacing=1.6)
 
 
 def shortened(text: str, length: int) -> str:

@@ -15,8 +15,8 @@ ROW, REST, WIDTH = 0.165, 1.5, 9.0
 #: Benchmarks that are drawn; of more, those that differ least are left out.
 MOST = 250
 
-# Ratios that the axis may have ticks at, the nearest to 1 first.
-_TICKS = (1.0, 1.01, 1.02, 1.05, 1.1, 1.2, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0)
+# Ratios that the axis may have ticks at.
+_TICKS = (1.01, 1.02, 1.05, 1.1, 1.2, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0)
 
 # Beyond this ratio a bar ends in an arrow.
 _FURTHEST = 20.0
@@ -35,7 +35,7 @@ def comparison_picture(comparison: Comparison, *, base: str, head: str, style: S
 
     def draw(figure: Any, palette: Palette) -> None:
         (axes,) = begin(figure, palette)
-        head_up(axes, palette, title, _below(comparison, len(changes)))
+        head_up(axes, palette, title, _below(comparison, len(changes)), width=72)
         _rows(axes, palette, changes)
         _scale(axes, palette, changes, comparison)
 
@@ -73,10 +73,8 @@ def _rows(axes: Any, palette: Palette, changes: Sequence[Change]) -> None:
 
 def _scale(axes: Any, palette: Palette, changes: Sequence[Change], comparison: Comparison) -> None:
     reach = _reach(changes)
-    ticks = [tick for tick in _TICKS if tick <= reach]
-    while len(ticks) > 6:  # on both sides of 1, with room for the words
-        ticks = ticks[:1] + ticks[2:]
-    places = sorted({*(math.log(tick) for tick in ticks), *(-math.log(tick) for tick in ticks)})
+    ticks = _ticks(math.log(reach))
+    places = sorted({*ticks, *(-tick for tick in ticks)})
     axes.set_xticks(places, [_tick(place) for place in places])
     limit = math.log(reach) * 1.04
     axes.set_xlim(-limit, limit)
@@ -106,7 +104,15 @@ def _within(place: float, limit: float) -> float:
     return max(-limit, min(limit, place))
 
 
+def _ticks(limit: float) -> list[float]:
+    """Where ticks stand on one side, the furthest first, with room for their words."""
+    found = [0.0]
+    for place in (math.log(tick) for tick in reversed(_TICKS)):
+        if 0.14 * limit <= place <= limit and all(abs(place - other) >= 0.14 * limit for other in found):
+            found.append(place)
+    return found
+
+
 def _tick(place: float) -> str:
-    ratio = math.exp(abs(place))
-    said = f"{ratio:.2f}".rstrip("0").rstrip(".")
-    return "1x" if place == 0.0 else f"{said}x" if place > 0.0 else f"1/{said}x"
+    """A ratio; on which side it stands says in which direction."""
+    return f"{math.exp(abs(place)):.2f}".rstrip("0").rstrip(".") + "x"

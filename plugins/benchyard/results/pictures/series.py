@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
+from statistics import median
 from typing import Any
 
 from benchyard.results.pictures.canvas import Palette, Style, begin, head_up, render
 from benchyard.results.pictures.scales import scale_of
 from benchyard.results.series import Series, Stretch
-from benchyard.results.statistics import geometric_mean
 from benchyard.results.units import format_percent
 
 #: Lanes that are drawn, one below the other.
@@ -81,11 +81,13 @@ def _points(axes: Any, palette: Palette, stretch: Stretch, factor: float, shape:
 
 
 def _levels(axes: Any, palette: Palette, stretch: Stretch, factor: float) -> None:
-    """The level between changes as a line, and each change with its size."""
+    """The level between changes as a line, at the median, and each change with its size."""
+    from matplotlib.dates import date2num
+
     points = stretch.points
     edges = [0, *(change.index for change in stretch.changes), len(points)]
     for begin_at, end in pairwise(edges):
-        level = geometric_mean(point.value for point in points[begin_at:end]) * factor
+        level = median(point.value for point in points[begin_at:end]) * factor
         span = [_date(points[begin_at].time), _date(points[end - 1].time)]
         axes.plot(span, [level, level], color=palette.head, linewidth=1.8, solid_capstyle="butt")
     for change in stretch.changes:
@@ -94,9 +96,17 @@ def _levels(axes: Any, palette: Palette, stretch: Stretch, factor: float) -> Non
         date = _date(points[change.index].time)
         axes.axvline(date, color=colour, linewidth=1.1, alpha=0.8)
         axes.plot([date], [0.95], shape, color=colour, markersize=6.0, transform=axes.get_xaxis_transform())
-        said = f"  {format_percent(change.step, sign=True)}"
-        place = axes.get_xaxis_transform()
-        axes.text(date, 0.95, said, color=colour, fontsize=8.0, transform=place, va="center", fontweight="bold")
+        axes.annotate(
+            format_percent(change.step, sign=True),
+            (date2num(date), 0.95),
+            xycoords=axes.get_xaxis_transform(),
+            xytext=(6.0, 0.0),
+            textcoords="offset points",
+            color=colour,
+            fontsize=8.0,
+            fontweight="bold",
+            va="center",
+        )
 
 
 def _below(series: Series) -> str:
