@@ -36,7 +36,7 @@ import numpy as np
 from benchyard.results.changepoints import find_changes
 from benchyard.results.compare import compare
 from benchyard.results.noise import Floor, noise_floors
-from benchyard.results.reading import Samples, Suite, reread_suite
+from benchyard.results.reading import Samples, Suite, read_suite
 
 #: Standard deviations of the logarithm of one run: of a steady host, and of one such as the real results are of.
 STEADY, USUAL = 0.0, 0.007
@@ -254,7 +254,7 @@ def predecessor(python: Path, arrays: Mapping[str, np.ndarray]) -> list[float]:
 def real_suites(limit: int) -> list[Suite]:
     """Real results, evenly over their dates."""
     paths = sorted(Path(os.environ["BENCHYARD_REAL_RESULTS"]).glob("bm-*/bm-*.json.gz"))
-    return [reread_suite(gzip.decompress(path.read_bytes())) for path in paths[:: max(1, len(paths) // limit)][:limit]]
+    return [read_suite(gzip.decompress(path.read_bytes())) for path in paths[:: max(1, len(paths) // limit)][:limit]]
 
 
 def percent(part: float | None) -> str:

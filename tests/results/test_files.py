@@ -1,5 +1,6 @@
 """Keeping result files."""
 
+import gzip
 import hashlib
 import os
 import stat
@@ -11,7 +12,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from benchyard.results.errors import ResultError, StorageError
-from benchyard.results.files import StoredFile, store_file
+from benchyard.results.files import StoredFile, read_file, store_file
 
 _NAME = PurePosixPath("bm-1-2-3", "bm-1-host.json")
 
@@ -26,10 +27,13 @@ def root(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_stored_file(root: Path) -> None:
-    """The bytes are there, read-only, and described."""
+    """The bytes are there, packed and read-only, and described; the same bytes are packed alike at any time."""
     stored = store_file(root, _NAME, b"{}")
-    assert stored == StoredFile(path=str(_NAME), sha256=hashlib.sha256(b"{}").hexdigest(), size=2)
-    assert (root / stored.path).read_bytes() == b"{}"
+    assert stored == StoredFile(path=f"{_NAME}.gz", sha256=hashlib.sha256(b"{}").hexdigest(), size=2)
+    assert read_file(root / stored.path) == b"{}"
+    packed = (root / stored.path).read_bytes()
+    assert gzip.decompress(packed) == b"{}"
+    assert packed[4:8] == bytes(4)  # the time in the header
     assert stat.S_IMODE((root / stored.path).stat().st_mode) == 0o444
 
 
@@ -46,13 +50,45 @@ def test_reruns(root: Path) -> None:
     """Other bytes of the same name go to a numbered directory, each to its own, and the first file stays."""
     paths = [store_file(root, _NAME, data).path for data in (b"1", b"2", b"3", b"2", b"1")]
     assert paths == [
-        "bm-1-2-3/bm-1-host.json",
-        "rerun-2/bm-1-2-3/bm-1-host.json",
-        "rerun-3/bm-1-2-3/bm-1-host.json",
-        "rerun-2/bm-1-2-3/bm-1-host.json",
-        "bm-1-2-3/bm-1-host.json",
+        "bm-1-2-3/bm-1-host.json.gz",
+        "rerun-2/bm-1-2-3/bm-1-host.json.gz",
+        "rerun-3/bm-1-2-3/bm-1-host.json.gz",
+        "rerun-2/bm-1-2-3/bm-1-host.json.gz",
+        "bm-1-2-3/bm-1-host.json.gz",
     ]
-    assert [(root / path).read_bytes() for path in paths] == [b"1", b"2", b"3", b"2", b"1"]
+    assert [read_file(root / path) for path in paths] == [b"1", b"2", b"3", b"2", b"1"]
+
+
+def test_files_of_before(root: Path) -> None:
+    """A file that was kept as it is stays so: the same bytes are that file, others go beside it."""
+    (root / _NAME).parent.mkdir()
+    (root / _NAME).write_bytes(b"1")
+    assert [store_file(root, _NAME, data).path for data in (b"1", b"2", b"1", b"2")] == [
+        str(_NAME),
+        f"rerun-2/{_NAME}.gz",
+    ] * 2
+    assert read_file(root / _NAME) == b"1"
+
+
+def test_files_without_values(root: Path) -> None:
+    """What is no pyperf file is kept as it is."""
+    stored = store_file(root, PurePosixPath("a/b.profile"), b"{}")
+    assert (stored.path, (root / stored.path).read_bytes()) == ("a/b.profile", b"{}")
+
+
+def test_damaged_file(root: Path) -> None:
+    """A kept file that lost its end is told, not read, and nothing is filed in its place."""
+    kept = root / store_file(root, _NAME, b"1" * 1000).path
+    whole = kept.read_bytes()
+    kept.chmod(0o644)
+    kept.write_bytes(whole[:-6])
+    with pytest.raises(ResultError, match="cut short: gzip cannot unpack all of it$"):
+        read_file(kept)
+    with pytest.raises(StorageError, match=r"^the result file .*bm-1-host.json.gz is damaged: move it away$"):
+        store_file(root, _NAME, b"1" * 1000)
+    kept.write_bytes(b"\x1f\x8bnot gzip")
+    with pytest.raises(ResultError, match="damaged: gzip cannot unpack it$"):
+        read_file(kept)
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../a.json", "a/../../b.json", ""])
@@ -81,19 +117,19 @@ def test_no_directory(tmp_path: Path) -> None:
 
 def test_name_taken_by_a_directory(root: Path) -> None:
     """What the disk refuses is one line with the file's name."""
-    (root / _NAME).mkdir(parents=True)
-    with pytest.raises(StorageError, match=r"^cannot write the result file .*bm-1-host\.json: Is a directory$"):
+    (root / f"{_NAME}.gz").mkdir(parents=True)
+    with pytest.raises(StorageError, match=r"^cannot write the result file .*bm-1-host\.json\.gz: Is a directory$"):
         store_file(root, _NAME, b"{}")
 
 
 def test_full_disk(root: Path) -> None:
     """A file that cannot be written whole leaves nothing behind."""
     code = (
-        "import resource, signal, sys; from pathlib import *; "
+        "import os, resource, signal, sys; from pathlib import *; "
         "from benchyard.results.files import store_file; "
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)); "
-        "store_file(Path(sys.argv[1]), PurePosixPath('a/b.json'), b'x' * 5000)"
+        "store_file(Path(sys.argv[1]), PurePosixPath('a/b.json'), os.urandom(5000))"
     )
     run = subprocess.run([sys.executable, "-c", code, root], capture_output=True, text=True, timeout=60)
     assert "StorageError: cannot write the result file" in run.stderr
@@ -126,6 +162,5 @@ def test_writers_at_once(root: Path) -> None:
         assert writer.stdout is not None
         paths.append(writer.stdout.read().strip())
         writer.stdout.close()
-    assert sorted(paths) == ["a/b.json", "rerun-2/a/b.json", "rerun-3/a/b.json", "rerun-4/a/b.json"]
-    assert {(root / path).read_text()[0] for path in paths} == set("abcd")
-    assert all((root / path).stat().st_size == 100_000 for path in paths)
+    assert sorted(paths) == ["a/b.json.gz", *(f"rerun-{number}/a/b.json.gz" for number in (2, 3, 4))]
+    assert {read_file(root / path) for path in paths} == {letter * 100_000 for letter in (b"a", b"b", b"c", b"d")}

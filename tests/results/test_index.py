@@ -14,7 +14,7 @@ from benchyard.results.reading import Samples, Suite, read_suite
 def test_reduced_as_pyperf_does(make_file: Callable[..., bytes]) -> None:
     """Mean, deviation, median and MAD of each benchmark are what pyperf says of the same file."""
     data = make_file({"nbody": [0.1, 0.12, 0.15, 0.11], "fft": [3.0]})
-    rows = {row["benchmark"]: row for row in index_suite(read_suite(data)).rows}
+    rows = {row["benchmark"]: row for row in index_suite(read_suite(data))["measurements"]}
     for benchmark in pyperf.BenchmarkSuite.loads(data.decode()).get_benchmarks():
         row, values = rows.pop(benchmark.get_name()), benchmark.get_values()
         assert row["n"] == len(values)

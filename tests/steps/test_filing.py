@@ -9,6 +9,9 @@ import pyperf
 import pytest
 
 from benchyard.results.errors import ResultError
+from benchyard.results.files import read_file
+from benchyard.results.index import index_suite
+from benchyard.results.reading import read_suite
 from benchyard.steps.filing import deliver, delivery_path, file_result
 from benchyard.steps.kinds import find_kind
 from benchyard.store.rows import Attempt
@@ -61,12 +64,13 @@ def test_result_is_filed(
         "suite": "pyperformance",
         "suite_version": "1.14.0",
         "mode": "fast",
-        "path": f"{folder}/bm-20260507-bench-aarch64-python-main-3.16.0a0-49918f5.json",
+        "path": f"{folder}/bm-20260507-bench-aarch64-python-main-3.16.0a0-49918f5.json.gz",
         "sha256": hashlib.sha256(real_file).hexdigest(),
         "size": len(real_file),
         "benchmarks": len(pyperf.BenchmarkSuite.load(str(delivered))),
+        **index_suite(read_suite(real_file)),
     }
-    assert (root / columns["path"]).read_bytes() == real_file
+    assert read_file(root / columns["path"]) == real_file
     assert delivered.read_bytes() == real_file
 
 
@@ -89,7 +93,7 @@ def test_result_of_a_built_interpreter(
     assert columns["branch"] == "idea"
     assert {name: columns["interpreter"][name] for name in told} == {name: source[name] for name in told}
     assert columns["interpreter"]["patch"] == report["interpreter"]["patch"]
-    name = "bm-20260502-bench-aarch64-ada-idea+abcdef0-3.16.0a0-49918f5.json"
+    name = "bm-20260502-bench-aarch64-ada-idea+abcdef0-3.16.0a0-49918f5.json.gz"
     assert columns["path"] == f"bm-20260502-3.16.0a0-49918f5-JIT/{name}"
 
 

@@ -175,7 +175,7 @@ def test_results(own: "Lab", client: Callable[[str], Client]) -> None:
     assert not path.exists()
     assert ada.results.get(head.id).status == "trashed"
     assert [result.id for result in ada.results.list()] == [base.id]
-    assert list((own.root / "results" / ".trash").rglob("*.json"))
+    assert list((own.root / "results" / ".trash").rglob("*.json.gz"))
 
 
 def curl(own: "Lab", who: str, method: str, path: str, body: Any = None) -> tuple[int, Any]:

@@ -65,6 +65,7 @@ MATRIX = {
         "DELETE /results/<int:result_id>",
         "POST /results/<int:result_id>/enable",
         "POST /results/<int:result_id>/disable",
+        "PUT /results/import",
         "PUT /results/<int:result_id>/file",
         "POST /results/<int:result_id>/upload",
         "POST /uploads/retry",

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchyard.cli import complete, resultcompare, resultedit, resultplot, resultregressions, resultseries, resultupload
+from benchyard.cli import (
+    complete,
+    resultcompare,
+    resultedit,
+    resultplot,
+    resultregressions,
+    resultseries,
+    resulttransfer,
+    resultupload,
+)
 from benchyard.cli.format import local_time
 from benchyard.cli.listing import Field, Listing, list_options, since_option, until_option
 from benchyard.cli.options import (
@@ -33,6 +42,7 @@ def results() -> None:
 
 for command in (
     *resultedit.COMMANDS,
+    *resulttransfer.COMMANDS,
     *resultupload.COMMANDS,
     resultcompare.compare_results,
     resultseries.show_series,

@@ -94,9 +94,9 @@ class Api:
         """POST bytes that change nothing there, and return what comes back."""
         return self._retried("POST", path, params, data, {"Content-Type": "application/octet-stream"}).content
 
-    def put_bytes(self, path: str, data: bytes) -> Answer:
+    def put_bytes(self, path: str, data: bytes, params: Params | None = None) -> Answer:
         """PUT a file, whole, and return the JSON object that comes back."""
-        return self._answer(self._retried("PUT", path, None, data, {"Content-Type": "application/octet-stream"}))
+        return self._answer(self._retried("PUT", path, params, data, {"Content-Type": "application/octet-stream"}))
 
     def delete(self, path: str) -> None:
         """DELETE what is at a path; that it is gone already counts only when the first answer was lost."""

@@ -1,7 +1,7 @@
 """Results: what runs left, and their comparison; the collection `client.results`."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal
 from urllib.parse import quote
@@ -17,6 +17,7 @@ from benchyard.client.uploads import Upload, ask_uploads
 if TYPE_CHECKING:
     from benchyard.client.comparisons import Comparison, Matrix, Selector
     from benchyard.client.series import Series
+    from benchyard.client.transfers import Transfer
 
 
 class Interpreter(msgspec.Struct, frozen=True, kw_only=True):
@@ -229,6 +230,31 @@ class Results(Collection[BenchmarkResult]):
     def remove(self, result_id: int) -> None:
         """Remove a result, see BenchmarkResult.remove()."""
         self._remove(result_id)
+
+    def import_from(
+        self,
+        folder: Path,
+        *,
+        host: str | None = None,
+        own_hosts: bool = False,
+        dry_run: bool = False,
+        files: Sequence[Path] | None = None,
+    ) -> "Iterator[Transfer]":
+        """Take in the result files below a folder, or these of them, one after the other; tells of each what became.
+
+        What the lab has already is known by its content, so what was cut off is done by doing it again. A file of a
+        host that the lab has itself is skipped, unless with `own_hosts` it is that host's, or `host` is given.
+        """
+        from benchyard.client.transfers import import_files, result_files
+
+        found = result_files(folder) if files is None else files
+        return import_files(self._link, folder, found, host=host, own_hosts=own_hosts, dry_run=dry_run)
+
+    def export_to(self, folder: Path, results: "Iterable[BenchmarkResult] | None" = None) -> "Iterator[Transfer]":
+        """Write the files of results, or of all, below a folder as bench_runner has them; tells of each what became."""
+        from benchyard.client.transfers import export_results
+
+        return export_results(self.list() if results is None else results, folder)
 
     def compare(
         self, base: "Selector", *heads: "Selector", single: bool = False, include_different: bool = False

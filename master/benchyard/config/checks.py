@@ -11,6 +11,7 @@ from benchyard.config.sources import base_of, resolve_source
 from benchyard.config.suites import find_suite
 from benchyard.queueing.requests import CheckedJob, Invalid, JobRequest, JobSpec, Source
 from benchyard.results.errors import ResultError
+from benchyard.results.files import read_file
 from benchyard.results.reading import read_loops
 from benchyard.steps.kinds import Kind, UnknownKind, find_kind
 from benchyard.store.rows import MAINTENANCE
@@ -156,7 +157,7 @@ def _benchmarks(settings: Settings, target: str, suite: Suite, request: JobReque
 
 def _loops(settings: Settings, reference: str, benchmarks: tuple[str, ...]) -> dict[str, int]:
     try:
-        known = read_loops((settings.results_dir / reference).read_bytes())
+        known = read_loops(read_file(settings.results_dir / reference))
     except (OSError, ResultError) as exc:
         raise Invalid("same_loops", f"the result's file cannot be read: {exc}") from exc
     found = {name: known[name] for name in benchmarks if name in known}

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 from benchyard.publish.destinations import Measured, Publication, Refused, TryLater
 from benchyard.publish.outbox import Place
 from benchyard.results import trash
+from benchyard.results.errors import ResultError
+from benchyard.results.files import read_file
 from benchyard.store import calibrations, jobs, results, senders, uploads
 from benchyard.store.errors import NotFound
 from benchyard.store.rows import PUBLISH, Job, Result, Upload
@@ -106,11 +108,13 @@ def make_publication(root: Path, material: Material, upload: Upload, lab_url: st
         data = b""
     except OSError as exc:
         raise TryLater(f"the file of result {head.id} cannot be read: {exc.strerror}") from exc
+    except ResultError as exc:
+        raise Refused(f"the file of result {head.id} is damaged: {head.path}") from exc
     base = None
     if material.base is not None:
         try:
             base = Measured(material.base, _read(root, material.base), material.base_job)
-        except OSError:
+        except (OSError, ResultError):
             base = None  # a comparison is more than was asked for
     return Publication(
         head=Measured(head, data, material.head_job),
@@ -125,7 +129,7 @@ def _read(root: Path, row: Result) -> bytes:
     if row.path is None:
         raise FileNotFoundError
     folder = root / trash.FOLDER if row.status == "trashed" else root
-    return (folder / row.path).read_bytes()
+    return read_file(folder / row.path)
 
 
 def link_of(result: Result, job: Job | None, lab_url: str) -> str:

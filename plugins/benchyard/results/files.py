@@ -1,29 +1,33 @@
-"""Keeping result files: whole, read-only, and never replaced by others."""
+"""Keeping result files: whole, read-only, and never replaced by others.
+
+Pyperf files are kept packed, NAME.json.gz, and read back byte for byte; labs of before have them as they are.
+"""
 
 import hashlib
 import os
 import tempfile
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
 import msgspec
 
 from benchyard.results.errors import ResultError, StorageError
-from benchyard.results.layout import other_place
+from benchyard.results.layout import PACKED, VALUES, other_place
+from benchyard.results.packing import pack, unpack
 
 _READ_ONLY = 0o444
 _MOST_RERUNS = 10_000
 
 
 class StoredFile(msgspec.Struct, frozen=True):
-    """A kept file: `path` relative to the results directory, with `/`; `sha256` in hex; `size` in bytes."""
+    """A kept file: `path` relative to the results directory, with `/`; `sha256` in hex and `size` of its content."""
 
     path: str
     sha256: str
     size: int
 
 
-def store_file(root: Path, relative: PurePosixPath, data: bytes) -> StoredFile:
-    """Keep `data` below `root` and return where, once it is safe on the disk.
+def store_file(root: Path, relative: PurePosixPath, data: bytes, *, sha256: str | None = None) -> StoredFile:
+    """Keep `data`, whose digest may be known, below `root` and return where, once it is safe on the disk.
 
     The same bytes again change nothing. Where other bytes have the name, the file goes below `rerun-2/`,
     `rerun-3/` and so on, at the top: the directory of a file is part of bench_runner's name for it.
@@ -34,9 +38,20 @@ def store_file(root: Path, relative: PurePosixPath, data: bytes) -> StoredFile:
         raise ResultError(f"the result file {relative} would be empty")
     for number in range(1, _MOST_RERUNS + 1):
         place = other_place(relative, number)
+        if place.suffix == VALUES and not _is_there(root, place):
+            place = place.with_name(place.name + PACKED)
         if keep_file(root, place, data):
-            return StoredFile(path=str(place), sha256=hashlib.sha256(data).hexdigest(), size=len(data))
+            return StoredFile(path=str(place), sha256=sha256 or hashlib.sha256(data).hexdigest(), size=len(data))
     raise StorageError(f"there are {_MOST_RERUNS} results named {relative} already: move some away")
+
+
+def read_file(path: Path) -> bytes:
+    """The content of a kept file, byte for byte as it was given. Blocks.
+
+    OSError where it cannot be read, FileNotFoundError where it is gone; ResultError where it is damaged.
+    """
+    data = path.read_bytes()
+    return unpack(data) if _is_packed(path) else data
 
 
 def keep_file(root: Path, place: PurePosixPath, data: bytes) -> bool:
@@ -44,9 +59,24 @@ def keep_file(root: Path, place: PurePosixPath, data: bytes) -> bool:
     if place.is_absolute() or not place.parts or ".." in place.parts:
         raise ResultError(f"the path of a result file must stay in the results directory: {str(place)!r:.80}")
     try:
-        return _create(root, place, data) or (root / place).read_bytes() == data
+        return _create(root, place, pack(data) if _is_packed(place) else data) or _has(root / place, data)
     except OSError as exc:
         raise StorageError(f"cannot write the result file {root / place}: {exc.strerror or exc}") from exc
+
+
+def _is_packed(path: PurePath) -> bool:
+    return path.suffixes[-2:] == [VALUES, PACKED]
+
+
+def _is_there(root: Path, place: PurePosixPath) -> bool:
+    return not place.is_absolute() and ".." not in place.parts and (root / place).exists()
+
+
+def _has(path: Path, data: bytes) -> bool:
+    try:
+        return read_file(path) == data
+    except ResultError as exc:
+        raise StorageError(f"the result file {path} is damaged: move it away") from exc
 
 
 def _create(root: Path, place: PurePosixPath, data: bytes) -> bool:

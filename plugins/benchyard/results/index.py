@@ -7,39 +7,28 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
-from isal import isal_zlib
 
 from benchyard.results.errors import ResultError
+from benchyard.results.packing import pack, unpack
 from benchyard.results.reading import Samples, Suite
 from benchyard.results.statistics import spread_of
 
-#: Samples hardly get smaller at higher levels.
-_LEVEL = 1
 
-
-class Indexed(msgspec.Struct, frozen=True):
-    """The columns of each benchmark with values, and the samples of all, packed."""
-
-    rows: tuple[dict[str, Any], ...]
-    packed: bytes
-
-
-def index_suite(suite: Suite) -> Indexed:
-    """Reduce and pack what a file says."""
-    return Indexed(tuple(_reduced(suite)), pack_suite(suite))
+def index_suite(suite: Suite) -> dict[str, Any]:
+    """What a file's values are in the index: `measurements`, a row for each benchmark, and the packed `samples`."""
+    return {"measurements": tuple(_reduced(suite)), "samples": pack_suite(suite)}
 
 
 def pack_suite(suite: Suite) -> bytes:
     """The samples as bytes, from which `unpack_suite` makes them again without JSON."""
-    packed: bytes = isal_zlib.compress(msgspec.msgpack.encode(suite), _LEVEL)
-    return packed
+    return pack(msgspec.msgpack.encode(suite))
 
 
 def unpack_suite(packed: bytes) -> Suite:
     """The samples again; ResultError for bytes that `pack_suite` has not made, or not in this version."""
     try:
-        return msgspec.msgpack.decode(isal_zlib.decompress(packed), type=Suite)
-    except (isal_zlib.IsalError, msgspec.DecodeError, UnicodeDecodeError) as exc:
+        return msgspec.msgpack.decode(unpack(packed), type=Suite)
+    except (ResultError, msgspec.DecodeError, UnicodeDecodeError) as exc:
         raise ResultError("the packed samples of the result are damaged; they can be made again from its file") from exc
 
 

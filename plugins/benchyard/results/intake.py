@@ -1,16 +1,21 @@
 """Results that were measured elsewhere: a pyperf file taken in under the same rules as our own."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from benchyard.results.errors import ResultError
 from benchyard.results.files import store_file
+from benchyard.results.index import index_suite
 from benchyard.results.layout import path_of_run
+from benchyard.results.packing import unpacked
 from benchyard.results.reading import Suite, read_suite
 
 #: The suite that a file without word of one is taken to be from.
 UNKNOWN = "unknown"
+
+_MOST_WORD = 200
 
 # What runs say of themselves in the file's metadata, all with our prefix; as text, each in one line.
 _OURS = "benchyard_"
@@ -23,12 +28,14 @@ _REST = ("libc", "compiler", "suite")
 def take_in(
     root: Path, data: bytes, *, host: str, commit: str | None, branch: str | None, now: float, present: str | None
 ) -> dict[str, Any]:
-    """Validate and keep a file; gives the columns of its row. `present` is the hash of a file that is there already.
+    """Validate and keep a file, packed or not; gives the columns of its row. `present` is the hash of the one it has.
 
     Blocks. ResultError if it is no pyperf file; where the same file is present nothing is written.
     """
-    columns = describe_file(read_suite(data), data, commit=commit, branch=branch)
+    data = unpacked(data)
+    suite = read_suite(data)
     digest = hashlib.sha256(data).hexdigest()
+    columns = {**describe_file(suite, digest, commit=commit, branch=branch), **index_suite(suite)}
     if present is not None:
         if present != digest:
             raise AttachedAlready("the result has another file already; a file is attached once")
@@ -39,9 +46,9 @@ def take_in(
     return {"path": place, "sha256": digest, "size": size, **columns}
 
 
-def describe_file(suite: Suite, data: bytes, *, commit: str | None = None, branch: str | None = None) -> dict[str, Any]:
-    """The columns of a row that the file itself tells; what people say of commit and branch comes first."""
-    facts = _facts(suite.metadata, data, commit=commit, branch=branch)
+def describe_file(suite: Suite, sha256: str, *, commit: str | None = None, branch: str | None = None) -> dict[str, Any]:
+    """The columns of a row that a file of that digest tells; what people say of commit and branch comes first."""
+    facts = _facts(suite.metadata, sha256, commit=commit, branch=branch)
     version = suite.metadata.get("performance_version")
     return {
         "version": facts["version"],
@@ -75,19 +82,18 @@ class AttachedAlready(ResultError):
     """The result has another file."""
 
 
-def _facts(metadata: dict[str, Any], data: bytes, *, commit: str | None, branch: str | None) -> dict[str, Any]:
+def _facts(metadata: dict[str, Any], sha256: str, *, commit: str | None, branch: str | None) -> dict[str, Any]:
     """What the file says of its interpreter, as our own runs say it."""
     version = str(metadata.get("python_version", UNKNOWN)).split(" ", 1)[0]
-    known = str(metadata.get("commit_id") or "") or None
     return {
-        "id": hashlib.sha256(data).hexdigest(),
+        "id": sha256,
         "executable": str(metadata.get("python_executable", "")),
         "implementation": str(metadata.get("python_implementation", UNKNOWN)),
         "version": version,
-        "commit": commit or known,
-        "branch": branch or (str(metadata.get("commit_branch") or "") or None),
+        "commit": commit or word(metadata, "commit_id"),
+        "branch": branch or word(metadata, "commit_branch"),
         "build_date": None,
-        "commit_date": str(metadata.get("commit_date") or "") or None,
+        "commit_date": word(metadata, "commit_date"),
         # What a lab's own files say.
         "flags": sorted(filter(None, str(metadata.get("benchyard_flags", "")).split(","))),
         **{
@@ -99,6 +105,12 @@ def _facts(metadata: dict[str, Any], data: bytes, *, commit: str | None, branch:
         "machine": _machine(str(metadata.get("platform", ""))),
         "system": str(metadata.get("platform", UNKNOWN)).split("-", 1)[0].lower(),
     }
+
+
+def word(metadata: Mapping[str, Any], name: str) -> str | None:
+    """What metadata say in a few characters, None where they do not: longer texts are in no index."""
+    found = str(metadata.get(name) or "").strip()
+    return found if found and found.isprintable() and len(found) <= _MOST_WORD else None
 
 
 def _machine(platform: str) -> str:

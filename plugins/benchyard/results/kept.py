@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from threading import Lock
 
 from benchyard.results.measured import MeasuredSuite, measure
-from benchyard.results.reading import Suite, reread_suite
+from benchyard.results.reading import Suite
 
 #: Results that are kept, each of about 1 MB.
 MOST = 48
@@ -28,14 +28,14 @@ class KeptSuites:
         self._lock = Lock()
         self._kept: OrderedDict[str, Kept] = OrderedDict()
 
-    def find(self, sha256: str, read: Callable[[], bytes]) -> Kept:
+    def find(self, sha256: str, read: Callable[[], Suite]) -> Kept:
         """Return a result, which is read if it is not kept; two threads may both read it."""
         with self._lock:
             found = self._kept.get(sha256)
             if found is not None:
                 self._kept.move_to_end(sha256)
                 return found
-        suite = reread_suite(read())
+        suite = read()
         found = Kept(suite, measure(suite))
         with self._lock:
             self._kept[sha256] = found
@@ -48,6 +48,9 @@ class KeptSuites:
         """Forget all."""
         with self._lock:
             self._kept.clear()
+
+    def __contains__(self, sha256: object) -> bool:
+        return sha256 in self._kept
 
     def __len__(self) -> int:
         return len(self._kept)

@@ -22,8 +22,9 @@ from benchyard.results.errors import ResultError
 # neither; a debug build is named, so that it is never taken for a base.
 _FLAG_NAMES = {"debug": "DEBUG", "jit": "JIT", "nogil": "NOGIL", "tailcall": "TAILCALL"}
 
-#: The end of the name of a pyperf file.
+#: The end of the name of a pyperf file, and what is added to that where it is kept packed.
 VALUES = ".json"
+PACKED = ".gz"
 
 _HASH_LENGTH = 7
 _REF_LENGTH = 20
@@ -88,6 +89,12 @@ def variant(flags: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted({_FLAG_NAMES[flag] for flag in flags if flag in _FLAG_NAMES}))
 
 
+def flags_of_variant(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the flags of bench_runner's names of them; those that only it has are in small letters."""
+    known = {name: flag for flag, name in _FLAG_NAMES.items()}
+    return tuple(sorted({known.get(name, name.lower()) for name in names if name}))
+
+
 def path_of_run(interpreter: Mapping[str, Any], *, host: str, started: float) -> PurePosixPath:
     """Return the path of the result of an interpreter measured on `host` from `started` (epoch seconds).
 
@@ -132,6 +139,12 @@ def other_place(path: PurePosixPath, number: int) -> PurePosixPath:
     return path if number == 1 else PurePosixPath(f"rerun-{number}", path)
 
 
+def plain_path(path: PurePosixPath | str) -> PurePosixPath:
+    """Return the path that bench_runner knows a kept file by: its own, or that without the end for being packed."""
+    path = PurePosixPath(path)
+    return path.with_suffix("") if path.suffixes[-2:] == [VALUES, PACKED] else path
+
+
 def path_without_values(path: PurePosixPath, kind: str) -> PurePosixPath:
     """Return where the result of a kind without values goes: not `.json`, as bench_runner takes these for pyperf's."""
     return path.with_suffix(f".{_field('kind', kind)}")
@@ -139,7 +152,7 @@ def path_without_values(path: PurePosixPath, kind: str) -> PurePosixPath:
 
 def valueless_kind(path: str) -> str | None:
     """Return the kind of a result without values by its path, None for a pyperf file."""
-    suffix = PurePosixPath(path).suffix
+    suffix = plain_path(path).suffix
     return None if suffix == VALUES else suffix.removeprefix(".")
 
 
@@ -158,8 +171,12 @@ def _day(build_date: str | None, started: float) -> date:
     return datetime.fromtimestamp(started, UTC).date()
 
 
+def field_text(value: str) -> str:
+    """What a name has for a text: `-` would end a field, `/` would leave the directory."""
+    return _UNSAFE.sub("_", value)
+
+
 def _field(name: str, value: str) -> str:
-    """Clean one field: `-` would end it, `/` would leave the directory."""
     if not value:
         raise ResultError(f"the result file cannot be named: its {name} is empty")
-    return _UNSAFE.sub("_", value)
+    return field_text(value)

@@ -1,10 +1,5 @@
-"""Reading a pyperf file: checked against its format, then by pyperf itself, and reduced to its values.
+"""Reading a pyperf file: checked as pyperf does, or by pyperf itself where in doubt, and reduced to its values."""
 
-What comes from outside is read by `read_suite`. What has been taken in is read again by `reread_suite`, many times and
-without pyperf, which takes ten times as long.
-"""
-
-import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -12,47 +7,21 @@ from typing import Any
 import msgspec
 
 from benchyard.results.errors import ResultError
+from benchyard.results.packing import MAGIC, check_size
+from benchyard.results.quick import MOST_VALUE, is_name, read_quickly
+from benchyard.results.suites import Samples, Suite
 
-_GZIP_MAGIC = b"\x1f\x8b"
-
-#: The version of the format since pyperf 1.0.
-_VERSION = "1.0"
+__all__ = ["Samples", "Suite", "read_loops", "read_suite"]
 
 # What pyperf raises for files that are JSON and not its own; it checks little by itself.
 _PYPERF_ERRORS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
-
-
-class Samples(msgspec.Struct, frozen=True):
-    """The values of one benchmark over all its runs, without warmups; `unit` is second, byte or integer.
-
-    `processes` are the numbers of values that the processes gave in which it ran, in their order: values of one process
-    are more alike than those of several. `version` is the benchmark's own, `tags` are those of its suite, `memory` is
-    the most that one of the processes had, in bytes, None where the file does not say.
-    """
-
-    values: tuple[float, ...]
-    unit: str
-    processes: tuple[int, ...] = ()
-    version: str = ""
-    tags: tuple[str, ...] = ()
-    memory: float | None = None
-
-
-class Suite(msgspec.Struct, frozen=True):
-    """A result file: what it says of itself, and the benchmarks by name.
-
-    `valueless` names those that were calibrated only: they are in the file, and there is nothing to compare.
-    """
-
-    metadata: dict[str, Any]
-    benchmarks: dict[str, Samples]
-    valueless: tuple[str, ...]
 
 
 class _Metadata(msgspec.Struct):
     """What counts here of the metadata of a benchmark or a run; pyperf checks no more of it than its names' types."""
 
     name: Any = None
+    date: Any = None
     unit: Any = None
     version: Any = None
     tags: Any = None
@@ -86,8 +55,13 @@ def read_suite(data: bytes) -> Suite:
     """Read the bytes of a pyperf file (plain JSON); ResultError, in one line, for anything else."""
     if not data.strip():
         raise ResultError("the result file is empty")
-    if data.startswith(_GZIP_MAGIC):
+    if data.startswith(MAGIC):
         raise ResultError("the result file is compressed by gzip: give it unpacked")
+    check_size(len(data))
+    return read_quickly(data) or _read_by_pyperf(data)
+
+
+def _read_by_pyperf(data: bytes) -> Suite:
     file = _check_format(data)
     benchmarks: dict[str, Samples] = {}
     valueless: list[str] = []
@@ -101,24 +75,7 @@ def read_suite(data: bytes) -> Suite:
             valueless.append(name)
     if not benchmarks:
         raise ResultError("the result file has no values: its benchmarks were calibrated only")
-    return Suite(metadata=file.metadata, benchmarks=benchmarks, valueless=tuple(valueless))
-
-
-def reread_suite(data: bytes) -> Suite:
-    """Read a file again that `read_suite` has taken: the same, without the checks that it has passed then."""
-    file = _check_format(data)
-    if file.version != _VERSION:
-        return read_suite(data)  # earlier ones have their values elsewhere
-    benchmarks: dict[str, Samples] = {}
-    valueless: list[str] = []
-    for known in file.benchmarks:
-        name = _checked_name(_said(file, known, "name"))
-        values = tuple(itertools.chain.from_iterable(run.values for run in known.runs))
-        if values:
-            benchmarks[name] = _samples(file, known, values, str(_said(file, known, "unit") or "second"))
-        else:
-            valueless.append(name)
-    return Suite(metadata=file.metadata, benchmarks=benchmarks, valueless=tuple(valueless))
+    return Suite(file.metadata, benchmarks, tuple(valueless), _said(file, file.benchmarks[0], "date") or "")
 
 
 def _samples(file: _File, known: _Benchmark, values: tuple[float, ...], unit: str) -> Samples:
@@ -191,7 +148,7 @@ def _load(data: bytes) -> Sequence[Any]:
 
 
 def _checked_name(name: object) -> str:
-    if not isinstance(name, str) or not name or not name.isprintable():
+    if not isinstance(name, str) or not is_name(name):
         raise ResultError(f"the result file has a benchmark without a proper name: {name!r:.80}")
     return name
 
@@ -203,6 +160,8 @@ def _floats(name: str, values: Sequence[float]) -> tuple[float, ...]:
         floats = (math.inf,)
     if not all(map(math.isfinite, floats)):
         raise ResultError(f"the result file has a value of benchmark {name!r} that is not a finite number")
+    if max(floats, default=0.0) >= MOST_VALUE:
+        raise ResultError(f"the result file has a value of benchmark {name!r} of {MOST_VALUE:g} or more")
     return floats
 
 

@@ -3,7 +3,7 @@
 A result's file is written once and never changed; what people may change is what the row says of it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import EllipsisType
 from typing import Any
 
@@ -12,8 +12,9 @@ import sqlalchemy as sa
 from benchyard.store.errors import Conflict, Stale, StoreError
 from benchyard.store.filters import between, with_commit
 from benchyard.store.history import record
+from benchyard.store.measurements import add_measurements
 from benchyard.store.rows import BENCHMARKS, RESULT_STATUSES, Result
-from benchyard.store.sql import insert_once, insert_row, locked_row, page_size, require, to_row
+from benchyard.store.sql import insert_once, insert_row, lock_content, locked_row, page_size, require, to_row
 from benchyard.store.tables import jobs, results
 
 
@@ -46,6 +47,8 @@ def add_result(
     grade_reasons: Sequence[str] = (),
     fingerprint: dict[str, Any] | None = None,
     fingerprint_id: str | None = None,
+    measurements: Sequence[Mapping[str, Any]] = (),
+    samples: bytes | None = None,
 ) -> Result:
     """Add the result of a run (JOB.ATTEMPT); the same file again changes nothing, another is a Conflict.
 
@@ -53,6 +56,7 @@ def add_result(
 
     `path` is relative to the results directory, `sha256` in hex, `size` in bytes, `benchmarks` the number of
     benchmarks with values, `failed` one object for each that failed. Its epoch is found by `epochs.place_result`.
+    `measurements` and `samples` are as `add_measurements` takes them, where it has values.
     """
     if owner is None:
         owner = conn.execute(sa.select(jobs.c.owner).where(jobs.c.id == job_id)).scalar_one_or_none()
@@ -94,6 +98,8 @@ def add_result(
     if inserted:
         change = {"status": status, "path": path, "sha256": sha256}
         record(conn, "result", result.id, now=now, who=who, change=change)
+        if samples is not None:
+            add_measurements(conn, result.id, measurements, samples)
     return result
 
 
@@ -146,6 +152,50 @@ def new_result(
     return result
 
 
+def result_of_content(conn: sa.Connection, sha256: str) -> Result | None:
+    """Return the result whose file has this content, be it in the trash; the newest of several."""
+    where = results.c.sha256 == sha256
+    row = conn.execute(sa.select(results).where(where).order_by(results.c.id.desc()).limit(1)).mappings().first()
+    return None if row is None else to_row(Result, row)
+
+
+def take_result(
+    conn: sa.Connection,
+    *,
+    now: float,
+    who: str,
+    owner: str,
+    measurements: Sequence[Mapping[str, Any]],
+    samples: bytes,
+    **columns: Any,
+) -> tuple[Result, bool]:
+    """Add a result of a file that no job has left, unless its content is known; tell whether it was added.
+
+    `columns` are those of the row that file and name tell; `created` among them is when it was measured.
+    """
+    lock_content(conn, columns["sha256"])
+    known = result_of_content(conn, columns["sha256"])
+    if known is not None:
+        return known, False
+    values = {
+        "status": "stored",
+        "enabled": True,
+        "failed": (),
+        "grade_reasons": (),
+        "kind": BENCHMARKS,
+        "note": "",
+        **columns,
+        "owner": owner,
+        "changed": now,
+        "changed_by": who,
+    }
+    result = to_row(Result, insert_row(conn, results, values))
+    change = {"status": "stored", "host": result.host, "path": result.path, "sha256": result.sha256, "owner": owner}
+    record(conn, "result", result.id, now=now, who=who, change=change)
+    add_measurements(conn, result.id, measurements, samples)
+    return result, True
+
+
 def attach_file(
     conn: sa.Connection,
     id: int,
@@ -166,6 +216,8 @@ def attach_file(
     grade_reasons: Sequence[str] = (),
     fingerprint: dict[str, Any] | None = None,
     fingerprint_id: str | None = None,
+    measurements: Sequence[Mapping[str, Any]] = (),
+    samples: bytes | None = None,
 ) -> Result:
     """Give a result its file, once: the same bytes again change nothing, others are a Conflict."""
     result = _lock(conn, id)
@@ -189,6 +241,8 @@ def attach_file(
         "fingerprint": fingerprint,
         "fingerprint_id": fingerprint_id,
     }
+    if samples is not None:
+        add_measurements(conn, id, measurements, samples)
     return _change(conn, id, values, now=now, who=who, change={"path": path, "sha256": sha256})
 
 

@@ -58,6 +58,16 @@ def locked_row(conn: sa.Connection, table: sa.Table, where: sa.ColumnElement[boo
     return conn.execute(sa.select(table).where(where).with_for_update()).mappings().first()
 
 
+def lock_content(conn: sa.Connection, sha256: str) -> None:
+    """Let no other transaction file the same content before this one ends."""
+    if conn.dialect.name == "sqlite":
+        # A write, if of nothing, before the read that follows: from there on this one alone writes.
+        conn.exec_driver_sql("UPDATE benchyard_results SET note = note WHERE id < 0")
+    else:
+        number = int(sha256[:15], 16)
+        conn.execute(sa.select(sa.func.pg_advisory_xact_lock(number)))
+
+
 def page_size(limit: int) -> int:
     """Keep a caller's `limit` between 1 and MAX_LIMIT rows."""
     return max(1, min(limit, MAX_LIMIT))

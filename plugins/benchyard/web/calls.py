@@ -11,11 +11,12 @@ from benchyard.access.service import AccessService
 from benchyard.hosting.service import LabService
 from benchyard.publish.service import PublishService
 from benchyard.queueing.jobs import JobService
+from benchyard.results.packing import MOST_BYTES
 from benchyard.web.problems import Problem
 
 #: Bytes of a JSON body, bytes of a result's file, and rows of a page.
 MAX_BODY = 1_000_000
-MAX_FILE = 200_000_000
+MAX_FILE = MOST_BYTES
 MAX_PAGE = 500
 PAGE = 50
 

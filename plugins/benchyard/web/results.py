@@ -13,6 +13,8 @@ from benchyard.publish.outbox import Places
 from benchyard.queueing.requests import Line
 from benchyard.results import intake, trash
 from benchyard.results.attachments import list_attachments, read_attachment
+from benchyard.results.errors import ResultError
+from benchyard.results.files import read_file
 from benchyard.store import results
 from benchyard.store.rows import RESULT_STATUSES, Result, Upload
 from benchyard.web.calls import MAX_ID, Call, Nothing, Paged, Reply, Route, entity_tag
@@ -233,9 +235,11 @@ def read_stored(root: Path, row: Result) -> bytes:
     """The bytes of a result's file; it blocks."""
     folder, path = _place(root, row)
     try:
-        return (folder / path).read_bytes()
+        return read_file(folder / path)
     except FileNotFoundError as exc:
         raise Problem(404, f"the file of result {row.id} is gone from the results folder: {row.path}") from exc
+    except ResultError as exc:
+        raise Problem(500, f"the file of result {row.id} is damaged, bring it back from a backup: {row.path}") from exc
 
 
 ROUTES = (

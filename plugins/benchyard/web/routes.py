@@ -4,6 +4,7 @@ from benchyard.web.calls import Route
 from benchyard.web.comparing import ROUTES as COMPARING
 from benchyard.web.events import ROUTES as EVENTS
 from benchyard.web.hosts import ROUTES as HOSTS
+from benchyard.web.importing import ROUTES as IMPORTING
 from benchyard.web.jobs import ROUTES as JOBS
 from benchyard.web.lab import ROUTES as LAB
 from benchyard.web.maintenance import ROUTES as MAINTENANCE
@@ -18,6 +19,6 @@ from benchyard.web.uploads import ROUTES as UPLOADS
 from benchyard.web.users import ROUTES as USERS
 
 ROUTES: tuple[Route, ...] = (
-    *(*JOBS, *QUEUES, *COMPARING, *SERIES, *PICTURES, *RESULTS, *UPLOADS, *HOSTS, *MAINTENANCE),
+    *(*JOBS, *QUEUES, *COMPARING, *SERIES, *PICTURES, *IMPORTING, *RESULTS, *UPLOADS, *HOSTS, *MAINTENANCE),
     *(*USERS, *TOKENS, *NOTICES, *REGRESSIONS, *EVENTS, *LAB),
 )

@@ -1,7 +1,10 @@
 """The sides of a comparison: what names and sent files stand for, read and ready to be compared."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
@@ -9,12 +12,15 @@ from twisted.internet import threads
 
 from benchyard.results.differences import Conditions, conditions_of
 from benchyard.results.errors import ResultError
+from benchyard.results.index import unpack_suite
 from benchyard.results.intake import UNKNOWN, describe_file
+from benchyard.results.kept import KeptSuites
 from benchyard.results.layout import valueless_kind
 from benchyard.results.markdown import Described
 from benchyard.results.measured import MeasuredSuite, measure
-from benchyard.results.reading import read_suite
+from benchyard.results.reading import Suite, read_suite
 from benchyard.store import calibrations
+from benchyard.store.measurements import samples_of
 from benchyard.store.rows import Noise, Result
 from benchyard.store.selecting import read_selector, select_results
 from benchyard.web.calls import Call
@@ -33,12 +39,16 @@ FILE = "file:"
 
 
 class Side(NamedTuple):
-    """One side of a comparison, before its files are read: the results, or the bytes of a file of that name."""
+    """One side of a comparison, before it is read: the results, or the bytes of a file of that name.
+
+    `samples` are the packed ones of the results that were not read lately.
+    """
 
     name: str
     rows: tuple[Result, ...]
     noise: dict[str, Noise]
     file: bytes | None = None
+    samples: Mapping[int, bytes] = {}
 
 
 class Read(NamedTuple):
@@ -65,16 +75,17 @@ async def find_sides(call: Call, names: Sequence[tuple[str, str]], files: Mappin
             found[name] = _sent(name.removeprefix(FILE), field, files)
             continue
         tagged = await threads.deferToThread(_tagged, call, name) if _may_be_tag(name) else ()
-        rows, noise = await call.jobs.db(_stored, name, tagged, call.query.single)
-        _must_have_values(rows)
-        found[name] = Side(name, rows, noise)
+        side = await call.jobs.db(_stored, name, tagged, call.query.single, call.services.lab.kept)
+        _must_have_values(side.rows)
+        found[name] = side
     return [found[name] for _, name in names]
 
 
-def _stored(conn: Any, name: str, tagged: tuple[str, ...], single: bool) -> tuple[tuple[Result, ...], dict[str, Noise]]:
+def _stored(conn: Any, name: str, tagged: tuple[str, ...], single: bool, kept: KeptSuites) -> Side:
     """What a name stands for, and what is known of the noise of its host."""
     rows = select_results(conn, name, tags=lambda _: tagged, single=single)[:MAX_POOL]
-    return rows, {known.benchmark: known for known in calibrations.noise_of(conn, rows[0].host, rows[0].epoch)}
+    noise = {known.benchmark: known for known in calibrations.noise_of(conn, rows[0].host, rows[0].epoch)}
+    return Side(name, rows, noise, samples=samples_of(conn, [row.id for row in rows if row.sha256 not in kept]))
 
 
 def _may_be_tag(name: str) -> bool:
@@ -118,13 +129,20 @@ def read_side(call: Call, side: Side) -> Read:
             suite = read_suite(side.file)
         except ResultError as exc:
             raise ResultError(f"{side.name}: {exc}") from exc
-        view = _file_view(side.name, describe_file(suite, side.file), call.now())
+        view = _file_view(side.name, describe_file(suite, hashlib.sha256(side.file).hexdigest()), call.now())
         return Read(side, measure(suite), conditions_of(view, suite.metadata), view)
     lab = call.services.lab
-    kept = [lab.kept.find(row.sha256 or "", partial(read_stored, lab.results_dir, row)) for row in side.rows]
+    kept = [lab.kept.find(row.sha256 or "", partial(_read, lab.results_dir, row, side)) for row in side.rows]
     measured = kept[0].measured if len(kept) == 1 else measure(*(one.suite for one in kept))
     view = result_view(side.rows[0])
     return Read(side, measured, conditions_of(view, kept[0].suite.metadata), view)
+
+
+def _read(root: Path, row: Result, side: Side) -> Suite:
+    """A result as the index has it, or else as its file says."""
+    with suppress(KeyError, ResultError):
+        return unpack_suite(side.samples[row.id])
+    return read_suite(read_stored(root, row))
 
 
 def _file_view(name: str, told: Mapping[str, Any], now: float) -> ResultView:

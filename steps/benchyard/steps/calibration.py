@@ -1,13 +1,11 @@
 """What a calibration says of its host: the noise floors, and whether the host still is what it was."""
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import sqlalchemy as sa
 
 from benchyard.results.noise import drift_text, find_drift, noise_floors
-from benchyard.results.reading import read_suite
-from benchyard.results.statistics import mean
 from benchyard.store import calibrations, hosts, results
 from benchyard.store.history import LAB
 from benchyard.store.rows import Calibration, Noise
@@ -16,10 +14,9 @@ from benchyard.store.rows import Calibration, Noise
 Means = dict[str, tuple[float, str]]
 
 
-def run_means(path: Path) -> Means:
-    """The means of a pyperf file. Blocks."""
-    suite = read_suite(path.read_bytes())
-    return {name: (mean(samples.values), samples.unit) for name, samples in suite.benchmarks.items()}
+def run_means(measurements: Iterable[Mapping[str, Any]]) -> Means:
+    """The means of a run, of what its benchmarks gave."""
+    return {row["benchmark"]: (row["mean"], row["unit"]) for row in measurements}
 
 
 def take_calibration(conn: sa.Connection, result_id: int, means: Means, *, now: float) -> list[str]:

@@ -8,7 +8,8 @@ from twisted.internet import threads
 
 from benchyard.results.compare import compare
 from benchyard.results.differences import conditions_of, find_differences, find_marks
-from benchyard.results.reading import reread_suite
+from benchyard.results.files import read_file
+from benchyard.results.reading import read_suite
 from benchyard.results.text import comparison_text
 from benchyard.steps.base import LabStep, was_skipped
 from benchyard.steps.kinds import find_kind
@@ -41,7 +42,7 @@ class Compare(LabStep):
         return int(SUCCESS if pairs else SKIPPED)
 
     def _compared(self, pair: Pair, noise: dict[str, Noise]) -> tuple[str, str]:
-        base, head = (reread_suite((self.results_dir / str(row.path)).read_bytes()) for row in pair)
+        base, head = (read_suite(read_file(self.results_dir / str(row.path))) for row in pair)
         conditions = [conditions_of(row, suite.metadata) for row, suite in zip(pair, (base, head), strict=True)]
         different, marks = find_differences(*conditions), find_marks(*conditions)
         found = compare(base, head, noise=noise, differences=different, marks=marks)

@@ -10,6 +10,7 @@ from typing import Any
 from benchyard.results.attachments import Attachment, attachments_folder, read_attachments, store_attachment
 from benchyard.results.errors import ResultError
 from benchyard.results.files import store_file
+from benchyard.results.index import index_suite
 from benchyard.results.layout import path_of_run, path_without_values
 from benchyard.results.reading import read_suite
 from benchyard.steps.kinds import Kind
@@ -81,8 +82,10 @@ def file_result(
         raise ResultError(f"run {attempt.run} delivered no file") from exc
     except KeyError as exc:
         raise ResultError(f"the report of run {attempt.run} lacks {exc}") from exc
+    indexed: dict[str, Any] = {}
     if kind.has_values:
-        benchmarks = len(read_suite(data).benchmarks)
+        suite = read_suite(data)
+        benchmarks, indexed = len(suite.benchmarks), index_suite(suite)
     else:
         benchmarks = sum(one["status"] == "success" for one in report["benchmarks"])
         place = path_without_values(place, kind.name)
@@ -95,6 +98,7 @@ def file_result(
         "sha256": stored.sha256,
         "size": stored.size,
         "benchmarks": benchmarks,
+        **indexed,
     }
 
 

@@ -44,9 +44,7 @@ class StoreResult(JobStep):
             await self.service.set_status(job.id, "failed", error=error)
             self.descriptionDone = error
             return int(FAILURE)
-        means = None
-        if job.kind == CALIBRATE:
-            means = await threads.deferToThread(run_means, self.results_dir / filed["path"])
+        means = run_means(filed["measurements"]) if job.kind == CALIBRATE else None
         publisher = find_publisher(self.master)
         places = publisher.places if publisher is not None else {}
         result_id, told = await self.service.db(_note, job, attempt, filed, means, places, time.time())

@@ -27,7 +27,7 @@ from benchyard.publish.git.running import Busy, Git, GitFailed
 from benchyard.publish.git.tree import Tree
 from benchyard.publish.settings import GitRepository as Settings
 from benchyard.results.errors import ResultError
-from benchyard.results.layout import other_place, read_name
+from benchyard.results.layout import other_place, plain_path, read_name
 from benchyard.results.markdown import headline
 from benchyard.store.rows import BENCHMARKS, Result
 
@@ -59,12 +59,12 @@ class GitDestination:
             return f"results of kind {result.kind} have no place in bench_runner's layout, where all files are of times"
         if result.path is None:
             return "it has no file yet"
-        if read_name(PurePosixPath(result.path)) is None:
+        if read_name(plain_path(result.path)) is None:
             return f"its file is not named as bench_runner names them: {result.path}"
         return None
 
     def slot(self, result: Result) -> str:
-        return str(result.path)
+        return str(plain_path(str(result.path)))
 
     async def publish(self, publication: Publication) -> Receipt:
         receipt: Receipt = await threads.deferToThread(self.publish_now, publication)
@@ -210,7 +210,7 @@ class GitDestination:
 
 def _places(result: Result) -> Iterator[PurePosixPath]:
     """Where the file of a result may be, as others may have files of that name."""
-    return (other_place(PurePosixPath(str(result.path)), number) for number in range(1, _MOST_RERUNS + 1))
+    return (other_place(plain_path(str(result.path)), number) for number in range(1, _MOST_RERUNS + 1))
 
 
 def _free_place(tree: Tree, result: Result) -> PurePosixPath:

@@ -22,6 +22,7 @@ from benchyard.publish.notices.words import (
 )
 from benchyard.results.compare import Change, Comparison, compare
 from benchyard.results.errors import ResultError
+from benchyard.results.files import read_file
 from benchyard.results.layout import valueless_kind
 from benchyard.results.reading import Suite, read_suite
 from benchyard.results.regressions import Regression, Thresholds, find_regression
@@ -108,7 +109,7 @@ class Files:
             self._read[path] = None
             if path and valueless_kind(path) is None:
                 with suppress(OSError, ResultError):
-                    self._read[path] = read_suite((self._folder / path).read_bytes())
+                    self._read[path] = read_suite(read_file(self._folder / path))
         return self._read[path]
 
 

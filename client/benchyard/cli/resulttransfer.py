@@ -1,0 +1,104 @@
+"""The commands of `benchyard result` that bring results in from other tools, and take them out: import and export."""
+
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from benchyard.cli import complete
+from benchyard.cli.format import clean
+from benchyard.cli.options import connect, entity_name, find_result, lab_options
+
+if TYPE_CHECKING:
+    from benchyard.client.transfers import Transfer
+
+#: The outcomes in the order of a summary, with what is said of them.
+_SAID = {
+    "imported": "imported",
+    "new": "would be imported",
+    "exported": "exported",
+    "known": "there already",
+    "skipped": "skipped",
+}
+
+
+@click.command("import")
+@click.argument("folder", metavar="DIR|FILE", type=click.Path(exists=True, path_type=Path))
+@click.option("--host", metavar="HOST", help="Where all of it was measured; else the names and files tell.")
+@click.option("--own-hosts", is_flag=True, help="What is said to be of hosts that this lab has is of these.")
+@click.option("--dry-run", is_flag=True, help="Only look what would be imported.")
+@lab_options
+def import_results(
+    folder: Path, host: str | None, own_hosts: bool, dry_run: bool, url: str | None, as_json: bool
+) -> None:
+    """Take in results that were measured elsewhere, of all files below DIR.
+
+    They may be in bench_runner's layout, have PORTAL's names, or be plain files of pyperf or pyperformance, packed by
+    gzip or not. What the lab has already is left out, so an import that was cut off goes on if it is done again. Files
+    that are no results are listed.
+
+    Example: benchyard result import ~/bench_runner/results
+    """
+    from benchyard.client.transfers import result_files
+
+    files = result_files(folder)
+    if not files:
+        raise click.ClickException(f"there are no .json or .json.gz files below {folder}")
+    with connect(url) as client:
+        done = client.results.import_from(folder, host=host, own_hosts=own_hosts, dry_run=dry_run, files=files)
+        _tell(done, len(files), "importing", as_json)
+
+
+@click.command("export")
+@click.argument(
+    "names",
+    metavar="[RESULT]... DIR",
+    nargs=-1,
+    required=True,
+    shell_complete=complete.results,
+)
+@click.option("--all", "everything", is_flag=True, help="All results of the lab.")
+@lab_options
+def export_results(names: tuple[str, ...], everything: bool, url: str | None, as_json: bool) -> None:
+    """Write the files of results into DIR, as they were measured, in bench_runner's layout.
+
+    Example: benchyard result export --all ~/results
+    """
+    *wanted, folder = names
+    if everything == bool(wanted):
+        raise click.UsageError("name the RESULTs to export, or --all; not both")
+    kind = entity_name("result", ("last",))
+    numbers = [kind(name) for name in wanted]
+    with connect(url) as client:
+        found = None if everything else [find_result(client, number) for number in numbers]
+        try:
+            _tell(client.results.export_to(Path(folder), found), len(numbers) or None, "exporting", as_json)
+        except OSError as exc:
+            raise click.ClickException(f"{folder} cannot be written: {exc.strerror or exc}") from exc
+
+
+def _tell(transfers: "Iterable[Transfer]", number: int | None, what: str, as_json: bool) -> None:
+    """Show how far it is, then what became of the files."""
+    import msgspec
+
+    from benchyard.cli.output import print_json
+
+    hidden = as_json or not sys.stderr.isatty()
+    with click.progressbar(transfers, length=number, label=what, file=sys.stderr, hidden=hidden) as bar:
+        done = list(bar)
+    counts: Counter[str] = Counter(transfer.outcome for transfer in done)
+    if as_json:
+        summary = {outcome: counts[outcome] for outcome in _SAID if counts[outcome] or outcome == "skipped"}
+        print_json({"summary": summary, "files": [msgspec.to_builtins(transfer) for transfer in done]})
+        return
+    for transfer in done:
+        if transfer.reason:
+            click.echo(clean(f"skipped {transfer.file or f'result {transfer.result}'}: {transfer.reason}"))
+    said = [f"{counts[outcome]} {words}" for outcome, words in _SAID.items() if counts[outcome]]
+    click.echo(", ".join(said) or "no results")
+
+
+COMMANDS = (import_results, export_results)

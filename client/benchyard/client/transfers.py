@@ -1,0 +1,124 @@
+"""Import and export of results: directories of files, as pyperf, pyperformance, bench_runner and PORTAL leave them."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from benchyard.client.entities import Document, Link, make_document
+from benchyard.client.errors import Conflict, Invalid
+
+if TYPE_CHECKING:
+    from benchyard.client.results import BenchmarkResult
+
+#: Bytes of a file that a lab takes; it may not have more unpacked either.
+MOST_BYTES = 100_000_000
+
+_ENDS = (".json", ".json.gz")
+_PACKED = ".json.gz"
+
+
+class Transfer(msgspec.Struct, frozen=True):
+    """What became of one file: `reason` says why it was skipped, `result` is its number in the lab."""
+
+    file: str
+    outcome: Literal["imported", "known", "new", "exported", "skipped"]
+    host: str = ""
+    result: int | None = None
+    reason: str = ""
+
+
+class _Number(msgspec.Struct, frozen=True):
+    id: int
+
+
+class _Imported(Document, frozen=True, kw_only=True):
+    outcome: Literal["imported", "known", "new"]
+    host: str = ""
+    result: _Number | None = None
+
+
+def result_files(folder: Path) -> list[Path]:
+    """The files below a folder that may be results, by name, hidden ones aside; it may be such a file itself."""
+    if folder.is_file():
+        return [folder]
+    found = (path for path in folder.rglob("*.json*") if path.name.endswith(_ENDS) and path.is_file())
+    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+
+
+def import_files(
+    link: Link,
+    folder: Path,
+    files: Iterable[Path],
+    *,
+    host: str | None = None,
+    own_hosts: bool = False,
+    dry_run: bool = False,
+) -> Iterator[Transfer]:
+    """Send files below a folder, one after the other; those that cannot be results are skipped."""
+    for path in files:
+        shown = str(path.relative_to(folder)) if path != folder else path.name
+        absolute = path.absolute()
+        params = {
+            "name": f"{absolute.parent.name}/{path.name}",
+            "host": host,
+            "own_hosts": "true" if own_hosts else None,
+            "dry_run": "true" if dry_run else None,
+        }
+        try:
+            if path.stat().st_size > MOST_BYTES:
+                raise Invalid(f"it has more than the {MOST_BYTES / 1e6:g} MB that a result may have")
+            answer = link.api.put_bytes("/results/import", path.read_bytes(), params)
+        except (Invalid, Conflict) as exc:
+            yield Transfer(shown, "skipped", reason=str(exc))
+        except OSError as exc:
+            yield Transfer(shown, "skipped", reason=f"it cannot be read: {exc.strerror}")
+        else:
+            done = make_document(_Imported, answer.document, link)
+            yield Transfer(shown, done.outcome, done.host, done.result.id if done.result else None)
+
+
+def export_results(results: "Iterable[BenchmarkResult]", folder: Path) -> Iterator[Transfer]:
+    """Write the files of results below a folder, in bench_runner's layout; what is there already is not sent again.
+
+    Raises OSError where the folder cannot be written.
+    """
+    for result in results:
+        place = _place(result)
+        if place is None:
+            yield Transfer("", "skipped", result.host or "", result.id, "it has no file of values")
+            continue
+        target = folder / place
+        if target.is_file():
+            same = hashlib.sha256(target.read_bytes()).hexdigest() == result.sha256
+            reason = "" if same else "another file is there: choose an empty directory"
+            outcome: Literal["known", "skipped"] = "known" if same else "skipped"
+            yield Transfer(str(place), outcome, result.host or "", result.id, reason)
+            continue
+        _write(target, result.read())
+        yield Transfer(str(place), "exported", result.host or "", result.id)
+
+
+def _place(result: "BenchmarkResult") -> PurePosixPath | None:
+    """Where a result's file goes; None for one that has none, or whose place would be elsewhere."""
+    path = PurePosixPath(result.path or "")
+    if result.status != "stored" or not path.name.endswith(_ENDS) or path.is_absolute() or ".." in path.parts:
+        return None
+    return path.with_suffix("") if path.name.endswith(_PACKED) else path
+
+
+def _write(target: Path, data: bytes) -> None:
+    """All of it, or nothing: an export that was cut off is done again by the same command."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=".", suffix=".partial", dir=target.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        Path(name).chmod(0o644)
+        Path(name).replace(target)
+    finally:
+        Path(name).unlink(missing_ok=True)

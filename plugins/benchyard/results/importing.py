@@ -1,0 +1,77 @@
+"""Taking in files that other tools have made: what they and their names tell, checked before anything is kept."""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import msgspec
+
+from benchyard.results.files import store_file
+from benchyard.results.foreign import read_foreign, time_of
+from benchyard.results.index import index_suite
+from benchyard.results.intake import UNKNOWN, describe_file
+from benchyard.results.layout import path_of_run
+from benchyard.results.packing import unpacked
+from benchyard.results.reading import read_suite
+
+
+class Content(msgspec.Struct, frozen=True):
+    """The bytes of a file, unpacked, and their SHA-256 in hex."""
+
+    data: bytes
+    sha256: str
+
+
+class Foreign(msgspec.Struct, frozen=True):
+    """A file that may be taken in: where it belongs, and the columns of its row."""
+
+    place: PurePosixPath
+    columns: dict[str, Any]
+
+
+def open_content(file: bytes) -> Content:
+    """Unpack a file if it is packed; ResultError where it is damaged or too large. Blocks."""
+    data = unpacked(file)
+    return Content(data, hashlib.sha256(data).hexdigest())
+
+
+def examine(content: Content, name: str, *, host: str | None = None, hosts: Iterable[str] = (), now: float) -> Foreign:
+    """Read a file named `name`, measured on `host` if that is said; ResultError if it is no pyperf file. Blocks.
+
+    `hosts` are those that the lab knows. What tells nothing of its time was measured `now`.
+    """
+    suite = read_suite(content.data)
+    told = read_foreign(name, suite.metadata, sha256=content.sha256, hosts=hosts)
+    columns = describe_file(suite, content.sha256)
+    interpreter = columns["interpreter"]
+    version = columns["version"] if columns["version"] != UNKNOWN else told.version or UNKNOWN
+    interpreter |= {"commit": told.commit, "branch": told.branch, "version": version}
+    interpreter["flags"] = columns["flags"] or told.flags
+    if told.fork is not None:
+        interpreter |= {"remote": interpreter["remote"] or told.fork, "url": f"https://github.com/{told.fork}/cpython"}
+    measured = time_of(suite.date) or time_of(interpreter["commit_date"]) or time_of(told.day) or now
+    host = host or told.host
+    known = UNKNOWN not in (interpreter["machine"], interpreter["system"])
+    columns |= {
+        "host": host,
+        "target": f"{interpreter['system']}-{interpreter['machine'].lower()}" if known else None,
+        "commit": told.commit,
+        "branch": told.branch,
+        "version": version,
+        "flags": tuple(interpreter["flags"]),
+        "created": measured,
+        "sha256": content.sha256,
+        "size": len(content.data),
+        **index_suite(suite),
+    }
+    # Under another host's name it would be taken for that host's.
+    keeps = told.place is not None and host == told.host
+    place = told.place if keeps and told.place else path_of_run(interpreter, host=host, started=measured)
+    return Foreign(place, columns)
+
+
+def keep(root: Path, content: Content, foreign: Foreign) -> dict[str, Any]:
+    """Keep the file and give all columns of its row; safe to repeat. Blocks."""
+    stored = store_file(root, foreign.place, content.data, sha256=content.sha256)
+    return {**foreign.columns, "path": stored.path}

@@ -1,0 +1,66 @@
+"""What names and metadata of other tools' files tell."""
+
+from pathlib import PurePosixPath
+from typing import Any
+
+import pytest
+
+from benchyard.results.errors import ResultError
+from benchyard.results.foreign import read_foreign, time_of
+
+RUNNER = "bm-20260507-3.16.0a0-49918f5-JIT,CLANG/bm-20260507-sulaco-aarch64-anna%2dk-my_branch-3.16.0a0-49918f5.json"
+WHOLE = "49918f5b0ceb1950c3222fd4fd6be872d2e15c6f"
+
+
+def test_bench_runner() -> None:
+    """Its names tell the host, the flags, whose commit it is, and the branch where the file does not."""
+    told = read_foreign(f"results/{RUNNER}.gz", {"hostname": "cesw-1"})
+    assert (told.host, told.commit, told.branch, told.version) == ("sulaco", "49918f5", "my_branch", "3.16.0a0")
+    assert (told.flags, told.fork, told.day) == (("clang", "jit"), "anna-k", "20260507")
+    assert told.place == PurePosixPath(RUNNER)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "commit", "branch"),
+    [
+        ({"commit_id": "49918f5", "commit_branch": WHOLE}, WHOLE, None),
+        ({"commit_id": "49918f5", "commit_branch": "main"}, "49918f5", "main"),
+        ({"commit_id": WHOLE, "commit_branch": " 3.16 "}, WHOLE, "3.16"),
+        ({"commit_id": "v3.16", "commit_branch": "x" * 300}, "49918f5", "my_branch"),
+        ({"commit_id": 4991805, "commit_branch": 3.16}, "4991805", "3.16"),
+    ],
+)
+def test_commits(metadata: dict[str, Any], commit: str, branch: str | None) -> None:
+    """The metadata's commit comes first, whole if it is anywhere; what is none is not taken for one."""
+    told = read_foreign(RUNNER, metadata)
+    assert (told.commit, told.branch) == (commit, branch)
+
+
+def test_portal() -> None:
+    """Its names tell host, version and the beginning of the commit."""
+    told = read_foreign("cpython-3.10.4-9d38120e33-fc_linux-b2cf916db80e-pyston.json.gz", {"hostname": "pyperf"})
+    assert (told.host, told.commit, told.version, told.place) == ("fc_linux", "9d38120e33", "3.10.4", None)
+
+
+def test_plain_files() -> None:
+    """Without a name that says anything, the metadata tell; a host's name becomes one that a lab takes."""
+    told = read_foreign("out.json", {"hostname": "Anna's desk", "commit_id": WHOLE, "commit_fork": "anna"})
+    assert (told.host, told.commit, told.fork, told.place) == ("Anna_s_desk", WHOLE, "anna", None)
+    assert read_foreign("out.json", {}).host == "unknown"
+
+
+@pytest.mark.parametrize("name", ["../a.json", "a/../../b.json", "a\n.json", "..\\a.json"])
+def test_names_lead_nowhere(name: str) -> None:
+    """A name that leads elsewhere, or cannot be shown, is refused."""
+    with pytest.raises(ResultError, match="cannot be named"):
+        read_foreign(name, {})
+
+
+def test_times() -> None:
+    """Dates of files are epoch seconds; those without a zone are of UTC, and what is no date is none."""
+    assert time_of("1970-01-02 00:00:00.5") == 86400.5
+    assert time_of("1970-01-02T01:00:00+01:00") == 86400.0
+    assert time_of("19700102") == 86400.0
+    assert [time_of(text) for text in (None, "", "yesterday", "9999-12-31T23:59:59-23:00")] == [None] * 3 + [
+        pytest.approx(253402383599.0)
+    ]
