@@ -76,7 +76,7 @@ def cli(lab: "Lab", monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
 
 def test_series_of_a_benchmark(client: Client, ids: list[int]) -> None:
     """Lanes by themselves, points in order, and the change with its record."""
-    found = client.results.series("nbody", host=HOST)
+    found = client.series.get("nbody", host=HOST)
     usual, jit = found.series
     assert (usual.flags, jit.flags, usual.unit) == (("lto", "pgo"), ("jit", "lto", "pgo"), "second")
     (stretch,) = usual.stretches
@@ -92,7 +92,7 @@ def test_series_of_a_benchmark(client: Client, ids: list[int]) -> None:
 
 def test_series_of_the_mean(client: Client) -> None:
     """All benchmarks together, relative to the first; what got slower and what got faster make up for each other."""
-    usual, jit = client.results.series(host=HOST).series
+    usual, jit = client.series.get(host=HOST).series
     values = [point.value for point in usual.stretches[0].points]
     assert values[0] == 1.0
     assert values == pytest.approx([1.0] * 40, rel=0.02)
@@ -114,13 +114,13 @@ def test_series_of_the_mean(client: Client) -> None:
 )
 def test_narrowed(client: Client, asked: dict[str, Any], lanes: list[int]) -> None:
     """By flags, branch, target, time and host."""
-    found = client.results.series("nbody", **{"host": HOST, **asked})
+    found = client.series.get("nbody", **{"host": HOST, **asked})
     assert [len(series.stretches[0].points) for series in found.series] == lanes
 
 
 def test_csv(client: Client) -> None:
     """A line for each commit, with the step where the level changes."""
-    rows = list(csv.DictReader(io.StringIO(client.results.series_csv("nbody", host=HOST, flags=()))))
+    rows = list(csv.DictReader(io.StringIO(client.series.csv("nbody", host=HOST, flags=()))))
     assert len(rows) == 40
     assert rows[0]["flags"] == "lto pgo"
     (changed,) = [row for row in rows if row["change"]]
@@ -132,7 +132,7 @@ def test_what_cannot_be_asked(client: Client, lab: "Lab") -> None:
     for query in ("", "benchmark=nbody&mean=true", "benchmark=nbody&since=soon", "benchmark=nbody&host=a%00b"):
         assert lab.call("GET", f"/results/series?{query}", "ada").status_code == 400
     with pytest.raises(Invalid, match="a benchmark has a name"):
-        client.results.series("")
+        client.series.get("")
 
 
 def test_regressions(client: Client) -> None:
@@ -149,7 +149,7 @@ def test_life_by_people(client: Client, lab: "Lab") -> None:
     (found,) = client.regressions.list(host=HOST)
     said = found.modify(status="known", owner="ada", comment="PEP 1234\ncosts this")
     assert (said.status, said.owner, said.comment, said.changed_by) == ("known", "ada", "PEP 1234\ncosts this", "ada")
-    (change,) = client.results.series("nbody", host=HOST, flags=()).series[0].stretches[0].changes
+    (change,) = client.series.get("nbody", host=HOST, flags=()).series[0].stretches[0].changes
     assert (change.status, change.owner) == ("known", "ada")
     with pytest.raises(Invalid, match="there is no user 'nobody'"):
         found.modify(owner="nobody")

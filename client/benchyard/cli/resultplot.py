@@ -74,7 +74,7 @@ def plot(
         else:
             wanted = None if flags is None else tuple(flag for flag in flags.split(",") if flag not in ("", "none"))
             lanes: dict[str, Any] = {"host": host, "target": target, "branch": branch, "flags": wanted, "since": since}
-            data = client.results.draw_series(chosen, benchmark, dark=dark, **lanes)
+            data = client.series.draw(chosen, benchmark, dark=dark, **lanes)
     if output == "-":
         sys.stdout.buffer.write(data)
         return

@@ -68,9 +68,9 @@ def show_series(
     given = {"host": host, "target": target, "branch": branch, "flags": chosen, "since": since}
     with connect(url) as client:
         if form == "csv" and not as_json:
-            click.echo(client.results.series_csv(benchmark, **given), nl=False)  # type: ignore[arg-type]
+            click.echo(client.series.csv(benchmark, **given), nl=False)  # type: ignore[arg-type]
             return
-        found = client.results.series(benchmark, **given)  # type: ignore[arg-type]
+        found = client.series.get(benchmark, **given)  # type: ignore[arg-type]
     if as_json or form == "json":
         from benchyard.cli.output import print_json
 

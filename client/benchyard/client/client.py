@@ -17,6 +17,7 @@ from benchyard.client.notices import Notices
 from benchyard.client.queues import Queues, TargetQueue
 from benchyard.client.regressions import Regressions
 from benchyard.client.results import BenchmarkResult, Results
+from benchyard.client.series import AllSeries
 from benchyard.client.uploads import Uploads
 from benchyard.client.users import NewToken, User, Users
 from benchyard.client.waiting import Polling
@@ -53,6 +54,7 @@ class Client:
         self.queue = TargetQueue(self._link)
         self.queues = Queues(self._link)
         self.notices = Notices(self._link)
+        self.series = AllSeries(self._link)
         self.regressions = Regressions(self._link)
 
     def health(self) -> Health:

@@ -16,7 +16,6 @@ from benchyard.client.uploads import Upload, ask_uploads
 
 if TYPE_CHECKING:
     from benchyard.client.comparisons import Comparison, Matrix, Selector
-    from benchyard.client.series import Series
     from benchyard.client.transfers import Transfer
 
 
@@ -283,42 +282,6 @@ class Results(Collection[BenchmarkResult]):
 
         return compare_as(self._link, kind, base, heads, single=single, include_different=include_different)
 
-    def series(
-        self,
-        benchmark: str | None = None,
-        *,
-        host: str | None = None,
-        target: str | None = None,
-        branch: str | None = None,
-        flags: Sequence[str] | None = None,
-        since: Moment | None = None,
-    ) -> "Series":
-        """Return the series of a benchmark from commit to commit, or without one, of the geometric mean of all.
-
-        There is one for each host, set of flags, branch and so on; what is given chooses among them. `flags` are those
-        that make another interpreter: ("jit",), or () for none of them. `since` is when results were made.
-        """
-        from benchyard.client.series import get_series, series_params
-
-        asked = series_params(benchmark, host=host, target=target, branch=branch, flags=flags, since=since)
-        return get_series(self._link, asked)
-
-    def series_csv(
-        self,
-        benchmark: str | None = None,
-        *,
-        host: str | None = None,
-        target: str | None = None,
-        branch: str | None = None,
-        flags: Sequence[str] | None = None,
-        since: Moment | None = None,
-    ) -> str:
-        """Return the same as CSV, a line for each commit."""
-        from benchyard.client.series import get_series_csv, series_params
-
-        asked = series_params(benchmark, host=host, target=target, branch=branch, flags=flags, since=since)
-        return get_series_csv(self._link, asked)
-
     def draw(
         self,
         kind: "Literal['svg', 'png']",
@@ -338,25 +301,6 @@ class Results(Collection[BenchmarkResult]):
 
         how = {"single": single, "include_different": include_different, "dark": dark}
         return draw_comparison(self._link, kind, base, head, benchmark=benchmark, **how)
-
-    def draw_series(
-        self,
-        kind: "Literal['svg', 'png']",
-        benchmark: str | None = None,
-        *,
-        host: str | None = None,
-        target: str | None = None,
-        branch: str | None = None,
-        flags: Sequence[str] | None = None,
-        since: Moment | None = None,
-        dark: bool = False,
-    ) -> bytes:
-        """Return a picture of what series() returns, of the few lanes with the most points."""
-        from benchyard.client.pictures import draw_series
-        from benchyard.client.series import series_params
-
-        asked = series_params(benchmark, host=host, target=target, branch=branch, flags=flags, since=since)
-        return draw_series(self._link, kind, asked, dark=dark)
 
     def matrix(
         self,

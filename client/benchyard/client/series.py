@@ -1,8 +1,8 @@
-"""Series of results: a benchmark, or the geometric mean of all, from commit to commit."""
+"""Series: a benchmark, or the geometric mean of all, from commit to commit, and the collection `client.series`."""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Literal
 
 import msgspec
 
@@ -77,30 +77,66 @@ class Series(Document, frozen=True, kw_only=True):
     more: int = 0
 
 
-def get_series(link: Link, asked: Params) -> Series:
-    """Ask for series."""
-    return ask(Series, link, "GET", "/results/series", params=asked)
+class AllSeries:
+    """The series of a lab: one for each host, set of flags, branch and so on; what is given chooses among them.
+
+    Without a `benchmark` the geometric mean of all is meant. `flags` are those that make another interpreter: ("jit",),
+    or () for none of them. `since` is when results were made.
+    """
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def get(
+        self,
+        benchmark: str | None = None,
+        *,
+        host: str | None = None,
+        target: str | None = None,
+        branch: str | None = None,
+        flags: Sequence[str] | None = None,
+        since: Moment | None = None,
+    ) -> Series:
+        """Return the series, from commit to commit, with the changes of their levels."""
+        params = _params(benchmark, host=host, target=target, branch=branch, flags=flags, since=since)
+        return ask(Series, self._link, "GET", "/results/series", params=params)
+
+    def csv(
+        self,
+        benchmark: str | None = None,
+        *,
+        host: str | None = None,
+        target: str | None = None,
+        branch: str | None = None,
+        flags: Sequence[str] | None = None,
+        since: Moment | None = None,
+    ) -> str:
+        """Return them as CSV, a line for each commit."""
+        params = _params(benchmark, host=host, target=target, branch=branch, flags=flags, since=since)
+        return self._link.api.get_bytes("/results/series.csv", params).decode()
+
+    def draw(
+        self,
+        kind: Literal["svg", "png"],
+        benchmark: str | None = None,
+        *,
+        host: str | None = None,
+        target: str | None = None,
+        branch: str | None = None,
+        flags: Sequence[str] | None = None,
+        since: Moment | None = None,
+        dark: bool = False,
+    ) -> bytes:
+        """Return a picture of the few with the most points; a PNG is for a `dark` page if asked, an SVG for all."""
+        params = _params(benchmark, host=host, target=target, branch=branch, flags=flags, since=since)
+        return self._link.api.get_bytes(f"/results/series.{kind}", {**params, **({"dark": "true"} if dark else {})})
 
 
-def get_series_csv(link: Link, asked: Params) -> str:
-    """Ask for the same as CSV."""
-    return link.api.get_bytes("/results/series.csv", asked).decode()
-
-
-def series_params(
-    benchmark: str | None,
-    *,
-    host: str | None = None,
-    target: str | None = None,
-    branch: str | None = None,
-    flags: Sequence[str] | None = None,
-    since: Moment | None = None,
-) -> Params:
-    """The query of a series; without a benchmark, that of the geometric mean."""
+def _params(benchmark: str | None, *, flags: Sequence[str] | None, since: Moment | None, **lane: str | None) -> Params:
+    """The query of a series."""
     if benchmark == "":
         raise Invalid("a benchmark has a name; None means the geometric mean of all")
-    named: dict[str, Any] = {"benchmark": benchmark, "mean": None if benchmark else "true", "host": host}
-    named |= {"target": target, "branch": branch}
+    named: dict[str, str | None] = {"benchmark": benchmark, "mean": None if benchmark else "true", **lane}
     if flags is not None:
         named["flags"] = ",".join(flags) or "none"
     if since is not None:
