@@ -8,6 +8,7 @@ see all colours tell apart, with lighter ones of the same hues on dark; directio
 import io
 import re
 import textwrap
+import warnings
 from collections.abc import Callable
 from html import escape
 from threading import Lock
@@ -81,7 +82,9 @@ def render(draw: Draw, *, title: str, size: tuple[float, float], style: Style) -
 
     palette = _STANDINS if style.kind == "svg" else DARK if style.dark else LIGHT
     out = io.BytesIO()
-    with _lock, matplotlib.rc_context(_SETTINGS):
+    with _lock, matplotlib.rc_context(_SETTINGS), warnings.catch_warnings():
+        # An SVG has its text as text, for the reader's fonts; in a PNG there is a box then.
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
         figure = Figure(figsize=size, facecolor="none" if style.kind == "svg" else palette.page, layout="constrained")
         draw(figure, palette)
         if style.kind == "svg":
