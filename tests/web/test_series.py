@@ -3,6 +3,7 @@
 import csv
 import io
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -202,3 +203,35 @@ def test_command_regressions(
     assert "known" in cli(lab, monkeypatch, capsys, "regressions", "--host", HOST, "--status", "all")
     assert "go" in cli(lab, monkeypatch, capsys, "regressions", "--host", HOST, "--better")
     assert '"items"' in cli(lab, monkeypatch, capsys, "regressions", "--host", HOST, "--json")
+
+
+def test_pictures_of_series(client: Client, lab: "Lab") -> None:
+    """As SVG and PNG, with what a browser may do with them."""
+    assert b"nbody on series-host" in client.series.draw("svg", "nbody", host=HOST)
+    assert client.series.draw("png", host=HOST, dark=True).startswith(b"\x89PNG")
+    answer = lab.call("GET", f"/results/series.svg?benchmark=nbody&host={HOST}", "vic")
+    assert answer.headers["content-type"] == "image/svg+xml"
+    assert "sandbox" in answer.headers["content-security-policy"]
+    assert b"no enabled result" in client.series.draw("svg", "nbody", host="nowhere")
+
+
+def test_pictures_of_files(
+    lab: "Lab",
+    client: Client,
+    real_results: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Two files that are not in the lab, as a comparison and one benchmark of it; what cannot be drawn is refused."""
+    base, head = (str(path) for path in sorted(real_results.glob("bm-*/bm-*.json.gz"))[2:4])
+    out = tmp_path / "comparison.svg"
+    assert cli(lab, monkeypatch, capsys, "plot", base, head, "-o", str(out)).startswith(str(out))
+    assert b"geometric mean" in out.read_bytes()
+    cli(lab, monkeypatch, capsys, "plot", base, head, "--benchmark", "nbody", "--dark", "-o", str(tmp_path / "n.png"))
+    assert (tmp_path / "n.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(NotFound, match="there is no benchmark 'none'"):
+        client.results.draw("svg", Path(base), Path(head), benchmark="none")
+    wrong = (["a", "b", "-o", "x.pdf"], ["a", "-o", "x.svg"], ["-o", "x.svg"], ["a", "b", "--mean", "-o", "x.svg"])
+    assert [main(["result", "plot", *argv]) for argv in wrong] == [2] * 4
+    assert lab.call("GET", "/results/compare.svg?base=1&head=1&head=2", "ada").status_code == 400
