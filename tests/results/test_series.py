@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchyard.results.changepoints import NoChangePoints
 from benchyard.results.series import Lane, Value, branch_of, mean_series, moment_of, series_of, values_of
 
 LANE = Lane("bench1", ("lto", "pgo"), "main", "cpython", "pyperformance", "1.14.0", "full")
@@ -171,3 +172,14 @@ def test_branches() -> None:
     """Other tools call a branch by the commit where they know no better."""
     assert branch_of("main", "ab" * 20) == "main"
     assert branch_of("ab" * 20, "abababa") == branch_of("abababab", "ab" * 20) == branch_of(None, "ab" * 20) == ""
+
+
+def test_points_without_change_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the library that finds changes is not there, a series has its points all the same."""
+
+    def missing(values: object, *, noise: object = None) -> object:
+        raise NoChangePoints("not there")
+
+    monkeypatch.setattr("benchyard.results.series.find_changes", missing)
+    (found,) = series_of([value(n, 1.0 if n < 20 else 2.0) for n in range(40)])
+    assert (found.points, found.stretches[0].changes) == (40, ())

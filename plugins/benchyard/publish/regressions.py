@@ -15,7 +15,7 @@ from twisted.internet import defer, task, threads
 from twisted.python import log
 
 from benchyard.publish.notices.shifts import told_of
-from benchyard.results.errors import ResultError
+from benchyard.results.changepoints import NoChangePoints, method
 from benchyard.results.series import Series, mean_series, series_of, values_of
 from benchyard.results.shifts import Shift, shifts_of
 from benchyard.store import history, notices, regressions
@@ -107,7 +107,7 @@ class RegressionService(BuildbotService):
         floors = await self.db(known_floors, [lanes.host])
         try:
             found: list[Shift] = await threads.deferToThread(_shifts, values, floors)
-        except ResultError as exc:
+        except NoChangePoints as exc:
             if not self._useless:
                 log.msg(f"benchyard: series are not watched: {exc}")
             self._useless = True
@@ -150,6 +150,7 @@ def _lanes(conn: sa.Connection, changes: Iterable[Change]) -> list[Lanes]:
 
 def _shifts(rows: Sequence[Any], floors: Mapping[tuple[str, int | None, str], float]) -> list[Shift]:
     """The changes of all benchmarks, and of their geometric mean; takes a second for 500 results."""
+    method()
     values = values_of(rows)
     noise = {(epoch, benchmark): floor for (_, epoch, benchmark), floor in floors.items()}
     found: list[Series] = [*series_of(values, noise=noise), *mean_series(values)]

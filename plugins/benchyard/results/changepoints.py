@@ -14,7 +14,7 @@ it was found, whatever follows, as only what is after it is looked at from then 
 
 import math
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -42,6 +42,9 @@ _LEAST_PARTED = 1
 
 # What a change must take off the squared residuals, in variances: PELT only proposes, the test decides.
 _PENALTY = 12.0
+
+# Series whose changes are kept at hand.
+_KEPT = 256
 
 # The median of the absolute value of a normal variable, times sqrt(2) for differences of two.
 _TO_DEVIATION = 1.0 / (0.674490 * math.sqrt(2.0))
@@ -74,14 +77,18 @@ def find_changes(values: Sequence[float], *, noise: float | None = None) -> tupl
     `noise` is how far two points differ anyway, relative (a noise floor): smaller steps must last longer to count. A
     large step is found with the third point after it, and all that are to be told with the fourth or some later one.
     """
-    if len(values) < 2 * LEAST_POINTS:
-        return ()
+    return _changes(tuple(values), noise) if len(values) >= 2 * LEAST_POINTS else ()
+
+
+@lru_cache(_KEPT)
+def _changes(values: tuple[float, ...], noise: float | None) -> tuple[ChangePoint, ...]:
+    """The same is asked again and again: by people, for pictures, and by the lab with each new result."""
     logs: Array = np.log(np.asarray(values, dtype=np.float64))
     deviations = _deviations(logs)
     if noise:
         # A floor is 1.96 sqrt(2) deviations.
         deviations = np.maximum(deviations, math.log1p(noise) / 2.772)
-    partition = _method()(kernel="linear", min_size=_LEAST_PARTED)
+    partition = method()(kernel="linear", min_size=_LEAST_PARTED)
     worth = _worth_a_look(logs, deviations)
     found: list[ChangePoint] = []
     start = 0
@@ -106,12 +113,17 @@ def least_step(noise: float | None, before: int, after: int) -> float:
     return max(LEAST_STEP, (noise or 0.0) * math.sqrt((1.0 / before + 1.0 / after) / 2.0))
 
 
+class NoChangePoints(ResultError):
+    """What finds them is not there."""
+
+
 @cache
-def _method() -> Any:
+def method() -> Any:
+    """PELT, as the library has it; NoChangePoints where that is not installed."""
     try:
         from ruptures import KernelCPD  # takes a while to import
     except ModuleNotFoundError as exc:
-        raise ResultError(
+        raise NoChangePoints(
             "change points need the package ruptures, of which there is none for this Python: take 3.11 to 3.13"
         ) from exc
     return KernelCPD

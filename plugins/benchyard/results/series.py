@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 import numpy as np
 
-from benchyard.results.changepoints import ChangePoint, find_changes
+from benchyard.results.changepoints import ChangePoint, NoChangePoints, find_changes
 from benchyard.results.statistics import geometric_mean
 
 K = TypeVar("K", bound=Hashable)
@@ -166,7 +166,11 @@ def branch_of(branch: str | None, commit: str) -> str:
 
 
 def _stretch(epoch: int | None, version: str, points: list[Point], noise: float | None) -> Stretch:
-    return Stretch(epoch, version, tuple(points), find_changes([point.value for point in points], noise=noise))
+    try:
+        changes = find_changes([point.value for point in points], noise=noise)
+    except NoChangePoints:  # the points are worth seeing by themselves
+        changes = ()
+    return Stretch(epoch, version, tuple(points), changes)
 
 
 def _points(values: Iterable[Value]) -> list[Point]:

@@ -14,7 +14,7 @@ MOST_RESULTS = 5000
 # What a series needs of a result: not its long columns.
 _OF_RESULT = ("id", "host", "branch", "commit", "suite", "suite_version", "mode", "epoch", "created", "flags")
 _IN_INTERPRETER = ("commit_date", "build_date", "implementation", "patch")
-_OF_BENCHMARK = ("benchmark", "unit", "version", "mean", "n", "stdev")
+_MEASURED = [measurements.c[name] for name in ("benchmark", "unit", "version", "mean", "n", "stdev")]
 
 
 def measured_values(
@@ -44,15 +44,18 @@ def measured_values(
         where.append(results.c.flags == tuple(flags))
     if since is not None:
         where.append(results.c.created >= since)
-    newest = sa.select(*(results.c[name] for name in _OF_RESULT), *_facts(conn)).where(*where)
-    chosen = newest.order_by(results.c.id.desc()).limit(most).subquery()
-    columns = [chosen.c[name] for name in (*_OF_RESULT, *_IN_INTERPRETER)]
-    joined = sa.select(*columns, *(measurements.c[name] for name in _OF_BENCHMARK)).join_from(
-        chosen, measurements, measurements.c.result_id == chosen.c.id
-    )
-    if benchmark is not None:
-        joined = joined.where(measurements.c.benchmark == benchmark)
-    return list(conn.execute(joined.order_by(chosen.c.id)))
+    facts = [*(results.c[name] for name in _OF_RESULT), *_facts(conn)]
+    if benchmark is None:
+        chosen = sa.select(*facts).where(*where).order_by(results.c.id.desc()).limit(most).subquery()
+        columns = [chosen.c[name] for name in (*_OF_RESULT, *_IN_INTERPRETER)]
+        joined = sa.select(*columns, *_MEASURED).join_from(
+            chosen, measurements, measurements.c.result_id == chosen.c.id
+        )
+        return list(conn.execute(joined.order_by(chosen.c.id)))
+    where.append(measurements.c.benchmark == benchmark)
+    joined = sa.select(*facts, *_MEASURED).join_from(measurements, results, measurements.c.result_id == results.c.id)
+    newest = joined.where(*where).order_by(measurements.c.result_id.desc()).limit(most)
+    return list(reversed(conn.execute(newest).all()))
 
 
 def known_floors(conn: sa.Connection, hosts: Iterable[str]) -> dict[tuple[str, int | None, str], float]:
