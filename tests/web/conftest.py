@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -147,12 +148,14 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 @pytest.fixture(scope="session")
 def make_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Lab]]:
     """`make_lab(closed=False, more="[publish.hook]...", publish-hook="...")`: a lab of its own for tests that leave
-    nothing as it was, with more settings and secrets.
+    nothing as it was, with more settings and secrets, and with the result files of the folder `results`.
     """
     with contextlib.ExitStack() as labs:
 
-        def make(*, closed: bool = False, more: str = "", **secrets: str) -> Lab:
+        def make(*, closed: bool = False, more: str = "", results: Path | None = None, **secrets: str) -> Lab:
             lab = Lab(_new_lab(tmp_path_factory.mktemp("own") / "lab"))
+            if results is not None:
+                shutil.copytree(results, lab.root / "results", dirs_exist_ok=True)
             with (lab.root / "benchyard.toml").open("a") as file:
                 file.write(more)
             for name, secret in secrets.items():

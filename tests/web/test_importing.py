@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -188,3 +189,44 @@ def test_packed_file_is_written(client: Client, foreign: Path) -> None:
     written = result.write(gzip.compress(data))
     assert written.read() == data
     assert written.write(data).id == result.id
+
+
+def test_reconciled_at_start(make_lab: "Callable[..., Lab]", foreign: Path, tmp_path: Path) -> None:
+    """A file that is in the results folder when a master starts is a result soon, of what it and its name tell."""
+    (path,) = (foreign / "bm-20260507-3.16.0a0-49918f5").iterdir()
+    kept = tmp_path / path.parent.name / path.name
+    kept.parent.mkdir()
+    kept.write_bytes(path.read_bytes())
+    os.utime(kept, (1.0, 1.0))
+    lab = make_lab(results=tmp_path)
+    deadline = time.monotonic() + 60
+    while not (found := lab.call("GET", "/results").json()["items"]):
+        assert time.monotonic() < deadline, lab.log()
+        time.sleep(0.1)
+    (result,) = found
+    assert (result["host"], result["owner"], result["missing"]) == ("sulaco", "lab", None)
+    assert result["path"] == f"{path.parent.name}/{path.name}"
+
+
+def test_pruned(make_lab: "Callable[..., Lab]", foreign: Path, tmp_path: Path) -> None:
+    """Old results go to the trash when an admin says so, one a week stays; before that it is told."""
+    lab = make_lab(more="\n[retention]\nkeep_all_days = 30.0\n")
+    document = json.loads((foreign / "mine.json").read_bytes())
+    for day in (3, 4, 5, 12):
+        for benchmark in document["benchmarks"]:
+            for number, run in enumerate(benchmark["runs"]):
+                run["metadata"]["date"] = f"2022-01-{day:02} 10:00:{number:02}"
+        (tmp_path / f"{day}.json").write_text(json.dumps(document))
+    assert command(lab, "admin", "import", tmp_path).stdout == "4 imported\n"
+    told = command(lab, "admin", "prune", "--dry-run").stdout.splitlines()
+    assert told[-1] == "2 results would go to the trash"
+    assert [line.split()[2] for line in told[:-1]] == ["2022-01-03", "2022-01-04"]
+    assert (
+        command(lab, "admin", "prune", "--keep-days", "36500", "--dry-run").stdout
+        == "0 results would go to the trash\n"
+    )
+    assert command(lab, "admin", "prune", "--yes").stdout.splitlines()[-1] == "2 results went to the trash"
+    assert len(lab.call("GET", "/results").json()["items"]) == 2
+    assert len(list((lab.root / "results" / ".trash").rglob("*.json.gz"))) == 2
+    assert command(lab, "admin", "prune", "--yes").stdout == "0 results went to the trash\n"
+    assert command(lab, "admin", "import", tmp_path).stdout == "4 there already\n"

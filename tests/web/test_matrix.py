@@ -86,6 +86,7 @@ MATRIX = {
         "POST /uploads/retry",
     ],
     "admin": [
+        "POST /results/prune",
         "GET /users",
         "POST /queues/<target>/pop",
         "POST /queues/<target>/pause",

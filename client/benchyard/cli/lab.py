@@ -265,6 +265,25 @@ def restore(archive: Path, directory: Path, as_json: bool) -> None:
         {"root": str(directory), "made": manifest.made}, as_json)  # fmt: skip
 
 
+@lab.command("rebuild-index")
+@DIR
+@JSON
+def rebuild_index(directory: Path, as_json: bool) -> None:
+    """Make the index of a lab's results anew from their files; the lab must be down.
+
+    Files without a row get one, and what each benchmark gave is read again. Notes, and what else people have said of
+    results, stay. Results whose files are gone are disabled until the files are back.
+
+    Example: benchyard lab rebuild-index ~/lab
+    """
+    from benchyard.cli.output import say
+    from benchyard.lab.rebuild import rebuild_index
+
+    with _errors():
+        done = rebuild_index(directory, _aside)
+    say(f"the index of the lab in {directory} is rebuilt: {done}", done._asdict(), as_json)
+
+
 def _aside(text: str) -> None:
     click.echo(text, err=True)
 

@@ -142,6 +142,7 @@ def get_result(result: str | int, url: str | None, as_json: bool) -> None:
             *((f"failed {failed.name}", failed.error) for failed in found.failed),
             ("created", local_time(found.created)),
             ("file", found.path or f"none yet; attach it with `benchyard result write {found.id} FILE`"),
+            ("gone since", local_time(found.missing) if found.missing else None),
             ("size", f"{found.size} bytes" if found.size is not None else None),
             ("sha256", found.sha256),
             *((f"published {upload.destination}", _published(upload)) for upload in published),

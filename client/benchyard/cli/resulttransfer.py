@@ -1,4 +1,4 @@
-"""The commands of `benchyard result` that bring results in from other tools, and take them out: import and export."""
+"""The commands of `benchyard result` for many at once: import from other tools, export, and prune."""
 
 import sys
 from collections import Counter
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from benchyard.cli import complete
+from benchyard.cli.asking import confirm, yes_option
 from benchyard.cli.format import clean
 from benchyard.cli.options import connect, entity_name, find_result, lab_options
 
@@ -80,6 +81,37 @@ def export_results(names: tuple[str, ...], everything: bool, url: str | None, as
             raise click.ClickException(f"{folder} cannot be written: {exc.strerror or exc}") from exc
 
 
+@click.command("prune")
+@click.option("--keep-days", type=click.FloatRange(1, 36500), help="Days for which all stay (default: the settings').")
+@click.option("--dry-run", is_flag=True, help="Only tell what would go.")
+@yes_option
+@lab_options
+def prune_results(keep_days: float | None, dry_run: bool, yes: bool, url: str | None, as_json: bool) -> None:
+    """Put old results into the trash: of each week one stays, of each host, branch, flags and suite.
+
+    What is of a release, has a note, or was compared with stays, and so do calibrations.
+
+    Example: benchyard result prune --dry-run
+    """
+    from benchyard.cli.output import print_json
+
+    with connect(url) as client:
+        found = client.results.prune(keep_all_days=keep_days)
+        if not as_json:
+            for result in found:
+                made = f"{result.created:%Y-%m-%d}" if result.created else ""
+                click.echo(
+                    clean(f"result {result.id}: {made} {result.commit or result.version or ''} on {result.host}")
+                )
+        if found and not dry_run:
+            confirm(f"Put {len(found)} results into the trash?", yes)
+            found = client.results.prune(keep_all_days=keep_days, dry_run=False)
+    if as_json:
+        print_json({"dry_run": dry_run, "items": [result.document for result in found]})
+    else:
+        click.echo(f"{len(found)} results {'would go' if dry_run else 'went'} to the trash")
+
+
 def _tell(transfers: "Iterable[Transfer]", number: int | None, what: str, as_json: bool) -> None:
     """Show how far it is, then what became of the files."""
     import msgspec
@@ -101,4 +133,4 @@ def _tell(transfers: "Iterable[Transfer]", number: int | None, what: str, as_jso
     click.echo(", ".join(said) or "no results")
 
 
-COMMANDS = (import_results, export_results)
+COMMANDS = (import_results, export_results, prune_results)

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal
 from urllib.parse import quote
@@ -90,6 +91,7 @@ class BenchmarkResult(Entity, frozen=True, kw_only=True):
     `kind` is that of the job. `grade` is how far it can be trusted: A (tuned, isolated, quiet), B (in doubt) or C
     (disturbed, or not looked after), with `grade_reasons` why it is no better. `epoch` numbers the stretches of its
     host's history with one CPU, kernel, governor and so on; `fingerprint` is not told in lists, refresh() has it.
+    `missing` is since when its file is gone from the lab's disk; it is disabled until that is there again.
     """
 
     id: int
@@ -118,6 +120,7 @@ class BenchmarkResult(Entity, frozen=True, kw_only=True):
     epoch: int | None = None
     fingerprint_id: str | None = None
     fingerprint: Fingerprint | None = None
+    missing: datetime | None = None
 
     collection_: ClassVar[str] = "results"
 
@@ -177,6 +180,10 @@ class BenchmarkResult(Entity, frozen=True, kw_only=True):
         from benchyard.client.comparisons import compare
 
         return compare(self.link, self.id, (head,))
+
+
+class _Pruned(Document, frozen=True, kw_only=True):
+    items: tuple[BenchmarkResult, ...] = ()
 
 
 class _Attachments(Document, frozen=True, kw_only=True):
@@ -248,6 +255,14 @@ class Results(Collection[BenchmarkResult]):
 
         found = result_files(folder) if files is None else files
         return import_files(self._link, folder, found, host=host, own_hosts=own_hosts, dry_run=dry_run)
+
+    def prune(self, *, keep_all_days: float | None = None, dry_run: bool = True) -> tuple[BenchmarkResult, ...]:
+        """Return the old results that the lab's policy has no use for; without `dry_run` they go to the trash.
+
+        `keep_all_days` is for how long all stay, as the lab's settings say by default.
+        """
+        body = {"keep_all_days": keep_all_days, "dry_run": dry_run}
+        return ask(_Pruned, self._link, "POST", "/results/prune", body).items
 
     def export_to(self, folder: Path, results: "Iterable[BenchmarkResult] | None" = None) -> "Iterator[Transfer]":
         """Write the files of results, or of all, below a folder as bench_runner has them; tells of each what became."""

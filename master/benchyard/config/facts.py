@@ -18,6 +18,8 @@ def lab_facts(settings: Settings) -> LabFacts:
         worker_port=lab.worker_port,
         anonymous_read=lab.anonymous_read,
         trash_days=lab.trash_days,
+        keep_all_days=settings.retention.keep_all_days,
+        prunes=settings.retention.automatic,
         maintainers=tuple(name for name, host in settings.hosts.items() if host.role == "worker" and host.is_local),
     )
 

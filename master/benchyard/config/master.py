@@ -12,7 +12,7 @@ from benchyard.config.facts import lab_facts, publish_facts
 from benchyard.config.notices import make_notices
 from benchyard.config.schedulers import make_pollers, make_schedulers
 from benchyard.config.settings import Settings
-from benchyard.config.sources import commits_of, tagged
+from benchyard.config.sources import all_tagged, commits_of, tagged
 from benchyard.config.workers import make_workers
 from benchyard.config.www import make_www
 from benchyard.hosting.service import LabService
@@ -49,7 +49,9 @@ def master_config(settings: Settings) -> dict[str, Any]:
                 remotes={remote.url: name for name, remote in settings.remotes.items()},
             ),
             AccessService(secrets_dir=str(settings.secrets_dir)),
-            LabService(facts=lab_facts(settings), tags=partial(tagged, settings)),
+            LabService(
+                facts=lab_facts(settings), tags=partial(tagged, settings), all_tagged=partial(all_tagged, settings)
+            ),
             *make_notices(settings),
             PublishService(destinations=settings.publish, facts=publish_facts(settings)),
         ],

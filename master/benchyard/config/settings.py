@@ -36,6 +36,7 @@ from benchyard.config.tables import (
     Measured,
     Poller,
     Remote,
+    Retention,
     Schedule,
     Suite,
     Target,
@@ -60,6 +61,7 @@ class Settings(msgspec.Struct, frozen=True):
     suites: dict[str, Suite] = {}
     publish: dict[str, DestinationSettings] = {}
     notify: dict[str, AnyNotifier] = {}
+    retention: Retention = Retention()
 
     @property
     def suites_dir(self) -> Path:
@@ -161,6 +163,7 @@ def load_settings(directory: Path, path: Path | None = None) -> Settings:
         suites=file.suites,
         publish={name: complete(destination, file) for name, destination in file.publish.items()},
         notify=file.notify,
+        retention=file.retention,
     )
 
 

@@ -97,6 +97,14 @@ def commits_of(settings: Settings, wanted: BackfillRequest) -> tuple[Source, ...
     return tuple(_at(history, last, target, commit) for commit in chosen)
 
 
+def all_tagged(settings: Settings) -> frozenset[str]:
+    """The commits that the remotes have any tag on, as far as they were fetched."""
+    history = History(settings.history)
+    if not history.path.exists():
+        return frozenset()
+    return frozenset(commit for remote in settings.remotes for commit in history.tags(remote, "*").values())
+
+
 def tagged(settings: Settings, name: str) -> tuple[str, ...]:
     """The commits that the remotes have this tag on, as far as they were fetched; a name that is no tag's has none."""
     history = History(settings.history)

@@ -38,6 +38,17 @@ class Lab(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     regression_mean_percent: Annotated[float, msgspec.Meta(gt=0, le=1000)] = 1.0
 
 
+class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The `[retention]` table: for how many days all results stay; of older ones one a week does, of each series.
+
+    What is of a release, has a note, or was compared with always stays. `automatic` prunes each night; else it is done
+    by `benchyard result prune`.
+    """
+
+    keep_all_days: Annotated[float, msgspec.Meta(ge=1, le=36500)] = 730.0
+    automatic: bool = False
+
+
 class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The `calibration` of a target: the pinned interpreter that jobs of kind `calibrate` measure, and how.
 
@@ -163,3 +174,4 @@ class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     suites: dict[str, Suite] = {}
     publish: dict[str, DestinationSettings] = {}
     notify: dict[str, AnyNotifier] = {}
+    retention: Retention = Retention()

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from threading import Event
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -12,11 +13,16 @@ from buildbot.util.twisted import async_to_deferred
 from twisted.internet import defer, task, threads
 from twisted.python import log
 
+from benchyard.hosting.reconciling import Lab as ReconciledLab
+from benchyard.hosting.reconciling import reconcile
 from benchyard.hosting.registration import HostExists, forget_host, register_host, write_host
 from benchyard.results import trash
 from benchyard.results.kept import KeptSuites
-from benchyard.store import answers
+from benchyard.store import answers, results
 from benchyard.store import hosts as store
+from benchyard.store.history import LAB
+from benchyard.store.retention import prunable
+from benchyard.store.rows import Result
 
 SERVICE = "benchyard-lab"
 
@@ -25,6 +31,12 @@ RECONFIG_S = 60
 
 #: Seconds between two rounds of tidying up.
 TIDY_S = 3600
+
+#: The hour of the day in which old results are pruned.
+NIGHT = 3
+
+#: Seconds between two result files that are looked into in the background.
+PAUSE_S = 0.03
 
 
 class HostRefused(Exception):
@@ -50,7 +62,8 @@ class HostFacts(msgspec.Struct, frozen=True):
 class LabFacts(msgspec.Struct, frozen=True):
     """What the settings say of the lab, as far as the web needs it.
 
-    `maintainers` are the regular workers that run playbooks, on the master's own machine: it has the secrets.
+    All results stay for `keep_all_days`; with `prunes` the older ones are thinned out each night. `maintainers` are the
+    regular workers that run playbooks, on the master's own machine: it has the secrets.
     """
 
     directory: str
@@ -63,6 +76,8 @@ class LabFacts(msgspec.Struct, frozen=True):
     anonymous_read: bool
     trash_days: float
     maintainers: tuple[str, ...] = ()
+    keep_all_days: float = 730.0
+    prunes: bool = False
 
     @property
     def worker_host(self) -> str:
@@ -86,10 +101,16 @@ def no_tags(name: str) -> Iterable[str]:
     return ()
 
 
+def none_tagged() -> Iterable[str]:
+    """The commits with tags of a lab without remotes."""
+    return ()
+
+
 class LabService(BuildbotService):
     """Knows the lab's hosts and lets them join, change and leave without a restart.
 
-    `tags` finds the commits of a tag in what was fetched of the remotes; `kept` are results that were read lately.
+    `tags` finds the commits of a tag in what was fetched of the remotes, and `all_tagged` those of all; `kept` are
+    results that were read lately.
     """
 
     name = SERVICE
@@ -100,16 +121,23 @@ class LabService(BuildbotService):
         self._changing = defer.DeferredLock()
         self._consumers: list[Any] = []
         self._tidying = task.LoopingCall(self._tidy)
+        self._pruned = 0.0
+        self._leaving = Event()
+        self._reconciling: Any = None
 
-    def checkConfig(self, *, facts: LabFacts, tags: Tags = no_tags) -> None:
+    def checkConfig(
+        self, *, facts: LabFacts, tags: Tags = no_tags, all_tagged: Callable[[], Iterable[str]] = none_tagged
+    ) -> None:
         super().checkConfig()
 
     @async_to_deferred
-    async def reconfigService(self, *, facts: LabFacts, tags: Tags = no_tags) -> None:
+    async def reconfigService(
+        self, *, facts: LabFacts, tags: Tags = no_tags, all_tagged: Callable[[], Iterable[str]] = none_tagged
+    ) -> None:
         await super().reconfigService()
         # Buildbot compares with what the service was made with: a host that came and went would be seen for ever.
-        self._config_kwargs = {"facts": facts, "tags": tags}
-        self.facts, self.tags = facts, tags
+        self._config_kwargs = {"facts": facts, "tags": tags, "all_tagged": all_tagged}
+        self.facts, self.tags, self.all_tagged = facts, tags, all_tagged
         self.lab_dir, self.results_dir = Path(facts.directory), Path(facts.results)
         self.hosts: Mapping[str, HostFacts] = {host.name: host for host in facts.hosts}
 
@@ -118,6 +146,8 @@ class LabService(BuildbotService):
         await super().startService()
         self._tidying.clock = self.master.reactor
         self._tidying.start(TIDY_S, now=False)
+        self._leaving.clear()
+        self._reconcile()
         listen = self.master.mq.startConsuming
         self._consumers = [
             await listen(self._on_seen, ("workers", None, event)) for event in ("connected", "disconnected")
@@ -129,10 +159,39 @@ class LabService(BuildbotService):
             self._tidying.stop()
         for consumer in self._consumers:
             consumer.stopConsuming()
+        self._leaving.set()
+        if self._reconciling is not None:
+            await self._reconciling  # its thread needs the reactor to come to its end
         await super().stopService()
+
+    def _reconcile(self) -> None:
+        """Hold files and index against each other, in a thread, unless that is under way."""
+        if self._reconciling is None:
+            done = threads.deferToThread(self._reconciled).addErrback(log.err, "benchyard: while reconciling results")
+            self._reconciling = done
+            done.addCallback(lambda _: setattr(self, "_reconciling", None))
+
+    def _reconciled(self) -> None:
+        pool = self.master.db.pool
+
+        def transact(*work: Any, **how: Any) -> Any:
+            return threads.blockingCallFromThread(self.master.reactor, pool.do_with_transaction, *work, **how)
+
+        def say(text: str) -> None:
+            log.msg(f"benchyard: {text}")
+
+        # The wait keeps most of the time for everything else.
+        lab = ReconciledLab(self.results_dir, transact, tuple(self.hosts), lambda: self._leaving.wait(PAUSE_S), say)
+        say(f"results: {reconcile(lab)}")
 
     def _tidy(self) -> Any:
         """Remove for good what was kept long enough: files in the trash, answers to repeated requests."""
+        self._reconcile()
+        now = time.time()
+        if self.facts.prunes and time.localtime(now).tm_hour == NIGHT and now - self._pruned > 2 * TIDY_S:
+            self._pruned = now
+            done = self.prune(who=LAB, keep_all_days=self.facts.keep_all_days)
+            done.addErrback(log.err, "benchyard: while pruning results")
         return defer.gatherResults(
             [
                 threads.deferToThread(trash.empty, self.results_dir, days=self.facts.trash_days),
@@ -141,6 +200,19 @@ class LabService(BuildbotService):
             ],
             consumeErrors=True,
         ).addErrback(log.err, "benchyard: while tidying up")
+
+    @async_to_deferred
+    async def prune(self, *, who: str, keep_all_days: float, dry_run: bool = False) -> tuple[Result, ...]:
+        """Put the results into the trash that the policy has no use for; gives them as they were."""
+        tagged = tuple(await threads.deferToThread(self.all_tagged))
+        transact = self.master.db.pool.do_with_transaction
+        rows = await transact(prunable, keep_all_days=keep_all_days, now=time.time(), tagged=tagged)
+        for row in () if dry_run else rows:
+            await transact(results.trash_result, row.id, now=time.time(), who=who)
+            await threads.deferToThread(trash.throw_away, self.results_dir, str(row.path))
+        if rows and not dry_run:
+            log.msg(f"benchyard: {len(rows)} results older than {keep_all_days:g} days are in the trash")
+        return tuple(rows)
 
     def _connected(self) -> list[str]:
         return [name for name in self.hosts if self.status_of(name) != "offline"]

@@ -46,6 +46,12 @@ def forget_measurements(conn: sa.Connection, result_id: int) -> None:
         conn.execute(sa.delete(table).where(table.c.result_id == result_id))
 
 
+def forget_all(conn: sa.Connection) -> None:
+    """Remove all that is kept here; it can be made again from the files."""
+    for table in (measurements, samples):
+        conn.execute(sa.delete(table))
+
+
 def unmeasured(conn: sa.Connection, *, after: int = 0, limit: int = 100) -> tuple[Result, ...]:
     """Return results with values and a file whose samples are not here, by id, those above `after`."""
     where = (

@@ -11,10 +11,10 @@ import sqlalchemy as sa
 
 from benchyard.store.errors import Conflict, Stale, StoreError
 from benchyard.store.filters import between, with_commit
-from benchyard.store.history import record
+from benchyard.store.history import LAB, record
 from benchyard.store.measurements import add_measurements
 from benchyard.store.rows import BENCHMARKS, RESULT_STATUSES, Result
-from benchyard.store.sql import insert_once, insert_row, lock_content, locked_row, page_size, require, to_row
+from benchyard.store.sql import insert_once, insert_row, locked_row, page_size, require, to_row
 from benchyard.store.tables import jobs, results
 
 
@@ -91,7 +91,7 @@ def add_result(
         "fingerprint": fingerprint,
         "fingerprint_id": fingerprint_id,
     }
-    inserted = insert_once(conn, results, values, unique=["job_id", "attempt"])
+    inserted = _adopt_found(conn, values) or insert_once(conn, results, values, unique=["job_id", "attempt"])
     result = require(result_of_attempt(conn, job_id, attempt), f"result of run {job_id}.{attempt}")
     if result.sha256 != sha256:
         raise Conflict(f"run {job_id}.{attempt} has result {result.id} already, made of another file: {result.path}")
@@ -101,6 +101,20 @@ def add_result(
         if samples is not None:
             add_measurements(conn, result.id, measurements, samples)
     return result
+
+
+def _adopt_found(conn: sa.Connection, values: Mapping[str, Any]) -> bool:
+    """Let the run have the row that the lab itself has given to its file, when it found that without one."""
+    if result_of_attempt(conn, values["job_id"], values["attempt"]) is not None:
+        return False
+    found = (
+        results.c.sha256 == values["sha256"],
+        results.c.path == values["path"],
+        results.c.job_id.is_(None),
+        results.c.owner == LAB,
+    )
+    given = {name: value for name, value in values.items() if name not in ("enabled", "note", "status")}
+    return conn.execute(sa.update(results).where(*found).values(**given).returning(results.c.id)).first() is not None
 
 
 def get_result(conn: sa.Connection, id: int) -> Result:
@@ -152,50 +166,6 @@ def new_result(
     return result
 
 
-def result_of_content(conn: sa.Connection, sha256: str) -> Result | None:
-    """Return the result whose file has this content, be it in the trash; the newest of several."""
-    where = results.c.sha256 == sha256
-    row = conn.execute(sa.select(results).where(where).order_by(results.c.id.desc()).limit(1)).mappings().first()
-    return None if row is None else to_row(Result, row)
-
-
-def take_result(
-    conn: sa.Connection,
-    *,
-    now: float,
-    who: str,
-    owner: str,
-    measurements: Sequence[Mapping[str, Any]],
-    samples: bytes,
-    **columns: Any,
-) -> tuple[Result, bool]:
-    """Add a result of a file that no job has left, unless its content is known; tell whether it was added.
-
-    `columns` are those of the row that file and name tell; `created` among them is when it was measured.
-    """
-    lock_content(conn, columns["sha256"])
-    known = result_of_content(conn, columns["sha256"])
-    if known is not None:
-        return known, False
-    values = {
-        "status": "stored",
-        "enabled": True,
-        "failed": (),
-        "grade_reasons": (),
-        "kind": BENCHMARKS,
-        "note": "",
-        **columns,
-        "owner": owner,
-        "changed": now,
-        "changed_by": who,
-    }
-    result = to_row(Result, insert_row(conn, results, values))
-    change = {"status": "stored", "host": result.host, "path": result.path, "sha256": result.sha256, "owner": owner}
-    record(conn, "result", result.id, now=now, who=who, change=change)
-    add_measurements(conn, result.id, measurements, samples)
-    return result, True
-
-
 def attach_file(
     conn: sa.Connection,
     id: int,
@@ -243,7 +213,7 @@ def attach_file(
     }
     if samples is not None:
         add_measurements(conn, id, measurements, samples)
-    return _change(conn, id, values, now=now, who=who, change={"path": path, "sha256": sha256})
+    return change_row(conn, id, values, now=now, who=who, change={"path": path, "sha256": sha256})
 
 
 def modify_result(
@@ -266,7 +236,7 @@ def modify_result(
         raise Stale(f"result {id} was changed by {result.changed_by}: read it again")
     given: dict[str, Any] = {"commit": commit, "branch": branch, "note": ... if note is None else note}
     values = {key: value for key, value in given.items() if value is not ... and value != getattr(result, key)}
-    return _change(conn, id, values, now=now, who=who, change=values) if values else result
+    return change_row(conn, id, values, now=now, who=who, change=values) if values else result
 
 
 def enable_result(conn: sa.Connection, id: int, enabled: bool, *, now: float, who: str) -> Result:
@@ -274,8 +244,8 @@ def enable_result(conn: sa.Connection, id: int, enabled: bool, *, now: float, wh
     result = _lock(conn, id)
     if result.enabled == enabled:
         return result
-    values = {"enabled": enabled}
-    return _change(conn, id, values, now=now, who=who, change=values)
+    values = {"enabled": enabled, **({"missing": None} if enabled else {})}
+    return change_row(conn, id, values, now=now, who=who, change=values)
 
 
 def trash_result(conn: sa.Connection, id: int, *, now: float, who: str, path: str | None = None) -> Result:
@@ -285,7 +255,7 @@ def trash_result(conn: sa.Connection, id: int, *, now: float, who: str, path: st
         return result
     result = _lock(conn, id)
     change: dict[str, Any] = {"status": "trashed"} if path is None else {"status": "trashed", "path": path}
-    return _change(conn, id, {**change, "trashed": now}, now=now, who=who, change=change)
+    return change_row(conn, id, {**change, "trashed": now}, now=now, who=who, change=change)
 
 
 def expired_trash(conn: sa.Connection, before: float) -> tuple[Result, ...]:
@@ -302,7 +272,7 @@ def forget_file(conn: sa.Connection, id: int, *, now: float, who: str) -> Result
         raise Conflict(f"result {id} is not in the trash, its file is kept")
     if result.path is None:
         return result
-    return _change(conn, id, {"path": None}, now=now, who=who, change={"path": None})
+    return change_row(conn, id, {"path": None}, now=now, who=who, change={"path": None})
 
 
 def list_results(
@@ -375,9 +345,10 @@ def _lock(conn: sa.Connection, id: int) -> Result:
     return result
 
 
-def _change(
+def change_row(
     conn: sa.Connection, id: int, values: dict[str, Any], *, now: float, who: str, change: dict[str, Any]
 ) -> Result:
+    """Give a result these columns, and keep in its history that somebody changed it so."""
     conn.execute(sa.update(results).where(results.c.id == id).values(**values, changed=now, changed_by=who))
     record(conn, "result", id, now=now, who=who, change=change)
     return get_result(conn, id)

@@ -195,6 +195,8 @@ class Result(msgspec.Struct, frozen=True):
     `kind` is that of the job. `grade` says how far it can be trusted and `grade_reasons` why no further; `fingerprint`
     is under which conditions it was measured, with its id, and `epoch` the number of the host's stretch of conditions
     that it is in. These are None for what was measured before the lab knew them, and `epoch` for what was added.
+
+    `missing` is since when the file of one that would count is known to be gone: it is disabled for as long.
     """
 
     id: int
@@ -229,6 +231,7 @@ class Result(msgspec.Struct, frozen=True):
     fingerprint: dict[str, Any] | None = None
     fingerprint_id: str | None = None
     epoch: int | None = None
+    missing: float | None = None
 
 
 class Measurement(msgspec.Struct, frozen=True):

@@ -169,6 +169,7 @@ results = sa.Table(
     sa.Column("fingerprint", Json(dict[str, Any])),
     sa.Column("fingerprint_id", PlainText),
     sa.Column("epoch", sa.Integer),
+    sa.Column("missing", sa.Float),
     sa.Index("benchyard_results_run", "job_id", "attempt", unique=True),
     sa.Index("benchyard_results_host", "host", "id"),
     sa.Index("benchyard_results_target", "target", "id"),

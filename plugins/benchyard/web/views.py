@@ -189,6 +189,7 @@ class ResultView(msgspec.Struct, frozen=True):
 
     `grade` is A, B or C, and `grade_reasons` why it is no better; `epoch` is the stretch of its host's history with
     the same CPU, kernel, governor and so on. `fingerprint` are the conditions it was measured under, not in lists.
+    `missing` is since when its file is gone from the results folder; it is disabled until that is there again.
     """
 
     id: int
@@ -222,6 +223,7 @@ class ResultView(msgspec.Struct, frozen=True):
     epoch: int | None
     fingerprint_id: str | None
     fingerprint: dict[str, Any] | None
+    missing: Time | None = None
 
 
 def result_view(result: Result, *, listed: bool = False) -> ResultView:
@@ -237,6 +239,7 @@ def result_view(result: Result, *, listed: bool = False) -> ResultView:
             "created": known_time(result.created),
             "changed": known_time(result.changed),
             "fingerprint": None if listed else result.fingerprint,
+            "missing": time_text(result.missing),
         }
     )
 

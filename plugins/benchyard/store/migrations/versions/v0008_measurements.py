@@ -29,4 +29,5 @@ def upgrade() -> None:
         sa.Column("result_id", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("packed", sa.LargeBinary, nullable=False),
     )
+    op.add_column("benchyard_results", sa.Column("missing", sa.Float))
     op.create_index("benchyard_results_sha256", "benchyard_results", ["sha256"])

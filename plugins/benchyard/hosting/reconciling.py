@@ -1,0 +1,166 @@
+"""Result files and their index, held against each other after whatever has happened: a crash, a restored backup.
+
+A file without a row gets one, of what it and its name tell. A row whose file is gone is told and counts no more until
+the file is there again, be it elsewhere. Results whose measurements are not in the index, as in labs of before, get
+them. Nothing is removed. All of it blocks, and may be done again at any time, or be cut off.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchyard.results import importing, trash
+from benchyard.results.errors import ResultError
+from benchyard.results.files import read_file
+from benchyard.results.index import index_suite
+from benchyard.results.layout import PACKED, VALUES
+from benchyard.results.reading import read_suite
+from benchyard.store import filed, measurements
+from benchyard.store.filed import Filed
+from benchyard.store.history import LAB
+from benchyard.store.rows import Result
+
+#: Runs a function of the store, its connection coming first, in a transaction.
+Transact = Callable[..., Any]
+
+#: Seconds for which a file may be without its row: whoever stores it adds that next.
+STORING_S = 600.0
+
+# Results that are looked for at once.
+_PAGE = 50
+
+
+class Lab(NamedTuple):
+    """What is reconciled: the results directory, the datastore, and the names of the hosts that the lab knows.
+
+    `pause` is called between any two files; where it says True the work is left. `say` is told what people should know.
+    """
+
+    root: Path
+    transact: Transact
+    hosts: Sequence[str] = ()
+    pause: Callable[[], bool] = lambda: False
+    say: Callable[[str], object] = lambda text: None
+
+
+class Reconciled(NamedTuple):
+    """How many results were added, miss their files, have them again, and were measured; and what is unreadable."""
+
+    added: int = 0
+    missing: int = 0
+    back: int = 0
+    measured: int = 0
+    unreadable: int = 0
+
+    def __str__(self) -> str:
+        words = ("added", "without their files", "with their files again", "indexed", "files unreadable")
+        return ", ".join(f"{count} {what}" for count, what in zip(self, words, strict=True) if count) or "all in order"
+
+
+def reconcile(lab: Lab, *, storing_s: float = STORING_S) -> Reconciled:
+    """Hold files and index against each other; files younger than `storing_s` are left to those who store them."""
+    known: tuple[Filed, ...] = lab.transact(filed.list_filed)
+    files = set(result_files(lab.root))
+    if known and not files and any(one.path.endswith((VALUES, VALUES + PACKED)) for one in known):
+        lab.say(f"there are no files in the results directory {lab.root}: is it mounted? Nothing is changed")
+        return Reconciled()
+    missing, back = _check_rows(lab, known)
+    added, moved, unreadable = _adopt(lab, sorted(files - {one.path for one in known}), storing_s)
+    done = Reconciled(added, missing, back + moved, 0, unreadable)
+    measured, damaged = measure_missing(lab)
+    return done._replace(measured=measured, unreadable=unreadable + damaged)
+
+
+def rebuild(lab: Lab) -> Reconciled:
+    """Make all that the index has of files anew, from the files alone; what people said of results stays."""
+    lab.transact(measurements.forget_all)
+    return reconcile(lab, storing_s=0.0)
+
+
+def result_files(root: Path) -> Iterator[str]:
+    """The paths of the pyperf files below the results directory; what is hidden, or belongs to a result, is none."""
+    for path in root.rglob(f"*{VALUES}*"):
+        below = path.relative_to(root)
+        if any(part.startswith(".") or part.endswith(".d") for part in below.parts):
+            continue
+        if below.name.endswith((VALUES, VALUES + PACKED)) and path.is_file():
+            yield below.as_posix()
+
+
+def measure_missing(lab: Lab) -> tuple[int, int]:
+    """Give results their measurements that have none in the index; how many, and how many could not be read."""
+    measured = damaged = after = 0
+    while rows := lab.transact(measurements.unmeasured, after=after, limit=_PAGE):
+        for row in rows:
+            after = row.id
+            if lab.pause():
+                return measured, damaged
+            if (indexed := _indexed(lab, row)) is None:
+                damaged += 1
+                continue
+            lab.transact(measurements.add_measurements, row.id, indexed["measurements"], indexed["samples"])
+            measured += 1
+    return measured, damaged
+
+
+def _indexed(lab: Lab, row: Result) -> dict[str, Any] | None:
+    try:
+        content = importing.open_content(read_file(lab.root / str(row.path)))
+        if content.sha256 != row.sha256:
+            raise ResultError("its SHA-256 is another")
+        return index_suite(read_suite(content.data))
+    except FileNotFoundError:
+        return None  # told of as missing
+    except (OSError, ResultError) as exc:
+        lab.say(f"the file of result {row.id} is damaged, bring it back from a backup: {row.path}: {exc}")
+        return None
+
+
+def _check_rows(lab: Lab, known: Sequence[Filed]) -> tuple[int, int]:
+    """Tell rows without files, and those that have them again; finish what was being put into the trash."""
+    missing = back = 0
+    for row in known:
+        there = (lab.root / row.path).is_file()
+        if row.status == "trashed":
+            if there:
+                trash.throw_away(lab.root, row.path)
+        elif not there and row.enabled:
+            lab.say(f"the file of result {row.id} is gone from the results directory: {row.path}")
+            lab.transact(filed.note_missing, row.id, now=time.time(), who=LAB)
+            missing += 1
+        elif there and row.missing is not None:
+            lab.say(f"the file of result {row.id} is there again: {row.path}")
+            lab.transact(filed.note_found, row.id, path=row.path, now=time.time(), who=LAB)
+            back += 1
+    return missing, back
+
+
+def _adopt(lab: Lab, paths: Sequence[str], storing_s: float) -> tuple[int, int, int]:
+    """Give files their rows; how many results were added, how many have their files again, and what is unreadable."""
+    added = moved = unreadable = 0
+    for path in paths:
+        if lab.pause():
+            break
+        try:
+            written = (lab.root / path).stat().st_mtime
+            if time.time() - written < storing_s:
+                continue
+            content = importing.open_content((lab.root / path).read_bytes())
+            same: Result | None = lab.transact(filed.result_of_content, content.sha256)
+            if same is not None:
+                if same.missing is not None:
+                    lab.say(f"the file of result {same.id} is there again: {path}")
+                    lab.transact(filed.note_found, same.id, path=path, now=time.time(), who=LAB)
+                    moved += 1
+                continue
+            foreign = importing.examine(content, path, hosts=lab.hosts, now=written)
+        except (OSError, ResultError) as exc:
+            lab.say(f"{path} in the results directory is no result: {exc}")
+            unreadable += 1
+            continue
+        columns = {**foreign.columns, "path": path}
+        row, new = lab.transact(filed.take_result, now=time.time(), who=LAB, owner=LAB, **columns)
+        lab.say(f"{path} in the results directory is result {row.id} from now on")
+        added += new
+    return added, moved, unreadable

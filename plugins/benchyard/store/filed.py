@@ -1,0 +1,93 @@
+"""Result files as the index knows them: by content, by path, and whether they are still there."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from benchyard.store.history import record
+from benchyard.store.measurements import add_measurements
+from benchyard.store.results import change_row, get_result
+from benchyard.store.rows import BENCHMARKS, Result
+from benchyard.store.sql import insert_row, lock_content, to_row
+from benchyard.store.tables import results
+
+
+class Filed(msgspec.Struct, frozen=True):
+    """What is known of a result's file."""
+
+    id: int
+    path: str
+    status: str
+    enabled: bool
+    missing: float | None
+
+
+def result_of_content(conn: sa.Connection, sha256: str) -> Result | None:
+    """Return the result whose file has this content, be it in the trash; the newest of several."""
+    where = results.c.sha256 == sha256
+    row = conn.execute(sa.select(results).where(where).order_by(results.c.id.desc()).limit(1)).mappings().first()
+    return None if row is None else to_row(Result, row)
+
+
+def take_result(
+    conn: sa.Connection,
+    *,
+    now: float,
+    who: str,
+    owner: str,
+    measurements: Sequence[Mapping[str, Any]],
+    samples: bytes,
+    **columns: Any,
+) -> tuple[Result, bool]:
+    """Add a result of a file that no job has left, unless its content is known; tell whether it was added.
+
+    `columns` are those of the row that file and name tell; `created` among them is when it was measured.
+    """
+    lock_content(conn, columns["sha256"])
+    known = result_of_content(conn, columns["sha256"])
+    if known is not None:
+        return known, False
+    values = {
+        "status": "stored",
+        "enabled": True,
+        "failed": (),
+        "grade_reasons": (),
+        "kind": BENCHMARKS,
+        "note": "",
+        **columns,
+        "owner": owner,
+        "changed": now,
+        "changed_by": who,
+    }
+    result = to_row(Result, insert_row(conn, results, values))
+    change = {"status": "stored", "host": result.host, "path": result.path, "sha256": result.sha256, "owner": owner}
+    record(conn, "result", result.id, now=now, who=who, change=change)
+    add_measurements(conn, result.id, measurements, samples)
+    return result, True
+
+
+def list_filed(conn: sa.Connection) -> tuple[Filed, ...]:
+    """Return what has a file, in the trash or not, by id."""
+    columns = (results.c[name] for name in Filed.__struct_fields__)
+    rows = conn.execute(sa.select(*columns).where(results.c.path.is_not(None)).order_by(results.c.id)).mappings()
+    return tuple(to_row(Filed, row) for row in rows)
+
+
+def note_missing(conn: sa.Connection, id: int, *, now: float, who: str) -> Result:
+    """Keep that the file of a result is gone: it counts no more; one that does not count anyway stays as it is."""
+    result = get_result(conn, id)
+    if result.status == "trashed" or not result.enabled or result.missing is not None:
+        return result
+    values = {"enabled": False, "missing": now}
+    return change_row(conn, id, values, now=now, who=who, change=values)
+
+
+def note_found(conn: sa.Connection, id: int, *, path: str, now: float, who: str) -> Result:
+    """Keep that the file of a result is there again, at this path: it counts again."""
+    result = get_result(conn, id)
+    if result.status == "trashed" or result.missing is None:
+        return result
+    values = {"enabled": True, "missing": None, "path": path}
+    return change_row(conn, id, values, now=now, who=who, change=values)
