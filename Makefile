@@ -13,7 +13,7 @@ unexport VIRTUAL_ENV
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo up test test-slow lint types lock dist clean
-.PHONY: bench-api bench-build bench-measure bench-publish bench-queue bench-verdicts
+.PHONY: bench-api bench-build bench-measure bench-publish bench-queue bench-results bench-verdicts
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -57,7 +57,10 @@ bench-publish: $(BIN)/.installed-dev ## Measure uploads to a real codespeed, bes
 	PYTHONPATH=tests/support $(BIN)/python tests/bench/bench_publish.py
 
 bench-api: $(BIN)/.installed-dev ## Measure the latency of the REST interface with few and many rows
-	$(BIN)/python tests/bench/bench_api.py
+	PYTHONPATH=tests/support $(BIN)/python tests/bench/bench_api.py
+
+bench-results: $(BIN)/.installed-dev ## Measure series and lists of thousands of results
+	PYTHONPATH=tests/support $(BIN)/python tests/bench/bench_results.py
 
 bench-verdicts: $(BIN)/.installed-dev ## Measure false alarms and detection of comparisons, beside pyperf and bench_runner
 	$(BIN)/python tests/bench/bench_verdicts.py

@@ -8,21 +8,14 @@ lists and gets with many rows, `list_growth` and `get_growth` the worst ratio of
 import contextlib
 import hashlib
 import json
-import os
-import socket
 import statistics
-import subprocess
 import tempfile
-import time
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import httpx
 import sqlalchemy as sa
+from servedlab import Server, served
 
-from benchyard.daemon.workerdir import twistd_program
-from benchyard.lab.init import LabOptions, init_lab
 from benchyard.store import attempts, jobs, results
 from benchyard.store.migrate import migrate
 
@@ -30,25 +23,6 @@ FEW, MANY = 100, 10_000
 
 #: Rounds of each operation; in each both masters are asked twice.
 ROUNDS = 40
-
-API = "plugins/benchyard/api/v1"
-START_S = 120.0
-
-
-class Server(NamedTuple):
-    """A running master with `rows` jobs and results."""
-
-    rows: int
-    client: httpx.Client
-
-    def ask(self, path: str) -> float:
-        """Seconds from a request to the end of its answer."""
-        begun = time.perf_counter()
-        answer = self.client.get(path)
-        took = time.perf_counter() - begun
-        assert answer.status_code == 200, f"{path}: {answer.text}"
-        return took
-
 
 #: (what, path); `{last}` is the newest job and result, `{commit}` that of the oldest result. Both masters answer with
 #: as many rows: 50 of a list, one where a filter fits few.
@@ -154,55 +128,6 @@ def commit_of(number: int) -> str:
     return hashlib.sha1(str(number).encode(), usedforsecurity=False).hexdigest()
 
 
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-@contextlib.contextmanager
-def served(folder: Path, rows: int) -> Iterator[tuple[Server, str]]:
-    """A master with so many rows while it runs, and its target."""
-    new = init_lab(folder, LabOptions(http_port=free_port(), worker_port=free_port()))
-    program = twistd_program("master", folder / "master", folder / "run" / "master.log")
-    with program.log.open("wb") as log, running(program.argv, program.cwd, log.fileno()) as master:
-        headers = {"Authorization": f"Bearer {new.token}"}
-        with httpx.Client(base_url=f"{new.url}{API}/", headers=headers, timeout=30) as client:
-            deadline = time.monotonic() + START_S
-            while not up(client):
-                assert master.poll() is None, f"the master did not start; see {program.log}"
-                assert time.monotonic() < deadline, "the master does not come up"
-                time.sleep(0.2)
-            # Buildbot makes its own tables at the first start, so rows come after it.
-            fill(f"sqlite:///{folder}/master/state.sqlite", new.target, rows)
-            yield Server(rows, client), new.target
-
-
-@contextlib.contextmanager
-def running(argv: Sequence[str], cwd: Path, log: int) -> Iterator["subprocess.Popen[bytes]"]:
-    """A process, ended at the end."""
-    process = subprocess.Popen(argv, cwd=cwd, env=dict(os.environ), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def up(client: httpx.Client) -> bool:
-    """Whether the master answers."""
-    try:
-        return client.get("health").status_code == 200
-    except httpx.TransportError:
-        return False
-
-
 def measure(few: Server, many: Server, what: str, path: str, target: str) -> Row:
     """Ask both in turns, after one request each that does not count."""
     paths = {s: path.format(last=s.rows, commit=commit_of(1), target=target) for s in (few, many)}
@@ -223,8 +148,8 @@ def p95(times: list[float]) -> float:
 def main() -> None:
     """Measure, and print the table and the last line."""
     with tempfile.TemporaryDirectory(prefix="benchyard-bench-") as folder, contextlib.ExitStack() as stack:
-        few, target = stack.enter_context(served(Path(folder, "few"), FEW))
-        many, _ = stack.enter_context(served(Path(folder, "many"), MANY))
+        few, target = stack.enter_context(served(Path(folder, "few"), FEW, fill))
+        many, _ = stack.enter_context(served(Path(folder, "many"), MANY, fill))
         found = {
             kind: [measure(few, many, what, path, target) for what, path in operations]
             for kind, operations in (("list", LISTS), ("get", GETS))

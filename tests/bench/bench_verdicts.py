@@ -8,6 +8,11 @@ laid over them, and a known change over all benchmarks or over every tenth. Judg
 - pyperf's test at 95 %, as `pyperf compare_to` and bench_runner make it for each benchmark;
 - bench_runner's hierarchical test, the package's own code in an environment of its own, where it can be installed.
 
+The change points of series are judged the same way: each benchmark of a result is a series of 60 runs of it, without
+a change or with one after 30 runs. Of all series: how many false changes are found in 100 points, and how many series
+have any. Of those with a change: of how many it is found within 4 points, and by the end, and of these, how many are
+where it is, up to a point.
+
 Of benchmarks: the part of those without a change that is called one, and of those with a change that is. Of pairs: how
 many have more than 1 % false ones, and of how many the result as a whole is called faster or slower with 95 %.
 
@@ -28,6 +33,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from benchyard.results.changepoints import find_changes
 from benchyard.results.compare import compare
 from benchyard.results.noise import Floor, noise_floors
 from benchyard.results.reading import Samples, Suite, read_suite
@@ -39,6 +45,9 @@ STEADY, USUAL = 0.0, 0.007
 COMMON = 0.002
 
 CALIBRATIONS = 10
+
+#: Points of a series, and after how many of them its level changes.
+POINTS, BEFORE = 60, 30
 
 #: The reliability from which on the whole is called faster or slower.
 LEVEL = 0.95
@@ -78,6 +87,24 @@ CASES = (
     *(Case(f"{shift} % in a tenth, steady host", STEADY, shift / 100, 10) for shift in (1, 2, 5)),
     *(Case(f"{shift} % in a tenth, usual host", USUAL, shift / 100, 10) for shift in (1, 2, 5)),
 )
+
+
+SERIES_CASES = (
+    Case("series, A/A, steady host", STEADY),
+    Case("series, A/A, usual host", USUAL),
+    *(Case(f"series, {shift} %, steady host", STEADY, shift / 100) for shift in (1, 2, 5)),
+    *(Case(f"series, {shift} %, usual host", USUAL, shift / 100) for shift in (1, 2, 5)),
+)
+
+
+class SeriesRates(NamedTuple):
+    """Parts of points, of series, and of known changes."""
+
+    false_per_100: float
+    series_with_false: float
+    within_4: float | None
+    found: float | None
+    in_place: float | None
 
 
 class Rates(NamedTuple):
@@ -173,6 +200,32 @@ def rates(flags: Sequence[tuple[set[str], set[str], set[str]]], wholes: Sequence
     )
 
 
+def series_judged(random: np.random.Generator, suites: Sequence[Suite], case: Case) -> SeriesRates:
+    """The rates of change points, over the benchmarks of these results."""
+    number = false = with_false = soon = found = in_place = 0
+    for suite in suites:
+        parts = parts_of(suite)
+        runs = [drawn(random, parts, case.noise) for _ in range(POINTS)]
+        for name in parts:
+            means = np.array([run[name].mean() for run in runs])
+            means[BEFORE:] *= 1.0 + case.shift
+            changes = find_changes(means.tolist())
+            near = [c for c in changes if case.shift and c.step > 0.0 and abs(c.index - BEFORE) <= 4][:1]
+            number += 1
+            false += len(changes) - len(near)
+            with_false += len(changes) > len(near)
+            found += len(near)
+            soon += sum(change.found < BEFORE + 4 for change in near)
+            in_place += sum(abs(change.index - BEFORE) <= 1 for change in near)
+    return SeriesRates(
+        false / number / POINTS * 100.0,
+        with_false / number,
+        soon / number if case.shift else None,
+        found / number if case.shift else None,
+        in_place / found if found else None,
+    )
+
+
 def install_predecessor(folder: Path) -> Path | None:
     """The Python of an environment with bench_runner, None where it cannot be installed."""
     python = folder / "bin" / "python"
@@ -215,7 +268,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=9)
     arguments = parser.parse_args()
     suites = real_suites(12)
-    document = {}
+    document: dict[str, dict[str, float | None]] = {}
     line = "{:32} {:22} {:>12} {:>12} {:>14} {:>14}"
     with tempfile.TemporaryDirectory() as folder:
         python = install_predecessor(Path(folder))
@@ -225,6 +278,12 @@ def main() -> None:
             for judge, found in zip(JUDGES, judged(random, suites, case, arguments.pairs, python), strict=True):
                 print(line.format(case.name, judge, *map(percent, found)), flush=True)
                 document[f"{case.name}: {judge}"] = found._asdict()
+    line = "{:32} {:>16} {:>16} {:>12} {:>12} {:>14}"
+    print(line.format("case", "false per 100", "series with any", "in 4 points", "found", "of it in place"))
+    for case in SERIES_CASES:
+        about = series_judged(np.random.default_rng(arguments.seed), suites[:6], case)
+        print(line.format(case.name, f"{about.false_per_100:.3f}", *map(percent, about[1:])), flush=True)
+        document[case.name] = about._asdict()
     print(json.dumps(document))
 
 

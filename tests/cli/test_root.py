@@ -87,7 +87,8 @@ def test_the_commands_are_those_of_the_design() -> None:
         "queue": "list get push pop move remove pause unpause",
         "host": "list get add remove modify enable disable configure update check lease inventory noise",
         "user": "list get add remove modify enable disable passwd try-secret token",
-        "result": "list get add remove modify enable disable read write upload uploads destinations compare",
+        "result": "list get add remove modify enable disable read write upload uploads destinations compare "
+        "import export series plot regressions regression",
     }
     for name, commands in promised.items():
         group = COMMANDS[name].load()

@@ -32,7 +32,7 @@ def test_migrate_again(store: sa.Engine) -> None:
     """A second migration changes nothing and returns the same version."""
     with store.connect() as conn:
         version = schema_version(conn)
-    assert version == "0008"
+    assert version == "0009"
     assert migrate(store) == version
 
 
@@ -88,9 +88,9 @@ def test_too_new(store: sa.Engine) -> None:
     """A database of a newer benchyard is refused by an error that names both versions, and left alone."""
     with store.begin() as conn:
         conn.execute(sa.update(sa.table(VERSION_TABLE, sa.column("version_num"))).values(version_num="0099"))
-    with pytest.raises(SchemaTooNew, match=r"schema 0099.*schemas up to 0008") as caught:
+    with pytest.raises(SchemaTooNew, match=r"schema 0099.*schemas up to 0009") as caught:
         migrate(store)
-    assert (caught.value.found, caught.value.known) == ("0099", "0008")
+    assert (caught.value.found, caught.value.known) == ("0099", "0009")
     with store.connect() as conn:
         assert schema_version(conn) == "0099"
 
@@ -114,7 +114,7 @@ def test_masters_that_start_at_once(url: str, engine: sa.Engine) -> None:
     ]
     for master in masters:
         out, err = master.communicate(timeout=60)
-        assert (master.returncode, out.strip()) == (0, "0008"), err
+        assert (master.returncode, out.strip()) == (0, "0009"), err
     assert "benchyard_jobs" in sa.inspect(engine).get_table_names()
 
 

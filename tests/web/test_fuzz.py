@@ -49,6 +49,7 @@ KNOWN: dict[str, list[Any]] = {
     "result_id": list(range(1, 7)),
     "token_id": list(range(1, 7)),
     "notice_id": list(range(1, 7)),
+    "regression_id": list(range(1, 7)),
     "target": [],
     "name": ["ada", "bob", "vic", "spare-0", "spare-1"],
 }

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchyard.cli import complete, resultcompare, resultedit, resulttransfer, resultupload
+from benchyard.cli import (
+    complete,
+    resultcompare,
+    resultedit,
+    resultplot,
+    resultregressions,
+    resultseries,
+    resulttransfer,
+    resultupload,
+)
 from benchyard.cli.format import local_time
 from benchyard.cli.listing import Field, Listing, list_options, since_option, until_option
 from benchyard.cli.options import (
@@ -31,7 +40,16 @@ def results() -> None:
     """List, add, read, change, compare and publish results. A RESULT is named by its number or `last`."""
 
 
-for command in (*resultedit.COMMANDS, *resulttransfer.COMMANDS, *resultupload.COMMANDS, resultcompare.compare_results):
+for command in (
+    *resultedit.COMMANDS,
+    *resulttransfer.COMMANDS,
+    *resultupload.COMMANDS,
+    resultcompare.compare_results,
+    resultseries.show_series,
+    resultplot.plot,
+    resultregressions.list_regressions,
+    resultregressions.show_regression,
+):
     results.add_command(command)
 
 

@@ -34,7 +34,9 @@ from benchyard.client.hosts import AddedHost, Host
 from benchyard.client.jobs import Job
 from benchyard.client.notices import Notice, Telling
 from benchyard.client.queues import ExpectedStart, Queue, QueuedJob, TargetQueue
+from benchyard.client.regressions import Regression
 from benchyard.client.results import Attachment, BenchmarkResult
+from benchyard.client.series import Series
 from benchyard.client.uploads import Destination, Upload
 from benchyard.client.users import NewToken, Token, User
 
@@ -63,6 +65,8 @@ __all__ = [
     "Notice",
     "Queue",
     "QueuedJob",
+    "Regression",
+    "Series",
     "ServerError",
     "Stale",
     "TargetQueue",

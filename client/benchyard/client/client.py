@@ -15,7 +15,9 @@ from benchyard.client.http import Api
 from benchyard.client.jobs import Job, Jobs
 from benchyard.client.notices import Notices
 from benchyard.client.queues import Queues, TargetQueue
+from benchyard.client.regressions import Regressions
 from benchyard.client.results import BenchmarkResult, Results
+from benchyard.client.series import AllSeries
 from benchyard.client.uploads import Uploads
 from benchyard.client.users import NewToken, User, Users
 from benchyard.client.waiting import Polling
@@ -52,6 +54,8 @@ class Client:
         self.queue = TargetQueue(self._link)
         self.queues = Queues(self._link)
         self.notices = Notices(self._link)
+        self.series = AllSeries(self._link)
+        self.regressions = Regressions(self._link)
 
     def health(self) -> Health:
         """Return the lab's state in short; answered without a token, too."""

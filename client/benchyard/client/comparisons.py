@@ -159,7 +159,7 @@ def compare(
     link: Link, base: Selector, heads: Sequence[Selector], *, single: bool = False, include_different: bool = False
 ) -> Comparison:
     """Compare a base with at least one head."""
-    params, files = _asked(base, heads, single, include_different)
+    params, files = asked(base, heads, single, include_different)
     if files is None:
         comparison = ask(Comparison, link, "GET", "/results/compare", params=params)
     else:
@@ -179,7 +179,7 @@ def compare_as(
     include_different: bool = False,
 ) -> str:
     """Compare, and return the text that the lab makes of it."""
-    params, files = _asked(base, heads, single, include_different)
+    params, files = asked(base, heads, single, include_different)
     path = f"/results/compare.{_FORMATS[kind]}"
     api = link.api
     return (api.get_bytes(path, params) if files is None else api.post_bytes(path, files, params)).decode()
@@ -198,7 +198,7 @@ def compare_many(
     return matrix
 
 
-def _asked(
+def asked(
     base: Selector, heads: Sequence[Selector], single: bool, include_different: bool
 ) -> tuple[Params, bytes | None]:
     """The query, and the files that go with it, if there are any."""

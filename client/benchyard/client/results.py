@@ -297,6 +297,26 @@ class Results(Collection[BenchmarkResult]):
 
         return compare_as(self._link, kind, base, heads, single=single, include_different=include_different)
 
+    def draw(
+        self,
+        kind: "Literal['svg', 'png']",
+        base: "Selector",
+        head: "Selector",
+        *,
+        benchmark: str | None = None,
+        single: bool = False,
+        include_different: bool = False,
+        dark: bool = False,
+    ) -> bytes:
+        """Return a picture of a comparison, or with `benchmark` of the values of that on both sides.
+
+        What is compared is said as for compare(). An SVG is for light and dark pages, a PNG for a `dark` one if asked.
+        """
+        from benchyard.client.pictures import draw_comparison
+
+        how = {"single": single, "include_different": include_different, "dark": dark}
+        return draw_comparison(self._link, kind, base, head, benchmark=benchmark, **how)
+
     def matrix(
         self,
         *bases: "Selector",

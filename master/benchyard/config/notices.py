@@ -6,10 +6,14 @@ from benchyard.config.settings import SETTINGS_FILE, Settings, SettingsError
 
 
 def make_notices(settings: Settings) -> list[Any]:
-    """The service, and a reporter of Buildbot's for each `[notify.NAME]` table; SettingsError where one is wrong."""
+    """The services that watch and tell, and a reporter of Buildbot's for each `[notify.NAME]` table.
+
+    SettingsError where one is wrong.
+    """
     from benchyard.publish.notices.notifiers import WrongNotifier, make_reporter
     from benchyard.publish.notices.service import NoticeFacts, NoticeService
-    from benchyard.publish.notices.stale import ScheduleLane, TargetLane
+    from benchyard.publish.notices.stale import BranchLane, ScheduleLane, TargetLane
+    from benchyard.publish.regressions import RegressionService
     from benchyard.results.regressions import Thresholds
 
     reporters = []
@@ -28,5 +32,11 @@ def make_notices(settings: Settings) -> list[Any]:
         hosts={name: host.target for name, host in settings.hosts.items()},
         thresholds=Thresholds(lab.regression_percent / 100.0, lab.regression_mean_percent / 100.0),
         stale_s=lab.stale_h * 3600.0,
+        branches=tuple(
+            BranchLane(target, branch, name, poller.expected_h * 3600.0)
+            for name, poller in settings.pollers.items()
+            for target in poller.targets
+            for branch in poller.branches
+        ),
     )
-    return [NoticeService(facts=facts, notifiers=settings.notify), *reporters]
+    return [NoticeService(facts=facts, notifiers=settings.notify), RegressionService(url=lab.url), *reporters]

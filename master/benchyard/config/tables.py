@@ -134,6 +134,7 @@ class Poller(Measured, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     branches: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
     every_s: Annotated[float, msgspec.Meta(ge=1, le=86400 * 7)] = 300.0
+    expected_h: Annotated[float, msgspec.Meta(gt=0, le=24 * 365)] = 168.0
 
 
 class Host(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

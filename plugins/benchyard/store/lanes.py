@@ -1,4 +1,4 @@
-"""When something has last happened to the jobs of a target, or of a schedule: what tells that nothing does any more."""
+"""When something has last happened to a target, a schedule or a branch: what tells that nothing does any more."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from benchyard.store.columns import Flag
 from benchyard.store.places import in_queue
 from benchyard.store.rows import Job
 from benchyard.store.sql import to_row
-from benchyard.store.tables import attempts, history, jobs
+from benchyard.store.tables import attempts, history, jobs, results
 
 _YES = sa.literal(True, Flag)
 
@@ -52,3 +52,10 @@ def newest_job(conn: sa.Connection, *, target: str, origin: str, reason: str, st
         where.append(jobs.c.status == status)
     row = conn.execute(sa.select(jobs).where(*where).order_by(jobs.c.id.desc()).limit(1)).mappings().first()
     return None if row is None else to_row(Job, row)
+
+
+def newest_stored(conn: sa.Connection, *, target: str, branch: str) -> float | None:
+    """When the last result of a branch on a target was stored, None before the first."""
+    where = (results.c.branch == branch, results.c.target == target, results.c.path.is_not(None))
+    newest = sa.select(results.c.created).where(*where).order_by(results.c.id.desc()).limit(1)
+    return conn.execute(newest).scalar()

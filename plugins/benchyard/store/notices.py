@@ -47,6 +47,16 @@ def notice_of_key(conn: sa.Connection, key: str) -> Notice | None:
     return None if row is None else to_row(Notice, row)
 
 
+def with_key_prefix(conn: sa.Connection, prefix: str) -> tuple[Notice, ...]:
+    """Return the notices whose keys begin so."""
+    where = (
+        notices.c.key >= prefix,
+        notices.c.key < prefix + "\x7f",
+        notices.c.key.startswith(prefix, autoescape=True),
+    )
+    return tuple(to_row(Notice, row) for row in conn.execute(sa.select(notices).where(*where)).mappings())
+
+
 def list_notices(
     conn: sa.Connection,
     *,

@@ -36,6 +36,7 @@ MAINTENANCE = (CONFIGURE, UPDATE, CHECK)
 
 RESULT_STATUSES = ("stored", "trashed")
 USER_STATUSES = ("active", "removed")
+REGRESSION_STATUSES = ("new", "confirmed", "known", "fixed")
 ROLES = ("viewer", "member", "admin")
 
 NOTICE_KINDS = ("job_done", "regression", "host_quarantined", "lane_stale", "upload_refused")
@@ -296,6 +297,50 @@ class Noise(msgspec.Struct, frozen=True):
     center: float
     unit: str
     updated: float
+
+
+class Regression(msgspec.Struct, frozen=True):
+    """A level of a series that has changed, for the worse or, where it is not `worse`, for the better.
+
+    The series is that of a `benchmark` (of the geometric mean of all where that is empty) of one lane, in one `epoch`
+    and with one `version` of the benchmark. The level was `before` up to `commit_before`, with `result_before`, and
+    `after` from `commit` on, with `result_id`; `step` is after over before less 1, `sure` how sure it is, of 1.
+
+    `found_by` is the result by which it was found: `new`; `confirmed_by` a later one that says the same. Somebody may
+    say that it is `known`. It is `fixed` by the commit `fixed_by`, or because somebody says so.
+    """
+
+    id: int
+    key: str
+    host: str
+    flags: tuple[str, ...]
+    branch: str
+    implementation: str
+    suite: str
+    suite_version: str
+    mode: str
+    epoch: int | None
+    benchmark: str
+    version: str
+    unit: str
+    commit: str
+    commit_before: str
+    result_id: int
+    result_before: int
+    found_by: int
+    before: float
+    after: float
+    step: float
+    sure: float
+    worse: bool
+    status: str
+    confirmed_by: int | None
+    fixed_by: str | None
+    owner: str | None
+    comment: str
+    created: float
+    changed: float
+    changed_by: str
 
 
 class BuiltInterpreter(msgspec.Struct, frozen=True):

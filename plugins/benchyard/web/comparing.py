@@ -50,32 +50,32 @@ class Crossed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 async def compare_results(call: Call) -> ComparisonView:
     """A base compared with one head or several, benchmark by benchmark and overall."""
-    return await _in_thread(call, await _selected(call, {}), _view)
+    return await _in_thread(call, await selected(call, {}), _view)
 
 
 async def compare_files(call: Call) -> ComparisonView:
     """The same with files that are not in the lab: an object of pyperf files by name, said as `file:NAME`."""
-    return await _in_thread(call, await _selected(call, sent_files(call)), _view)
+    return await _in_thread(call, await selected(call, sent_files(call)), _view)
 
 
 async def compare_as_markdown(call: Call) -> Reply:
     """The comparisons as Markdown, for an issue or a pull request."""
-    return _text(await _in_thread(call, await _selected(call, {}), _markdown), "text/markdown")
+    return _text(await _in_thread(call, await selected(call, {}), _markdown), "text/markdown")
 
 
 async def compare_files_as_markdown(call: Call) -> Reply:
     """The same with files that are not in the lab."""
-    return _text(await _in_thread(call, await _selected(call, sent_files(call)), _markdown), "text/markdown")
+    return _text(await _in_thread(call, await selected(call, sent_files(call)), _markdown), "text/markdown")
 
 
 async def compare_as_csv(call: Call) -> Reply:
     """The comparisons as CSV, a line for each benchmark of each head."""
-    return _text(await _in_thread(call, await _selected(call, {}), _csv), "text/csv")
+    return _text(await _in_thread(call, await selected(call, {}), _csv), "text/csv")
 
 
 async def compare_files_as_csv(call: Call) -> Reply:
     """The same with files that are not in the lab."""
-    return _text(await _in_thread(call, await _selected(call, sent_files(call)), _csv), "text/csv")
+    return _text(await _in_thread(call, await selected(call, sent_files(call)), _csv), "text/csv")
 
 
 async def compare_many(call: Call) -> MatrixView:
@@ -91,7 +91,7 @@ async def compare_many(call: Call) -> MatrixView:
     return matrix
 
 
-async def _selected(call: Call, files: Mapping[str, bytes]) -> list[Side]:
+async def selected(call: Call, files: Mapping[str, bytes]) -> list[Side]:
     query: Selected = call.query
     return await find_sides(call, [("base", query.base), *(("head", name) for name in query.head)], files)
 
@@ -101,7 +101,7 @@ async def _in_thread(call: Call, sides: Sequence[Side], show: Callable[[Call, li
     return found
 
 
-def _compared(call: Call, base: Read, head: Read, *, levels: bool = True) -> Comparison:
+def compared(call: Call, base: Read, head: Read, *, levels: bool = True) -> Comparison:
     """The comparison of two sides, with the noise of the head's host."""
     return compare(
         base.measured,
@@ -122,7 +122,7 @@ def _view(call: Call, sides: list[Read]) -> ComparisonView:
             head.view,
             base_results=base.ids,
             head_results=head.ids,
-            **msgspec.structs.asdict(_compared(call, base, head)),
+            **msgspec.structs.asdict(compared(call, base, head)),
         )
         for head in heads
     ]
@@ -132,13 +132,13 @@ def _view(call: Call, sides: list[Read]) -> ComparisonView:
 def _markdown(call: Call, sides: list[Read]) -> str:
     base, *heads = sides
     told = described(base)
-    reports = [comparison_report(_compared(call, base, head), base=told, head=described(head)) for head in heads]
+    reports = [comparison_report(compared(call, base, head), base=told, head=described(head)) for head in heads]
     return "\n".join(reports)
 
 
 def _csv(call: Call, sides: list[Read]) -> str:
     base, *heads = sides
-    return comparison_csv((base.side.name, head.side.name, _compared(call, base, head)) for head in heads)
+    return comparison_csv((base.side.name, head.side.name, compared(call, base, head)) for head in heads)
 
 
 def _matrix(call: Call, sides: list[Side], bases: Sequence[int], heads: Sequence[int]) -> MatrixView:
@@ -153,7 +153,7 @@ def _matrix(call: Call, sides: list[Side], bases: Sequence[int], heads: Sequence
 
 
 def _cell(call: Call, read: Sequence[Read], base: int, head: int) -> MatrixCell:
-    found = _compared(call, read[base], read[head], levels=False)
+    found = compared(call, read[base], read[head], levels=False)
     mean, reliability = found.geometric_mean, found.reliability
     return MatrixCell(
         base=base,

@@ -9,14 +9,17 @@ from benchyard.web.jobs import ROUTES as JOBS
 from benchyard.web.lab import ROUTES as LAB
 from benchyard.web.maintenance import ROUTES as MAINTENANCE
 from benchyard.web.notices import ROUTES as NOTICES
+from benchyard.web.pictures import ROUTES as PICTURES
 from benchyard.web.pruning import ROUTES as PRUNING
 from benchyard.web.queues import ROUTES as QUEUES
+from benchyard.web.regressions import ROUTES as REGRESSIONS
 from benchyard.web.results import ROUTES as RESULTS
+from benchyard.web.series import ROUTES as SERIES
 from benchyard.web.tokens import ROUTES as TOKENS
 from benchyard.web.uploads import ROUTES as UPLOADS
 from benchyard.web.users import ROUTES as USERS
 
 ROUTES: tuple[Route, ...] = (
-    *(*JOBS, *QUEUES, *COMPARING, *IMPORTING, *PRUNING, *RESULTS, *UPLOADS, *HOSTS, *MAINTENANCE),
-    *(*USERS, *TOKENS, *NOTICES, *EVENTS, *LAB),
+    *(*JOBS, *QUEUES, *COMPARING, *SERIES, *PICTURES, *IMPORTING, *PRUNING, *RESULTS, *UPLOADS, *HOSTS, *MAINTENANCE),
+    *(*USERS, *TOKENS, *NOTICES, *REGRESSIONS, *EVENTS, *LAB),
 )

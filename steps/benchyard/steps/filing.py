@@ -106,7 +106,7 @@ def _origin(source: Mapping[str, Any] | None) -> dict[str, Any]:
     """Where a commit is from: what was asked for and where, and the last commit shared with the branch it is for."""
     if source is None:
         return {}
-    committed = datetime.fromtimestamp(source["time"], UTC).date().isoformat()
+    committed = datetime.fromtimestamp(source["time"], UTC).isoformat(timespec="seconds")
     return {name: source[name] for name in ("remote", "url", "ref", "branch", "merge_base")} | {
         "commit_date": committed
     }

@@ -17,6 +17,7 @@ from benchyard.publish.notices.notifiers import make_reporter
 from benchyard.publish.notices.service import SERVICE, NoticeFacts, NoticeService
 from benchyard.publish.notices.settings import AnyNotifier
 from benchyard.publish.notices.stale import ScheduleLane, TargetLane
+from benchyard.publish.regressions import RegressionService
 from benchyard.results.regressions import Thresholds
 from benchyard.store.migrate import migrate
 
@@ -114,7 +115,9 @@ class Masters:
         folder.mkdir(exist_ok=True)
         if not (folder / self.database.name).exists():
             (folder / self.database.name).symlink_to(self.database)
-        running = self.spin(begin_master(folder, _config([service, *reporters])))
+        running = self.spin(
+            begin_master(folder, _config([service, RegressionService(url="http://lab.example/"), *reporters]))
+        )
         started = Master(running, self.spin, self.database, self.log)
         self.running.append(started)
         return started

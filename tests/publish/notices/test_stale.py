@@ -7,7 +7,15 @@ import pytest
 import sqlalchemy as sa
 from measuredlab import MeasuredLab, around
 
-from benchyard.publish.notices.stale import ScheduleLane, TargetLane, View, stale_schedules, stale_targets
+from benchyard.publish.notices.stale import (
+    BranchLane,
+    ScheduleLane,
+    TargetLane,
+    View,
+    stale_branches,
+    stale_schedules,
+    stale_targets,
+)
 from benchyard.store import attempts, hosts, jobs, notices, queues, users
 
 HOUR = 3600.0
@@ -112,3 +120,35 @@ def test_a_new_schedule(conn: sa.Connection) -> None:
     assert stale_schedules(conn, NIGHTLY, view(at(11, 14))) == []
     (notice,) = stale_schedules(conn, NIGHTLY, view(at(11, 15)))
     assert "No job was made at that time." in notice.body
+
+
+def test_an_hourly_schedule(conn: sa.Connection, lab: MeasuredLab) -> None:
+    """Where less lies between two of its times than the hours of stale lanes, that counts: twice its interval."""
+    hourly = (ScheduleLane("often", "0 * * * *", ("linux",)),)
+    assert stale_schedules(conn, hourly, view(at(3, 0, 30))) == []
+    lab.measured(conn, {"a": around(1.0)}, now=at(3, 1), origin="nightly", reason="schedule often")
+    assert stale_schedules(conn, hourly, view(at(3, 2, 59))) == []
+    (notice,) = stale_schedules(conn, hourly, view(at(3, 3, 30)))
+    assert "one was due at" in notice.body
+
+
+def test_a_branch(conn: sa.Connection, lab: MeasuredLab) -> None:
+    """Of a poller's branch: nothing new in twice the expected time is told, once; a new result begins anew."""
+    lanes = (BranchLane("linux", "main", "polled", 24 * HOUR), BranchLane("linux", "3.14", "polled", 1000 * HOUR))
+    begun = at(3, 0)
+    assert stale_branches(conn, lanes, view(begun)) == []
+    assert stale_branches(conn, lanes, view(begun + 48 * HOUR)) == []
+    (notice,) = stale_branches(conn, lanes, view(begun + 49 * HOUR))
+    assert notice.subject == "branch main on linux: nothing new was stored for 2 days"
+    assert "There was never a result of it." in notice.body
+    assert "a result is expected every 24 h" in notice.body
+    assert (notice.kind, notice.users, notice.data["branch"]) == ("lane_stale", ("max",), "main")
+    (again,) = stale_branches(conn, lanes, view(begun + 60 * HOUR))
+    assert again.key == notice.key
+    lab.measured(conn, {"a": around(1.0)}, now=begun + 61 * HOUR, branch="3.14")
+    assert stale_branches(conn, lanes, view(begun + 62 * HOUR)) != []
+    lab.measured(conn, {"a": around(1.0)}, now=begun + 63 * HOUR, branch="main")
+    assert stale_branches(conn, lanes, view(begun + 64 * HOUR)) == []
+    (later,) = stale_branches(conn, lanes, view(begun + 120 * HOUR))
+    assert later.key != notice.key
+    assert "The last one is of" in later.body

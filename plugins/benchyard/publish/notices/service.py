@@ -60,6 +60,7 @@ class NoticeFacts(msgspec.Struct, frozen=True):
     hosts: dict[str, str]
     thresholds: Thresholds
     stale_s: float
+    branches: tuple[stale.BranchLane, ...] = ()
 
 
 class NoticeService(BuildbotService):
@@ -195,7 +196,7 @@ class NoticeService(BuildbotService):
         workers = self.master.workers.workers
         connected = {name: name in workers and workers[name].conn is not None for name in self.facts.hosts}
         view = stale.View(now=now, stale_s=stale_s, connected=connected, link=self.facts.url)
-        await self.db(_keep_stale, self.facts.targets, self.facts.schedules, view)
+        await self.db(_keep_stale, self.facts, view)
 
     @async_to_deferred
     async def db(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
@@ -227,14 +228,10 @@ def _keep(conn: sa.Connection, drafts: Sequence[Draft], *, seen: int, position: 
         _add(conn, drafts)
 
 
-def _keep_stale(
-    conn: sa.Connection,
-    targets: Sequence[stale.TargetLane],
-    schedules: Sequence[stale.ScheduleLane],
-    view: stale.View,
-) -> None:
-    _add(conn, stale.stale_targets(conn, targets, view))
-    _add(conn, stale.stale_schedules(conn, schedules, view))
+def _keep_stale(conn: sa.Connection, facts: NoticeFacts, view: stale.View) -> None:
+    _add(conn, stale.stale_targets(conn, facts.targets, view))
+    _add(conn, stale.stale_schedules(conn, facts.schedules, view))
+    _add(conn, stale.stale_branches(conn, facts.branches, view))
 
 
 def _add(conn: sa.Connection, drafts: Sequence[Draft]) -> None:

@@ -1,4 +1,4 @@
-"""Lanes in which nothing happens any more: a target whose jobs wait for long, a schedule that gives no results.
+"""Lanes in which nothing happens any more: a target whose jobs wait, a schedule or a branch that gives no results.
 
 Nobody misses what does not come, so the lab looks by itself. A stretch of silence has one key, and is told once.
 """
@@ -31,6 +31,15 @@ class ScheduleLane(msgspec.Struct, frozen=True):
     name: str
     cron: str
     targets: tuple[str, ...]
+
+
+class BranchLane(msgspec.Struct, frozen=True):
+    """A branch whose commits a poller brings to a target, with a result each `expected_s` seconds as a rule."""
+
+    target: str
+    branch: str
+    poller: str
+    expected_s: float
 
 
 class View(NamedTuple):
@@ -104,7 +113,7 @@ def stale_schedules(conn: sa.Connection, found: Sequence[ScheduleLane], view: Vi
 def _stale_schedule(conn: sa.Connection, lane: ScheduleLane, target: str, view: View) -> Draft | None:
     # Before the lab had it, it was not due.
     known = notices.watch(conn, f"schedule:{lane.name}:{target}", now=view.now).since
-    due = _last_due(lane.cron, view.now - view.stale_s)
+    due = _last_due(lane.cron, view.now - min(view.stale_s, _interval(lane.cron, view.now)))
     if due < known:
         return None
     reason = REASON.format(name=lane.name)
@@ -131,6 +140,50 @@ def _stale_schedule(conn: sa.Connection, lane: ScheduleLane, target: str, view: 
         since=last if last is not None else known,
         job=newest.id if newest is not None else None,
     )
+
+
+def stale_branches(conn: sa.Connection, found: Sequence[BranchLane], view: View) -> list[Draft]:
+    """A notice for each branch of which nothing new was stored in twice the time that is expected."""
+    made = (_stale_branch(conn, lane, view) for lane in found)
+    return [draft for draft in made if draft is not None]
+
+
+def _stale_branch(conn: sa.Connection, lane: BranchLane, view: View) -> Draft | None:
+    # Before the lab had it, nothing was expected.
+    known = notices.watch(conn, f"branch:{lane.poller}:{lane.target}:{lane.branch}", now=view.now).since
+    last = lanes.newest_stored(conn, target=lane.target, branch=lane.branch)
+    since = max(known, last or 0.0)
+    if view.now - since <= 2.0 * lane.expected_s:
+        return None
+    what = f"branch {lane.branch} on {lane.target}: nothing new was stored for {stretch(view.now - since)}"
+    lines = [
+        f"{what}, since {moment(since)}; a result is expected every {stretch(lane.expected_s)}.",
+        f"The last one is of {moment(last)}." if last is not None else "There was never a result of it.",
+        f"Either no commit comes there, or the poller {lane.poller} does not see it, or its jobs fail.",
+        "",
+        f"Its jobs: benchyard job list --target {lane.target} --branch {lane.branch}",
+        view.link,
+    ]
+    return draft(
+        "lane_stale",
+        f"lane_stale:{lane.target}:branch {lane.branch}:{int(since)}",
+        what,
+        lines,
+        time=view.now,
+        target=lane.target,
+        users=users.admins(conn),
+        branch=lane.branch,
+        poller=lane.poller,
+        since=since,
+        expected_s=lane.expected_s,
+    )
+
+
+def _interval(cron: str, now: float) -> float:
+    """Seconds between the next two times of a cron line."""
+    times = croniter(cron, datetime.fromtimestamp(now))
+    first, second = times.get_next(float), times.get_next(float)
+    return float(second - first)
 
 
 def _last_due(cron: str, now: float) -> float:

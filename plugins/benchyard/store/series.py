@@ -1,0 +1,73 @@
+"""What a series is made of: the measurements of a benchmark, or of all, over the results that count."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from benchyard.store.rows import BENCHMARKS
+from benchyard.store.tables import measurements, noise, results
+
+#: Results that a series looks back at, the newest ones.
+MOST_RESULTS = 5000
+
+# What a series needs of a result: not its long columns.
+_OF_RESULT = ("id", "host", "branch", "commit", "suite", "suite_version", "mode", "epoch", "created", "flags")
+_IN_INTERPRETER = ("commit_date", "build_date", "implementation", "patch")
+_MEASURED = [measurements.c[name] for name in ("benchmark", "unit", "version", "mean", "n", "stdev")]
+
+
+def measured_values(
+    conn: sa.Connection,
+    *,
+    benchmark: str | None = None,
+    host: str | None = None,
+    branch: str | None = None,
+    flags: Sequence[str] | None = None,
+    target: str | None = None,
+    since: float | None = None,
+    most: int = MOST_RESULTS,
+) -> list[sa.Row[Any]]:
+    """Rows of a benchmark, or of all, over the enabled results of commits without a patch, by result, in one query.
+
+    Flags have to be the same ones. Those made at `since` or later are taken, and the newest `most` results.
+    """
+    where: list[sa.ColumnElement[bool]] = [
+        results.c.status == "stored",
+        results.c.enabled == sa.literal(True, results.c.enabled.type),
+        results.c.kind == BENCHMARKS,
+        results.c.commit.is_not(None),
+    ]
+    equal = {results.c.host: host, results.c.branch: branch, results.c.target: target}
+    where += [column == value for column, value in equal.items() if value is not None]
+    if flags is not None:
+        where.append(results.c.flags == tuple(flags))
+    if since is not None:
+        where.append(results.c.created >= since)
+    facts = [*(results.c[name] for name in _OF_RESULT), *_facts(conn)]
+    if benchmark is None:
+        chosen = sa.select(*facts).where(*where).order_by(results.c.id.desc()).limit(most).subquery()
+        columns = [chosen.c[name] for name in (*_OF_RESULT, *_IN_INTERPRETER)]
+        joined = sa.select(*columns, *_MEASURED).join_from(
+            chosen, measurements, measurements.c.result_id == chosen.c.id
+        )
+        return list(conn.execute(joined.order_by(chosen.c.id)))
+    where.append(measurements.c.benchmark == benchmark)
+    joined = sa.select(*facts, *_MEASURED).join_from(measurements, results, measurements.c.result_id == results.c.id)
+    newest = joined.where(*where).order_by(measurements.c.result_id.desc()).limit(most)
+    return list(reversed(conn.execute(newest).all()))
+
+
+def known_floors(conn: sa.Connection, hosts: Iterable[str]) -> dict[tuple[str, int | None, str], float]:
+    """The noise floors of hosts, by host, epoch and benchmark."""
+    where = noise.c.host.in_(sorted(set(hosts)))
+    rows = conn.execute(sa.select(noise.c.host, noise.c.epoch, noise.c.benchmark, noise.c.floor).where(where))
+    return {(row.host, row.epoch, row.benchmark): row.floor for row in rows}
+
+
+def _facts(conn: sa.Connection) -> list[sa.ColumnElement[Any]]:
+    """What the interpreter's JSON tells: taking it apart in the database spares reading all of it here."""
+    column = sa.type_coerce(results.c.interpreter, sa.Text)
+    if conn.dialect.name == "sqlite":
+        return [sa.func.json_extract(column, f"$.{name}").label(name) for name in _IN_INTERPRETER]
+    return [sa.cast(column, sa.JSON)[name].as_string().label(name) for name in _IN_INTERPRETER]

@@ -1,0 +1,185 @@
+"""Series of values whose commits, lanes and conditions are known."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchyard.results.changepoints import NoChangePoints
+from benchyard.results.series import Lane, Value, branch_of, mean_series, moment_of, series_of, values_of
+
+LANE = Lane("bench1", ("lto", "pgo"), "main", "cpython", "pyperformance", "1.14.0", "full")
+DAY = 86400.0
+
+
+def value(number: int, mean: float = 1.0, **given: Any) -> Value:
+    """The value of a result whose number is that of its commit, and of the day that this was made on."""
+    values: dict[str, Any] = {
+        "result": number,
+        "lane": LANE,
+        "epoch": 1,
+        "version": "1.0",
+        "unit": "second",
+        "commit": f"{number:040x}",
+        "committed": number * DAY,
+        "created": 1e9 + number,
+        "benchmark": "nbody",
+        "mean": mean,
+    }
+    return Value(**(values | given))
+
+
+def test_ordered_by_commit() -> None:
+    """Points are in the order of their commits, not in that in which they were measured."""
+    made = [value(1, 1.0), value(2, 2.0, committed=9 * DAY), value(3, 3.0)]
+    (series,) = series_of(made)
+    assert [point.value for point in series.stretches[0].points] == [1.0, 3.0, 2.0]
+    assert (series.lane, series.benchmark, series.unit, series.points) == (LANE, "nbody", "second", 3)
+
+
+def test_commits_of_one_day_as_measured() -> None:
+    """Where commits are known to the day only, the one that was measured first comes first."""
+    (series,) = series_of([value(7, committed=DAY), value(3, committed=DAY), value(5, committed=DAY)])
+    assert [point.results for point in series.stretches[0].points] == [(3,), (5,), (7,)]
+
+
+def test_results_of_a_commit_are_pooled() -> None:
+    """One point for a commit: its geometric mean, and between which values the results were."""
+    twice = [value(1, 1.0, n=60), value(2, 4.0, commit=value(1).commit, committed=DAY, n=20)]
+    (point,) = series_of(twice)[0].stretches[0].points
+    assert (point.value, point.low, point.high, point.results, point.n) == (2.0, 1.0, 4.0, (1, 2), 80)
+
+
+def test_lanes_are_apart() -> None:
+    """Another host, flag, branch, interpreter, suite or mode is another series, the longest first."""
+    others = [
+        Lane("bench2", *[getattr(LANE, name) for name in LANE.__struct_fields__[1:]]),
+        Lane("bench1", ("jit",), "main", "cpython", "pyperformance", "1.14.0", "full"),
+        Lane("bench1", ("lto", "pgo"), "main", "pypy", "pyperformance", "1.14.0", "full"),
+    ]
+    made = [value(number, lane=lane) for number, lane in enumerate([LANE, LANE, *others])]
+    found = series_of(made)
+    assert found[0].lane == LANE
+    assert {series.lane for series in found} == {LANE, *others}
+
+
+def test_stretches_are_apart() -> None:
+    """A new epoch of the host, or a new version of the benchmark, is no change of the level."""
+    made = [value(n, 1.0) for n in range(10)]
+    made += [value(n, 2.0, epoch=2) for n in range(10, 20)] + [
+        value(n, 4.0, epoch=2, version="2") for n in range(20, 30)
+    ]
+    (series,) = series_of(made)
+    assert [(s.epoch, s.version, len(s.points)) for s in series.stretches] == [
+        (1, "1.0", 10),
+        (2, "1.0", 10),
+        (2, "2", 10),
+    ]
+    assert all(stretch.changes == () for stretch in series.stretches)
+
+
+def test_changes_are_marked_with_noise() -> None:
+    """A step is found within its stretch, unless that is noise there."""
+    made = [value(n, (1.0 if n < 20 else 1.1) * (1.0 + 0.002 * (n % 3))) for n in range(40)]
+    (change,) = series_of(made)[0].stretches[0].changes
+    assert change.index == 20
+    assert series_of(made, noise={(1, "nbody"): 0.5})[0].stretches[0].changes == ()
+
+
+def test_unit_of_the_newest() -> None:
+    """Bytes and seconds are not in one series."""
+    (series,) = series_of([value(1, unit="byte"), value(2), value(3)])
+    assert (series.unit, series.points) == ("second", 2)
+
+
+def test_mean_is_relative_to_the_first() -> None:
+    """The geometric mean over the benchmarks, of which the first point is 1."""
+    made = [
+        value(n, mean * factor, benchmark=name)
+        for n, factor in enumerate([1.0, 1.21, 1.44])
+        for name, mean in (("a", 1.0), ("b", 50.0))
+    ]
+    made[-1] = value(2, 50.0, benchmark="b")
+    (series,) = mean_series(made)
+    assert [point.value for point in series.stretches[0].points] == pytest.approx([1.0, 1.21, 1.2])
+    assert (series.benchmark, series.unit) == ("", "")
+
+
+def test_mean_bears_what_fails_for_once() -> None:
+    """A benchmark that is missing in one result keeps what it was; one that comes later does not count."""
+    made = [
+        value(n, mean, benchmark=name)
+        for n in range(20)
+        for name, mean in (("a", 1.0), ("b", 9.0))
+        if (n, name) != (7, "b")
+    ]
+    made += [value(n, 100.0 * n, benchmark="late") for n in range(15, 20)]
+    (series,) = mean_series(made)
+    points = series.stretches[0].points
+    assert [point.value for point in points] == pytest.approx([1.0] * 20)
+    assert [point.n for point in points] == [2] * 7 + [1] + [2] * 12
+
+
+def test_mean_leaves_out_what_is_not_the_same() -> None:
+    """A benchmark of two versions is not compared with itself."""
+    made = [value(n, 1.0, benchmark="a") for n in range(4)]
+    made += [value(n, 10.0**n, benchmark="b", version=str(n)) for n in range(4)]
+    assert [point.value for point in mean_series(made)[0].stretches[0].points] == pytest.approx([1.0] * 4)
+    assert mean_series([value(n, version=str(n)) for n in range(4)]) == []
+
+
+@given(st.lists(st.floats(1e-9, 1e9), min_size=1, max_size=8), st.floats(1e-3, 1e3))
+def test_mean_of_all_scaled_alike(means: list[float], factor: float) -> None:
+    """Where all benchmarks take so much longer, so does their mean."""
+    made = [value(n, mean * factor**n, benchmark=f"b{place}") for n in range(2) for place, mean in enumerate(means)]
+    assert mean_series(made)[0].stretches[0].points[1].value == pytest.approx(factor, rel=1e-9)
+
+
+def row(**given: Any) -> tuple[Any, ...]:
+    """A row of the datastore, in its order."""
+    known: dict[str, Any] = {
+        "id": 1, "host": "bench1", "branch": "main", "commit": "ab" * 20, "suite": "pyperformance",
+        "suite_version": "1.14.0", "mode": "full", "epoch": 1, "created": 5.0, "flags": ("pgo", "lto"),
+        "commit_date": "1970-01-02", "build_date": None, "implementation": "cpython", "patch": None,
+        "benchmark": "nbody", "unit": "second", "version": "1.0", "mean": 2.0, "n": 3, "stdev": 0.1,
+    }  # fmt: skip
+    return tuple((known | given).values())
+
+
+def test_rows_become_values() -> None:
+    """Flags have an order of their own, a date is one in UTC; a patched interpreter is no commit."""
+    (found,) = values_of([row(), row(id=2, patch="c0ffee")])
+    assert found.lane == LANE
+    assert (found.result, found.committed, found.mean, found.n, found.stdev) == (1, DAY, 2.0, 3, 0.1)
+
+
+def test_no_date() -> None:
+    """A commit whose date nobody knows stands where it was measured first."""
+    (found,) = values_of([row(commit_date=None)])
+    assert found.committed is None
+    assert series_of([found])[0].stretches[0].points[0].time == 5.0
+
+
+def test_moments() -> None:
+    """Dates and times in ISO 8601, with a zone or none; anything else is no time."""
+    assert moment_of("1970-01-02T01:00:00+01:00") == DAY
+    assert moment_of("1970-01-02 00:00:00") == DAY
+    assert [moment_of(text) for text in (None, "", "yesterday", 7, "Mar 1 2024")] == [None] * 5
+
+
+def test_branches() -> None:
+    """Other tools call a branch by the commit where they know no better."""
+    assert branch_of("main", "ab" * 20) == "main"
+    assert branch_of("ab" * 20, "abababa") == branch_of("abababab", "ab" * 20) == branch_of(None, "ab" * 20) == ""
+
+
+def test_points_without_change_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the library that finds changes is not there, a series has its points all the same."""
+
+    def missing(values: object, *, noise: object = None) -> object:
+        raise NoChangePoints("not there")
+
+    monkeypatch.setattr("benchyard.results.series.find_changes", missing)
+    (found,) = series_of([value(n, 1.0 if n < 20 else 2.0) for n in range(40)])
+    assert (found.points, found.stretches[0].changes) == (40, ())
