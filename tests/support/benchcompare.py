@@ -68,7 +68,7 @@ def measured(folder: Path) -> dict[str, float]:
         ways: dict[str, Callable[[], object]] = {
             "the server": lambda: server.ask("results/compare?base=1&head=2"),
             "the command line": lab.compare,
-            "pyperf compare_to": lambda: runner.pyperf(base, head),
+            "pyperf compare_to": lambda: _run_pyperf(base, head),
         }
         slow: dict[str, Callable[[], object]] = {
             "the command line with a picture": lab.compare_and_draw,
@@ -97,6 +97,11 @@ def _by_turns(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, l
         for what in (*ways, *reversed(ways)):
             times[what].append(seconds(ways[what]))
     return times
+
+
+def _run_pyperf(base: Path, head: Path) -> None:
+    command = [sys.executable, "-m", "pyperf", "compare_to", str(base), str(head)]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
 
 
 def _unpacked(path: Path, folder: Path) -> Path:

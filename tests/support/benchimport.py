@@ -1,8 +1,8 @@
 """What taking results in costs beside the bare reading of the same files.
 
 `import_vs_json` is the import of all real files, packed as they are and as many at a time as the client sends: to
-check, hash, pack and reduce them, the file on the disk and its rows. That is over `json.load` of the same files unpacked, one
-after the other, before and after it. Where the time goes is printed by part.
+check, hash, pack and reduce them, the file on the disk and its rows. That is over `json.load` of the same files
+unpacked, one after the other, before and after it. Where the time goes is printed by part.
 """
 
 import gc

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-PINS = ("bench_runner==2.0.8", "pyperf==2.10.0")
+PIN = "bench_runner==2.0.8"
 
 _INSTALL_S, _RUN_S = 600.0, 300.0
 
@@ -30,7 +30,7 @@ class BenchRunner:
         self._bin = folder / "venv" / "bin"
         uv = Path(sys.executable).with_name("uv")
         _run([str(uv), "venv", "--quiet", "--python", sys.executable, str(folder / "venv")], folder, _INSTALL_S)
-        install = [str(uv), "pip", "install", "--quiet", "--python", str(self._bin / "python"), *PINS]
+        install = [str(uv), "pip", "install", "--quiet", "--python", str(self._bin / "python"), PIN]
         _run(install, folder, _INSTALL_S)
         (folder / "bench_runner.toml").write_text(_SETTINGS, encoding="utf-8")
 
@@ -38,10 +38,6 @@ class BenchRunner:
         """Compare two files, unpacked: tables and plots go to the folder `output`."""
         command = [str(self._bin / "python"), "-m", "bench_runner", "compare", "--output-dir", str(output)]
         _run([*command, str(base), str(head)], self.folder, _RUN_S, path=self._bin)
-
-    def pyperf(self, base: Path, head: Path) -> None:
-        """Compare two files by `pyperf compare_to`."""
-        _run([str(self._bin / "python"), "-m", "pyperf", "compare_to", str(base), str(head)], self.folder, _RUN_S)
 
 
 def _run(command: Sequence[str], folder: Path, limit_s: float, path: Path | None = None) -> None:
