@@ -41,6 +41,7 @@ class BenchRunner:
 
 
 def _run(command: Sequence[str], folder: Path, limit_s: float, path: Path | None = None) -> None:
-    environ = {**os.environ, "PATH": f"{path}:{os.environ['PATH']}"} if path is not None else None
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environ |= {"PATH": f"{path}:{os.environ['PATH']}"} if path is not None else {}
     done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=limit_s)
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"

@@ -1,5 +1,8 @@
 """How commands print: one JSON document, tables that fit the terminal, and lists of names and values."""
 
+import os
+import shutil
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -50,31 +53,32 @@ def make_console(*, err: bool = False) -> "Console":
 
 def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str | Cell]], *, empty: str) -> list[str]:
     """Print a table, or the sentence `empty` if it has no row; return the titles for which there was no room."""
-    from rich.table import Table
-    from rich.text import Text
-
     cleaned = [[Cell(clean(cell.text), cell.style) for cell in map(_cell, row)] for row in rows]
     if not cleaned:
         click.echo(empty)
         return []
-    console = make_console()
     lengths = [max(len(row[place].text) for row in cleaned) for place in range(len(columns))]
-    widths = fit(columns, lengths, console.width)
-    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
-    for place in widths:
-        column = columns[place]
-        table.add_column(column.title, justify="right" if column.right else "left", no_wrap=True)
-    for row in cleaned:
-        texts = (
-            Text(cut(row[place].text, width, tail=columns[place].tail), row[place].style, no_wrap=True)
-            for place, width in widths.items()
-        )
-        table.add_row(*texts)
-    with console.capture() as capture:
-        console.print(table)
-    for line in capture.get().splitlines():
-        click.echo(line.rstrip())
+    widths = fit(columns, lengths, _width())
+    titles = [Cell(column.title, "bold") for column in columns]
+    for row in (titles, *cleaned):
+        last = max((place for place in widths if row[place].text), default=-1)
+        shown = [_padded(row[place], columns[place], width, place == last) for place, width in widths.items()]
+        click.echo((" " * GAP).join(shown[: list(widths).index(last) + 1] if last >= 0 else ()))
     return [column.title for place, column in enumerate(columns) if place not in widths]
+
+
+def _width() -> int:
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else UNBOUNDED
+
+
+def _padded(cell: Cell, column: Column, width: int, is_last: bool) -> str:
+    """A cell as wide as its column, in its colour; nothing comes after the last of a line."""
+    text = cut(cell.text, width, tail=column.tail)
+    space = " " * (width - len(text))
+    if cell.style and not os.environ.get("NO_COLOR"):
+        known = {"bold": {"bold": True}, "dim": {"dim": True}}
+        text = click.style(text, **known.get(cell.style, {"fg": cell.style}))
+    return space + text if column.right else text + ("" if is_last else space)
 
 
 def _cell(value: str | Cell) -> Cell:

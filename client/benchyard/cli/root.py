@@ -42,6 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Errors are one line on stderr, "benchyard: ..." with the remedy; only a fault of benchyard's own shows a
     traceback.
     """
+    # httpx would bring its own command line along, which takes as long to import as all that is needed of it.
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
     try:
         status = benchyard.main(args=None if argv is None else list(argv), prog_name="benchyard", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as exc:
