@@ -60,6 +60,8 @@ def test_a_lab_is_backed_up_while_it_runs_and_restored(
         archive = other
     lab.check("lab", "restore", str(archive), str(lab.root))
     lab.up()
+    state = lab.cli("lab", "status", str(lab.root))
+    assert (state.returncode, "not healthy: not connected: old-1" in state.stdout) == (1, True), state.stdout
     assert lab.check("result", "list", "--json") == shown
     hosts = {host["name"] for host in json.loads(lab.check("host", "list", "--json"))["items"]}
     assert "old-1" in hosts and "later-1" not in hosts
