@@ -39,7 +39,8 @@ def target(lab: "LabHandle") -> str:
     return found[1]
 
 
-@pytest.mark.parametrize("database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 def test_a_lab_is_backed_up_while_it_runs_and_restored(
     make_lab: "Callable[..., LabHandle]", new_database: Callable[[], str], values: Path, tmp_path: Path, database: str
 ) -> None:
