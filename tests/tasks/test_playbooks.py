@@ -56,7 +56,7 @@ def inventory(tmp_path: Path, *, waits: bool = False) -> str:
     """The inventory of two hosts, both this machine."""
     values: dict[str, Any] = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
     values |= {"benchyard_cpus": "1", "benchyard_folder": str(tmp_path), "benchyard_waits": waits}
-    other = {**values, "benchyard_folder": "/nonexistent"}
+    other = {**values, "benchyard_folder": str(tmp_path / "none")}
     return json.dumps(
         {"_meta": {"hostvars": {"near": values, "other": other}}, "isolated": {"hosts": ["near", "other"]}}
     )
