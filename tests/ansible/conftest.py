@@ -97,12 +97,14 @@ def unit() -> Iterator[Callable[..., Unit]]:
 
 @pytest.fixture(scope="session")
 def wait() -> Callable[..., None]:
-    """`wait(condition, what, timeout_s)`: waits with a bound."""
+    """`wait(condition, what, timeout_s, log)`: waits with a bound, and shows the log then."""
 
-    def until(condition: Callable[[], object], what: str, timeout_s: float = 60.0) -> None:
+    def until(
+        condition: Callable[[], object], what: str, timeout_s: float = 60.0, log: Callable[[], str] = str
+    ) -> None:
         deadline = time.monotonic() + timeout_s
         while not condition():
-            assert time.monotonic() < deadline, f"not within {timeout_s:.0f} s: {what}"
+            assert time.monotonic() < deadline, f"not within {timeout_s:.0f} s: {what}\n{log()}"
             time.sleep(0.1)
 
     return until
@@ -110,9 +112,9 @@ def wait() -> Callable[..., None]:
 
 @pytest.fixture(scope="session")
 def free_ports() -> list[int]:
-    """Two ports that are free now."""
+    """Three ports that are free now."""
     with ExitStack() as held:
-        probes = [held.enter_context(socket.socket()) for _ in range(2)]
+        probes = [held.enter_context(socket.socket()) for _ in range(3)]
         for probe in probes:
             probe.bind(("127.0.0.1", 0))
         return [probe.getsockname()[1] for probe in probes]

@@ -1,11 +1,11 @@
 """Values that no role can do anything with are refused before anything is changed."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from playbooks import Site
+import yaml
+from playbooks import ANSIBLE, Site
 
 if TYPE_CHECKING:
     from debiantree import Tree
@@ -37,27 +37,32 @@ def test_wrong_values_are_refused(site: Site, group: str, wrong: dict[str, Any],
     assert word in played.text
 
 
-def test_right_values_are_taken(site: Site, tmp_path: Path) -> None:
+def test_right_values_are_taken(site: Site) -> None:
     """With the defaults nothing is refused, and nothing is changed either."""
     site.groups = {group: {"h": {}} for group in ("isolated", "masters", "codespeed")}
     played = site.play("site.yml", "--tags", "arguments")
     assert (played.ok, played.changed) == (True, {"h": 0}), played.text
 
 
-@pytest.mark.parametrize("name", ["../up", "naïve"])
+@pytest.mark.parametrize("name", ["../up", "naïve", "9up"])
 def test_names_with_odd_characters_are_refused(site: Site, name: str) -> None:
     """A host cannot be called what is no name in the lab; nothing of the worker is made."""
     site.groups = {"workers": {"h": {}}}
-    assertion = Path(site.folder / "name.yml")
-    assertion.write_text(
-        "- hosts: workers\n  gather_facts: false\n  tasks:\n"
-        "    - ansible.builtin.import_role: {name: worker}\n"
-        "      tags: never\n"
-    )
-    played = site.play(assertion, "--tags", "name", benchyard_name=name)
+    played = site.play("configure.yml", "--tags", "name", benchyard_name=name)
     assert played.failed == {"h": 1}, played.text
     assert "is no name of a host" in played.text
     assert not (site.trees["h"] / "etc/systemd/system/benchyard-worker.service").exists()
+
+
+def test_packages_are_debians(site: Site) -> None:
+    """What a host installs, to build CPython among others, can be installed."""
+    wanted = {"chrony", "nftables", "nginx", "openssh-client", "openssh-server", "openssl", "postgresql-client", "sudo"}
+    for path in sorted(ANSIBLE.glob("roles/*/defaults/main.yml")):
+        defaults = yaml.safe_load(path.read_text(encoding="utf-8"))
+        wanted.update(*(names for name, names in defaults.items() if name.endswith("_packages")))
+    assert {"libssl-dev", "libffi-dev", "build-essential"} < wanted
+    said = site.trees["h"].run("apt-get", "install", "--simulate", "--no-install-recommends", *sorted(wanted))
+    assert "Inst libssl-dev " in said
 
 
 def test_other_systems_are_refused(site: Site) -> None:

@@ -11,7 +11,7 @@ import httpx
 import msgspec
 import pytest
 from debiantree import Tree
-from playbooks import Site
+from playbooks import Site, environ, tool
 
 if TYPE_CHECKING:
     from tests.ansible.conftest import Unit
@@ -40,7 +40,7 @@ def site(new_tree: Callable[[str], Tree], tmp_path_factory: pytest.TempPathFacto
         benchyard_codespeed_name="localhost",
         benchyard_codespeed_https_port=free_ports[0],
         benchyard_codespeed_port=free_ports[1],
-        benchyard_codespeed_users={"lab": PASSWORD},
+        benchyard_codespeed_users={"lab": "{{ vault_codespeed_password }}"},
         benchyard_codespeed_environments=["quiet-1"],
         benchyard_codespeed_projects={"CPython": "main"},
         benchyard_codespeed_wheelhouse=str(wheels),
@@ -52,11 +52,12 @@ def site(new_tree: Callable[[str], Tree], tmp_path_factory: pytest.TempPathFacto
 def codespeed(site: Site, unit: "Callable[..., Unit]", wait: Callable[..., None]) -> Iterator[httpx.Client]:
     """A client of the codespeed, which trusts the certificate that the role has made."""
     tree = site.trees["speed"]
-    first = site.play("site.yml")
+    vault = in_vault(site.folder, vault_codespeed_password=PASSWORD)
+    first = site.play("site.yml", *vault)
     assert first.ok and first.changed["speed"] > 0, first.text
     assert PASSWORD not in first.text
     for options in (("--check",), ()):
-        again = site.play("site.yml", *options)
+        again = site.play("site.yml", *vault, *options)
         assert (again.ok, again.changed) == (True, {"speed": 0}), again.text
     service = unit(tree, "codespeed")
     service.start()
@@ -66,11 +67,28 @@ def codespeed(site: Site, unit: "Callable[..., Unit]", wait: Callable[..., None]
         with httpx.Client(
             base_url=f"https://localhost:{port}", verify=_trusting(tree / "etc/codespeed/web.crt"), timeout=60
         ) as client:
-            wait(lambda: _answers(client), f"codespeed answers: {service.log()}")
+            wait(lambda: _answers(client), "codespeed answers", log=service.log)
             yield client
     finally:
         web.terminate()
         web.wait(60)
+
+
+def in_vault(folder: Path, **values: str) -> list[str]:
+    """The options by which a playbook gets these values out of a vault."""
+    password, file = folder / "password", folder / "vault.yml"
+    password.write_text("of the vault\n")
+    file.write_bytes(msgspec.json.encode(values))
+    how = ["--vault-password-file", str(password)]
+    subprocess.run(
+        [tool("ansible-vault"), "encrypt", *how, str(file)],
+        env=environ(folder),
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
+    assert not any(value in file.read_text() for value in values.values())
+    return ["--extra-vars", f"@{file}", *how]
 
 
 def _trusting(certificate: Path) -> ssl.SSLContext:

@@ -25,7 +25,14 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.timeout(1800), pytest.mark.slow]
 
 JOB_S = 400.0
+
+#: A name as odd as a host's may be.
+ODD = "B9_ench--odd-but-legal-of-40-characters_"
 LAB = "lab.example"
+#: Where ssh of the host's tree listens: to the lab, another machine.
+QUIET = "127.0.0.2"
+#: The lab's key for hosts, in the lab's tree.
+KEY = "/root/lab-key"
 MEASURING = str(max(os.sched_getaffinity(0)))
 
 
@@ -63,10 +70,10 @@ def trees(
     network: Network | None,
 ) -> Iterator[Trees]:
     """Trees that nothing was applied to yet; nothing in them is fetched from anywhere."""
-    http, workers = free_ports
+    http, workers, ssh = free_ports
     address = network.address if network is not None else "127.0.0.1"
     found = {name: new_tree(name) for name in ("lab", "quiet-1", "bench_02")}
-    wheels = debiantree.wheelhouse("master")
+    wheels = debiantree.wheelhouse(*debiantree.HOSTS)
     site = Site(
         tmp_path_factory.mktemp("site"),
         found,
@@ -84,9 +91,13 @@ def trees(
         },
     )
     site.host("masters", "lab", benchyard_host_name=LAB, benchyard_web_server="none", benchyard_title="Of trees")
-    site.host("isolated", "quiet-1", benchyard_cpus=MEASURING, benchyard_target="linux-x86_64")
+    found["lab"].run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "the lab", "-f", KEY)
     site.host(
-        "isolated", "bench_02", benchyard_name="bench-02", benchyard_user="meter", benchyard_home="/srv/meter",
+        "isolated", "quiet-1", benchyard_cpus=MEASURING, benchyard_target="linux-x86_64",
+        ansible_port=ssh, benchyard_controller_key=found["lab"].read(f"{KEY}.pub"),
+    )  # fmt: skip
+    site.host(
+        "isolated", "bench_02", benchyard_name=ODD, benchyard_user="meter", benchyard_home="/srv/meter",
         benchyard_venv="/srv/benchyard", benchyard_isolation="kernel", benchyard_cpus=MEASURING,
         benchyard_worker_dir="/srv/meter/w", benchyard_tune=False, benchyard_target="linux-x86_64",
     )  # fmt: skip
@@ -107,13 +118,12 @@ def applied_twice(site: Site, playbook: str, host: str, tree: Tree) -> None:
     first = site.play(playbook, "--limit", host)
     assert first.ok and first.changed[host] > 0, first.text
     again_unchanged(site, playbook, host, tree)
-    again_unchanged(site, playbook, host, tree, "--check")
 
 
-def again_unchanged(site: Site, playbook: str, host: str, tree: Tree, *options: str) -> None:
+def again_unchanged(site: Site, playbook: str, host: str, tree: Tree) -> None:
     """Applied again, it changes nothing, neither by its own word nor in the tree."""
     before = tree.listing()
-    again = site.play(playbook, "--limit", host, *options)
+    again = site.play(playbook, "--limit", host)
     assert (again.ok, again.changed[host]) == (True, 0), again.text
     assert "ignored=0" in again.text, again.text
     assert differences(before, tree.listing()) == []
@@ -130,13 +140,15 @@ class RunningLab:
 
     def __init__(self, tree: Tree, unit: "Unit", url: str) -> None:
         self.tree, self.unit, self.url = tree, unit, url
+        self.environ = {"HOME": "/var/lib/benchyard", "BENCHYARD_CONFIG": "/var/lib/benchyard/client.toml"}
+
+    def command(self, *arguments: str) -> list[str]:
+        """The command line of `benchyard ARGUMENTS` in the tree."""
+        return ["/opt/benchyard/bin/benchyard", "--url", self.url, *arguments]
 
     def cli(self, *arguments: str) -> str:
         """Run `benchyard ARGUMENTS` as the lab's admin, who is the lab's user in its tree."""
-        environ = {"HOME": "/var/lib/benchyard", "BENCHYARD_CONFIG": "/var/lib/benchyard/client.toml"}
-        return self.tree.run(
-            "/opt/benchyard/bin/benchyard", "--url", self.url, *arguments, user="benchyard", environ=environ
-        )
+        return self.tree.run(*self.command(*arguments), user="benchyard", environ=self.environ)
 
     def hosts(self) -> dict[str, str]:
         """The hosts and their states; none where the lab does not answer."""
@@ -157,9 +169,10 @@ def lab(trees: Trees, unit: "Callable[..., Unit]", wait: Callable[..., None]) ->
     started.start()
     where = trees.site.everywhere
     lab = RunningLab(trees.lab, started, f"http://{where['benchyard_listen']}:{where['benchyard_http_port']}")
-    wait(lambda: "online" in lab.hosts().values(), f"the lab runs, with its own worker: {started.log()}", 120)
-    for name in ("quiet-1", "bench-02"):
-        there = ("--address", f"{name}.example", "--cpus", MEASURING)
+    wait(lambda: "online" in lab.hosts().values(), "the lab runs, with its own worker", 120, log=started.log)
+    for name, address in (("quiet-1", QUIET), (ODD, "odd.example")):
+        # Others are at work on this machine: no run waits for it to be quiet.
+        there = ("--address", address, "--cpus", MEASURING, "--guard", "off", "--ansible-user", "benchyard-admin")
         lab.cli("host", "add", name, "--role", "isolated", "--target", "linux-x86_64", *there)
     return lab
 
@@ -170,7 +183,7 @@ def quiet(lab: RunningLab, trees: Trees, unit: "Callable[..., Unit]", wait: Call
     applied_twice(trees.site, "configure.yml", "quiet-1", trees.quiet)
     worker = unit(trees.quiet, "benchyard-worker", **trees.environ)
     worker.start()
-    wait(lambda: lab.hosts().get("quiet-1") == "online", f"the host is connected: {worker.log()}")
+    wait(lambda: lab.hosts().get("quiet-1") == "online", "the host is connected", log=worker.log)
     return worker
 
 
@@ -204,7 +217,7 @@ def test_a_run_of_ansible_that_fails_half_way_is_healed_by_the_next(
     lab: RunningLab, trees: Trees, unit: "Callable[..., Unit]", wait: Callable[..., None], tmp_path: Path
 ) -> None:
     """With other names, too: what could not be installed is, the next time, and then the host measures."""
-    half = debiantree.packed(debiantree.wheelhouse("master"), tmp_path / "half.tar", "msgspec")
+    half = debiantree.packed(debiantree.wheelhouse(*debiantree.HOSTS), tmp_path / "half.tar", "msgspec")
     failed = trees.site.play("configure.yml", "--limit", "bench_02", benchyard_wheelhouse=str(half))
     assert failed.failed == {"bench_02": 1} and "msgspec" in failed.text, failed.text
     assert (trees.other / "srv/benchyard/bin/python").exists()
@@ -215,8 +228,8 @@ def test_a_run_of_ansible_that_fails_half_way_is_healed_by_the_next(
     worker = unit(trees.other, "benchyard-worker", **trees.environ)
     assert (worker.said["User"], "/srv/benchyard/bin" in worker.said["ExecStart"]) == ("meter", True)
     worker.start()
-    wait(lambda: lab.hosts().get("bench-02") == "online", f"the host is connected: {worker.log()}")
-    assert measured(lab, "bench-02")["host"] == "bench-02"
+    wait(lambda: lab.hosts().get(ODD) == "online", "the host is connected", log=worker.log)
+    assert measured(lab, ODD)["host"] == ODD
     worker.stop()
 
 
@@ -242,22 +255,42 @@ def test_what_is_written_is_read_by_what_it_is_for(lab: RunningLab, quiet: "Unit
         assert not re.search(rf"^({filters})", tree.read("etc/systemd/system/benchyard-worker.service"), re.MULTILINE)
 
 
-def test_what_another_setting_changes(trees: Trees, quiet: "Unit") -> None:
-    """Another isolation takes back what the first one has set, and sets its own; the lab's key lets it administer."""
+def test_the_lab_configures_a_host_as_its_operator_does(
+    lab: RunningLab, trees: Trees, quiet: "Unit", free_ports: list[int], wait: Callable[..., None]
+) -> None:
+    """By ssh and sudo, once its key is right, with the values of the inventory: nothing but what is new is changed.
+
+    Another isolation takes back what the first one has set, and sets its own.
+    """
     slices = [f"etc/systemd/system/{name}.d/benchyard.conf" for name in ("system.slice", "init.scope")]
     housekeeping = re.search(r"AllowedCPUs=(\S+)", trees.quiet.read(slices[0]))
     assert housekeeping is not None and MEASURING not in housekeeping[1].split(",")
     assert not (trees.quiet / "etc/default/grub.d/benchyard.cfg").exists()
-    other = {"benchyard_isolation": "kernel", "benchyard_controller_key": "ssh-ed25519 AAAA lab"}
-    changed = trees.site.play("configure.yml", "--limit", "quiet-1", **other)
-    assert changed.ok, changed.text
+    trees.quiet.run("visudo", "--check", "--strict")
+    configure, key = ("host", "configure", "quiet-1"), "/var/lib/benchyard/.ssh/id_ed25519"
+    lab.tree.run("mkdir", "--mode=700", "/var/lib/benchyard/.ssh", user="benchyard")
+    (lab.tree / "var/lib/benchyard/.ssh/config").write_text("Host *\n  StrictHostKeyChecking accept-new\n")
+    with sshd(trees.quiet, [], free_ports[2], QUIET, wait):
+        refused = lab.tree.try_run(*lab.command(*configure), user="benchyard", environ=lab.environ)
+        assert refused.returncode == 1 and "Permission denied" in refused.stdout, refused
+        assert "configure failed: unreachable" in lab.cli("host", "get", "quiet-1")
+        lab.tree.run("install", "--mode=600", "--owner=benchyard", KEY, key)
+        before = trees.quiet.listing()
+        assert "nothing would change" in lab.cli(*configure, "--check")
+        assert "nothing changed" in lab.cli(*configure)
+        # Its worker runs, and whoever logs in leaves something at home.
+        changed = differences(before, trees.quiet.listing())
+        assert [name for name in changed if not name.startswith("var/lib/")] == []
+        trees.site.groups["isolated"]["quiet-1"]["benchyard_isolation"] = "kernel"
+        given = trees.site.play("values.yml")
+        assert given.ok, given.text
+        lab.cli(*configure)
+    assert lab.hosts()["quiet-1"] == "online"
     assert not [name for name in slices if (trees.quiet / name).exists()]
     script = '. /etc/default/grub.d/benchyard.cfg; echo "$GRUB_CMDLINE_LINUX_DEFAULT"'
     said = trees.quiet.run("sh", "-uc", f"GRUB_CMDLINE_LINUX_DEFAULT=quiet; {script}").split()
     wanted = ("isolcpus=managed_irq,domain,", "nohz_full=", "rcu_nocbs=")
     assert said == ["quiet", *(f"{option}{MEASURING}" for option in wanted)]
-    trees.quiet.run("visudo", "--check", "--strict")
-    assert trees.quiet.read("var/lib/benchyard-admin/.ssh/authorized_keys") == "restrict,pty ssh-ed25519 AAAA lab\n"
 
 
 def test_an_update_waits_for_no_run(lab: RunningLab, trees: Trees, quiet: "Unit", wait: Callable[..., None]) -> None:
@@ -287,7 +320,8 @@ def test_a_lost_lab_is_restored(
     lab: RunningLab, quiet: "Unit", trees: Trees, tmp_path: Path, wait: Callable[..., None]
 ) -> None:
     """backup.yml while it runs, the lab's folder lost, restore.yml: results and hosts are there, and it measures on."""
-    shown = measured(lab, "quiet-1")
+    first = json.loads(lab.cli("result", "list", "--json"))["items"][-1]["id"]
+    shown = json.loads(lab.cli("result", "get", str(first), "--json"))
     saved = trees.site.play("backup.yml", benchyard_backup_fetch=str(tmp_path))
     assert saved.ok, saved.text
     (archive,) = tmp_path.glob("lab-*.tar.gz")
@@ -299,7 +333,7 @@ def test_a_lost_lab_is_restored(
     assert restored.ok, restored.text
     assert list((trees.lab / "var/lib/benchyard").glob("lab.before-*/master/state.sqlite"))
     lab.unit.start()
-    wait(lambda: lab.hosts().get("quiet-1") == "online", f"the host has found the lab again: {lab.unit.log()}", 120)
+    wait(lambda: lab.hosts().get("quiet-1") == "online", "the host has found the lab again", 120, log=lab.unit.log)
     again = json.loads(lab.cli("result", "get", str(shown["id"]), "--json"))
     assert again == shown
     read = json.loads(lab.cli("result", "read", str(shown["id"])))
@@ -312,18 +346,16 @@ def test_a_host_that_reaches_the_master_only_through_another(
     trees: Trees,
     quiet: "Unit",
     network: Network | None,
-    new_tree: Callable[[str], Tree],
+    free_ports: list[int],
     unit: "Callable[..., Unit]",
     wait: Callable[..., None],
 ) -> None:
-    """Cut off from all but the regular worker's host, which dials in by ssh, a host measures a job to success."""
+    """Cut off from all but another host, which dials in by ssh, a host measures a job to success; so does the other."""
     if network is None:
         pytest.xfail("network namespaces are not permitted here")
     site = trees.site
-    site.trees["gate"] = new_tree("gate")
-    site.host("gateways", "gate")
     far_address = f"10.204.{network.address.split('.')[2]}.2"
-    site.groups["isolated"]["quiet-1"] |= {"benchyard_gateway": "gate", "benchyard_tunnel_address": far_address}
+    site.groups["isolated"]["quiet-1"] |= {"benchyard_gateway": "bench_02", "benchyard_tunnel_address": far_address}
     quiet.stop()
     with behind(network) as namespace:
         far = ["ip", "netns", "exec", namespace]
@@ -337,13 +369,21 @@ def test_a_host_that_reaches_the_master_only_through_another(
         again = site.play("configure.yml", "--limit", "quiet-1")
         assert (again.ok, set(again.changed.values())) == (True, {0}), again.text
         worker.start()
-        with sshd(trees.quiet, far):
-            tunnel = unit(site.trees["gate"], "benchyard-tunnel-quiet-1", *network.inside())
+        near = unit(trees.other, "benchyard-worker", *network.inside(), **trees.environ)
+        near.start()
+        with sshd(trees.quiet, far, free_ports[2], far_address, wait):
+            tunnel = unit(trees.other, "benchyard-tunnel-quiet-1", *network.inside())
             tunnel.start()
-            wait(lambda: lab.hosts().get("quiet-1") == "online", f"the host is connected: {tunnel.log()}", 120)
+
+            def logs() -> str:
+                return tunnel.log() + trees.quiet.read("var/log/sshd.log") + twistd_log(trees.quiet, said)[-2000:]
+
+            wait(lambda: lab.hosts().get("quiet-1") == "online", "the host is connected", 120, log=logs)
             assert measured(lab, "quiet-1")["host"] == "quiet-1"
-            refuses_all_else(site.trees["gate"], tunnel)
+            assert measured(lab, ODD)["host"] == ODD
+            refuses_all_else(trees.other, tunnel)
             tunnel.stop()
+        near.stop()
         worker.stop()
 
 
@@ -353,14 +393,15 @@ def twistd_log(tree: Tree, offset: int) -> str:
 
 
 @contextmanager
-def sshd(tree: Tree, before: list[str]) -> Iterator[None]:
-    """The tree's own ssh server, for the body."""
+def sshd(tree: Tree, before: list[str], port: int, address: str, wait: Callable[..., None]) -> Iterator[None]:
+    """The tree's own ssh server, for the body; it listens."""
     (tree / "run/sshd").mkdir(parents=True, exist_ok=True)
-    with (tree / "var/log/sshd.log").open("ab") as log:
-        server = subprocess.Popen(
-            [*before, *tree.inside("/usr/sbin/sshd", "-D", "-e")], stdout=log, stderr=log, stdin=subprocess.DEVNULL
-        )
+    command = tree.inside("/usr/sbin/sshd", "-D", "-e", f"-p{port}", f"-oListenAddress={address}")
+    said = tree / "var/log/sshd.log"
+    with said.open("wb") as log:
+        server = subprocess.Popen([*before, *command], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
     try:
+        wait(lambda: "Server listening" in said.read_text(), "ssh's server listens", log=said.read_text)
         yield
     finally:
         server.terminate()
@@ -376,7 +417,7 @@ def refuses_all_else(gate: Tree, tunnel: "Unit") -> None:
     tries = (
         [*login, destination, "id"],
         [*login, "-N", "-R", "127.0.0.1:9990:127.0.0.1:1", destination],
-        [*login, "-W", "127.0.0.1:22", destination],
+        [*login, "-W", f"{destination.partition('@')[2]}:{words[words.index('-p') + 1]}", destination],
     )
     for command in tries:
         login_there = [*tunnel.before, *gate.inside(*command, user=tunnel.said["User"])]

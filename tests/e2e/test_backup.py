@@ -39,7 +39,8 @@ def target(lab: "LabHandle") -> str:
     return found[1]
 
 
-@pytest.mark.parametrize("database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 def test_a_lab_is_backed_up_while_it_runs_and_restored(
     make_lab: "Callable[..., LabHandle]", new_database: Callable[[], str], values: Path, tmp_path: Path, database: str
 ) -> None:
@@ -60,6 +61,8 @@ def test_a_lab_is_backed_up_while_it_runs_and_restored(
         archive = other
     lab.check("lab", "restore", str(archive), str(lab.root))
     lab.up()
+    state = lab.cli("lab", "status", str(lab.root))
+    assert (state.returncode, "not healthy: not connected: old-1" in state.stdout) == (1, True), state.stdout
     assert lab.check("result", "list", "--json") == shown
     hosts = {host["name"] for host in json.loads(lab.check("host", "list", "--json"))["items"]}
     assert "old-1" in hosts and "later-1" not in hosts

@@ -62,11 +62,16 @@ class Tree:
 
     def run(self, *argv: str, user: str | None = None, environ: Mapping[str, str] | None = None) -> str:
         """Run a command in the tree, which must do; gives what it printed."""
-        done = subprocess.run(
-            self.inside(*argv, user=user, environ=environ), capture_output=True, text=True, timeout=300
-        )
+        done = self.try_run(*argv, user=user, environ=environ)
         assert done.returncode == 0, f"{argv}\n{done.stdout}{done.stderr}"
         return done.stdout
+
+    def try_run(
+        self, *argv: str, user: str | None = None, environ: Mapping[str, str] | None = None
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run a command in the tree, whatever comes of it."""
+        command = self.inside(*argv, user=user, environ=environ)
+        return subprocess.run(command, capture_output=True, text=True, timeout=300)
 
     def listing(self) -> dict[str, tuple[int, ...]]:
         """All files with mode, owner, size and time, to see what has changed."""
@@ -160,6 +165,10 @@ def _be_like_this_machine(tree: Path) -> None:
     policy.chmod(0o755)
 
 
+#: The parts of benchyard that hosts in trees have.
+HOSTS = ("master", "ansible")
+
+
 def wheelhouse(*extras: str) -> Path:
     """A folder with a wheel of this checkout and of all that these parts of it need, for the trees' Python."""
     constraints = REPOSITORY / "constraints.txt"
@@ -220,9 +229,21 @@ def own_wheel(folder: Path) -> Path:
     return wheel
 
 
+def prepare() -> None:
+    """Make all that is kept for the tests, which may take minutes the first time."""
+    with _held(cache() / "debian.lock"):
+        _base()
+    wheelhouse(*HOSTS)
+    codespeed_wheelhouse()
+
+
 def _pip(*arguments: str, python: str = sys.executable) -> None:
     command = [python, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments]
     # Whatever this machine holds back, versions are said here.
     environ = {**os.environ, "PIP_CONSTRAINT": ""}
     done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+
+
+if __name__ == "__main__":
+    prepare()

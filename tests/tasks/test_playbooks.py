@@ -56,7 +56,7 @@ def inventory(tmp_path: Path, *, waits: bool = False) -> str:
     """The inventory of two hosts, both this machine."""
     values: dict[str, Any] = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
     values |= {"benchyard_cpus": "1", "benchyard_folder": str(tmp_path), "benchyard_waits": waits}
-    other = {**values, "benchyard_folder": "/nonexistent"}
+    other = {**values, "benchyard_folder": str(tmp_path / "none")}
     return json.dumps(
         {"_meta": {"hostvars": {"near": values, "other": other}}, "isolated": {"hosts": ["near", "other"]}}
     )
@@ -78,6 +78,20 @@ def test_it_runs_for_one_host(folder: Path, tmp_path: Path) -> None:
     assert (tmp_path / "written").read_text() == "1 True"
     assert run_playbook("configure", inventory(tmp_path), "other", **how) != 0
     assert run_playbook("broken", inventory(tmp_path), "near", **how) != 0
+
+
+def test_values_of_the_lab_count(folder: Path, tmp_path: Path) -> None:
+    """What is said in the lab's host_vars counts more than the inventory, that counts more than its group_vars."""
+    values = tmp_path / "lab"
+    for name, text in (("host_vars/near", "benchyard_cpus: '7'"), ("group_vars/all", "benchyard_waits: true")):
+        file = values / f"{name}.yml"
+        file.parent.mkdir(parents=True)
+        file.write_text(text)
+    how: dict[str, Any] = {"say": said, "folder": folder}
+    assert run_playbook("configure", inventory(tmp_path), "near", variables=values, **how) == 0
+    assert (tmp_path / "written").read_text() == "7 False"
+    assert run_playbook("configure", inventory(tmp_path), "near", variables=tmp_path / "none", **how) == 0
+    assert (tmp_path / "written").read_text() == "1 False"
 
 
 def test_host_is_held_meanwhile(folder: Path, tmp_path: Path) -> None:

@@ -55,10 +55,21 @@ def host_report(state: Path | None, cpus: str | None, wait: float, output: Path 
 @click.argument("name", metavar="PLAYBOOK")
 @click.option("--host", required=True, help="The host in the inventory, which is read from the standard input.")
 @click.option("--folder", type=click.Path(file_okay=False, path_type=Path), help="Where the playbooks are.")
+@click.option(
+    "--variables", type=click.Path(file_okay=False, path_type=Path), help="Where group_vars and host_vars are, if any."
+)
 @state_option(required=False)
 @click.option("--check", is_flag=True, help="Change nothing, show what would change.")
 @click.option("--reboot", is_flag=True, help="Start the host again if that is needed.")
-def playbook(name: str, host: str, folder: Path | None, state: Path | None, check: bool, reboot: bool) -> None:
+def playbook(
+    name: str,
+    host: str,
+    folder: Path | None,
+    variables: Path | None,
+    state: Path | None,
+    check: bool,
+    reboot: bool,
+) -> None:
     """Run one of the lab's playbooks for a host, with the inventory on the standard input.
 
     With a state directory, the host is this machine: not while it measures. The status is that of ansible-playbook, or
@@ -69,7 +80,7 @@ def playbook(name: str, host: str, folder: Path | None, state: Path | None, chec
     from benchyard.tasks.errors import AnsibleError
     from benchyard.tasks.playbooks import run_playbook
 
-    how = {"folder": folder, "state": state, "check": check, "reboot": reboot}
+    how = {"folder": folder, "variables": variables, "state": state, "check": check, "reboot": reboot}
     try:
         with task_errors():
             status = run_playbook(name, sys.stdin.read(), host, say=say_on(err=True), **how)  # type: ignore[arg-type]

@@ -178,7 +178,8 @@ def _maintain_steps(settings: Settings) -> list[Any]:
     from benchyard.steps.maintain import Inventory, Maintain
 
     known = Inventory(inventory(lab_facts(settings)))
-    return [Maintain(name="playbook", inventory=known, folder=settings.playbooks, **_maintained(settings))]
+    folder, values = settings.playbooks, settings.playbook_variables
+    return [Maintain(name="playbook", inventory=known, folder=folder, variables=values, **_maintained(settings))]
 
 
 def _check_steps(settings: Settings) -> list[Any]:

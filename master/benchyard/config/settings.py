@@ -47,6 +47,9 @@ from benchyard.publish.settings import DestinationSettings
 
 SETTINGS_FILE = "benchyard.toml"
 
+#: Of a lab's folder: where it keeps values for playbooks.
+PLAYBOOKS_DIR = "ansible"
+
 
 class Settings(msgspec.Struct, frozen=True):
     """All that a master needs to know of its lab; `directory` is the lab's own."""
@@ -96,6 +99,11 @@ class Settings(msgspec.Struct, frozen=True):
     def playbooks(self) -> Path | None:
         """The folder with the lab's own playbooks; None where those that come with benchyard are meant."""
         return self.directory / self.lab.ansible if self.lab.ansible else None
+
+    @property
+    def playbook_variables(self) -> Path:
+        """Where the lab keeps `group_vars` and `host_vars` for playbooks, if it has any."""
+        return self.directory / PLAYBOOKS_DIR
 
     @property
     def secrets_dir(self) -> Path:

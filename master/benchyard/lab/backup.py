@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 import msgspec
 import sqlalchemy as sa
 
-from benchyard.config.settings import SETTINGS_FILE, Settings, SettingsError, load_settings
+from benchyard.config.settings import PLAYBOOKS_DIR, SETTINGS_FILE, Settings, SettingsError, load_settings
 from benchyard.hosting.registration import HOSTS_DIR, SECRETS_DIR
 from benchyard.lab.errors import LabError
 from benchyard.lab.paths import LabPaths
@@ -29,7 +29,16 @@ FORMAT = 1
 MANIFEST, SQLITE, DUMP, RESULTS = "manifest.json", "database.sqlite", "database.dump", "results"
 
 #: Copied as they are, below the lab's folder.
-PARTS = (SETTINGS_FILE, HOSTS_DIR, SECRETS_DIR, "trust", "incoming", "master/master.cfg", "master/buildbot.tac")
+PARTS = (
+    SETTINGS_FILE,
+    HOSTS_DIR,
+    SECRETS_DIR,
+    PLAYBOOKS_DIR,
+    "trust",
+    "incoming",
+    "master/master.cfg",
+    "master/buildbot.tac",
+)
 
 _DUMP_S = 3600.0
 

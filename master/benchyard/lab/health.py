@@ -1,5 +1,6 @@
 """Whether a lab works: its process, its web server, its hosts."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,13 +30,17 @@ class Health:
         """Whether all is well."""
         return self.pid is not None and self.answered and self.all_connected
 
+    def missing(self, names: Iterable[str]) -> list[str]:
+        """Those of these hosts that are known not to be connected; whom the lab tells nothing knows of none."""
+        return [name for name in names if not self.hosts.get(name, True)]
+
     def trouble(self) -> str:
         """What is not well, in words."""
         if self.pid is None:
             return "it is not running"
         if not self.answered:
             return f"its master does not answer at {self.url}"
-        missing = ", ".join(name for name, connected in self.hosts.items() if not connected) or "some hosts"
+        missing = ", ".join(self.missing(self.hosts)) or "some hosts"
         return "nothing" if self.all_connected else f"not connected: {missing}"
 
 

@@ -204,4 +204,4 @@ def _make_admin(paths: LabPaths, settings: Settings) -> str:
 def _host_name() -> str:
     """This machine's name as a host's; names of result files have no dashes."""
     name = re.sub(r"[^A-Za-z0-9_]", "_", socket.gethostname().partition(".")[0]).strip("_")[:30]
-    return name if name[:1].isalnum() and name.lower() not in RESERVED else "host"
+    return name if name[:1].isalpha() and name.lower() not in RESERVED else "host"

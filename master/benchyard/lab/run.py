@@ -70,15 +70,18 @@ def run(root: Path, say: Say) -> None:
 
 
 def _tell_when_healthy(paths: LabPaths, settings: Settings, say: Say) -> None:
-    health = wait_until_healthy(paths, settings)
-    if health.ok:
+    health = wait_until_up(paths, settings)
+    if _is_up(health, paths):
         say(f"the lab is up at {settings.lab.url} (Ctrl-C, or `benchyard lab down {shlex.quote(str(paths.root))}`)")
     elif health.pid is not None:
         say(f"the lab is not well: {health.trouble()}; see {paths.master}/twistd.log")
 
 
 def run_detached(root: Path, say: Say) -> Health:
-    """Start the lab in the background and wait until it works; LabError, with nothing left running, if it does not."""
+    """Start the lab in the background and wait until it works; LabError, with nothing left running, if it does not.
+
+    It works with its own programs; a host elsewhere may be switched off for weeks.
+    """
     paths, settings = prepare(root, say)
     daemon.spawn_detached(
         [sys.executable, "-m", "benchyard.cli", "lab", "up", str(paths.root)],
@@ -86,20 +89,20 @@ def run_detached(root: Path, say: Say) -> Health:
         cwd=paths.root,
         env=dict(os.environ),
     )
-    health = wait_until_healthy(paths, settings)
-    if not health.ok:
+    health = wait_until_up(paths, settings)
+    if not health.answered or health.missing(_own_hosts(paths)):
         stop(root, say)
         raise LabError(f"the lab did not come up: {health.trouble()}; see {paths.log} and {paths.master}/twistd.log")
     return health
 
 
-def wait_until_healthy(paths: LabPaths, settings: Settings) -> Health:
-    """The lab's health as soon as all is well, or as it is when it has ended or the time is up."""
+def wait_until_up(paths: LabPaths, settings: Settings) -> Health:
+    """The lab's health as soon as it can be used, or as it is when it has ended or the time is up."""
     deadline, seen_running = time.monotonic() + START_S, False
     while True:
         health = look(paths, settings)
         seen_running = seen_running or health.pid is not None
-        if health.ok or time.monotonic() > deadline or (seen_running and health.pid is None):
+        if _is_up(health, paths) or time.monotonic() > deadline or (seen_running and health.pid is None):
             return health
         time.sleep(0.2)
 
@@ -156,6 +159,16 @@ def keep_off_measuring_cpus(settings: Settings, say: Say) -> None:
     with contextlib.suppress(OSError, AttributeError):
         os.sched_setaffinity(0, rest)
     say(f"measuring on CPU {format_cpu_list(sorted(measuring))}, everything else on CPU {format_cpu_list(rest)}")
+
+
+def _is_up(health: Health, paths: LabPaths) -> bool:
+    """Whether the lab is seen to work: its master answers, and the hosts whose workers it starts are connected."""
+    return health.answered and (health.all_connected or bool(health.hosts)) and not health.missing(_own_hosts(paths))
+
+
+def _own_hosts(paths: LabPaths) -> list[str]:
+    """The hosts whose workers are programs of the lab."""
+    return [folder.name for folder in _worker_folders(paths)]
 
 
 def _worker_folders(paths: LabPaths) -> Sequence[Path]:

@@ -13,9 +13,10 @@ from pathlib import Path
 HOSTS_DIR = "hosts.d"
 SECRETS_DIR = "secrets"
 
-#: Hosts and targets become builder names, file names and fields of result names.
-NAME_RULE = "1 to 40 letters, digits, `_` or `-`, starting with a letter or digit"
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$"
+#: Hosts and targets become names of workers and builders, which Buildbot wants to begin so, file names, and fields of
+#: result names.
+NAME_RULE = "1 to 40 letters, digits, `_` or `-`, starting with a letter"
+NAME_PATTERN = r"^[A-Za-z][A-Za-z0-9_-]{0,39}$"
 #: Groups of the inventory for Ansible: whoever asked there for a host of such a name would get all of the group.
 RESERVED = frozenset({"all", "ungrouped", "masters", "workers", "isolated"})
 

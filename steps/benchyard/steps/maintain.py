@@ -82,12 +82,14 @@ class MaintenanceStep(TaskStep, JobStep):
 class Maintain(MaintenanceStep):
     """Runs the playbook of the job's kind for its host; `inventory` has all hosts, `folder` the playbooks.
 
+    `variables` is the folder where the lab keeps values for them, if it has any.
+
     Where the host is this worker's own machine, the lock file there is held as well: nothing is prepared meanwhile.
     """
 
-    def __init__(self, *, inventory: Inventory, folder: Path | None, **kwargs: Any) -> None:
+    def __init__(self, *, inventory: Inventory, folder: Path | None, variables: Path, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.inventory, self.folder = inventory, folder
+        self.inventory, self.folder, self.variables_dir = inventory, folder, variables
 
     async def look_after(self, job: Job, host: Maintained) -> int:
         observer = PlaybookObserver()
@@ -109,7 +111,7 @@ class Maintain(MaintenanceStep):
         return int(SUCCESS)
 
     def _options(self, job: Job, host: Maintained) -> list[str]:
-        options = ["--host", str(job.host)]
+        options = ["--host", str(job.host), "--variables", str(self.variables_dir)]
         options += ["--folder", str(self.folder)] if self.folder is not None else []
         options += ["--state", self.environ[STATE_VARIABLE]] if host.is_local else []
         options += [f"--{switch}" for switch in ("check", "reboot") if job.spec.get(switch)]

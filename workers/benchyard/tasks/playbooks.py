@@ -15,6 +15,9 @@ from benchyard.tasks.preparing import preparing, run_command
 FOLDER = "ansible"
 PLAYBOOKS = ("configure", "update")
 
+#: Values for hosts that Ansible reads beside an inventory.
+VARIABLES = ("group_vars", "host_vars")
+
 #: What asks the playbook `update` to start the host again where that is needed.
 REBOOT = '{"benchyard_update_reboot": true}'
 
@@ -76,28 +79,37 @@ def run_playbook(
     *,
     say: Callable[[str], None],
     folder: Path | None = None,
+    variables: Path | None = None,
     state: Path | None = None,
     check: bool = False,
     reboot: bool = False,
 ) -> int:
     """Run a playbook for one host of an inventory (JSON text) to its end and give its exit status.
 
-    With `state`, the host is this machine: it is held alone, so that nothing is measured or prepared here meanwhile.
+    `variables` is a folder that may have `group_vars` and `host_vars`: what they say of a host counts more than the
+    inventory. With `state`, the host is this machine: it is held alone, so that nothing is measured or prepared here
+    meanwhile.
     Raises AnsibleError where it cannot be run at all.
     """
     ansible, playbook = find_ansible(), find_playbook(name, folder)
-    with preparing(state, say, shared=False) as lock, _script(inventory) as script:
+    with preparing(state, say, shared=False) as lock, _script(inventory, variables) as script:
         argv = playbook_command(ansible, playbook, script, host, check=check, reboot=reboot)
         return run_command(argv, playbook_environ(os.environ, playbook), lock)
 
 
 @contextmanager
-def _script(inventory: str) -> Iterator[Path]:
-    """The inventory as a program that prints it: so Ansible takes the form that it has for dynamic ones."""
+def _script(inventory: str, variables: Path | None) -> Iterator[Path]:
+    """The inventory as a program that prints it: so Ansible takes the form that it has for dynamic ones.
+
+    Ansible looks for values beside it.
+    """
     with tempfile.TemporaryDirectory(prefix="benchyard-inventory-") as folder:
         text = Path(folder) / "inventory.json"
         text.write_text(inventory, encoding="utf-8")
         script = Path(folder) / "inventory"
         script.write_text('#!/bin/sh\nexec cat "$(dirname "$0")/inventory.json"\n', encoding="utf-8")
         script.chmod(0o700)
+        if variables is not None:
+            for name in VARIABLES:
+                (Path(folder) / name).symlink_to(variables.absolute() / name)
         yield script
