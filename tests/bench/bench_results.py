@@ -1,6 +1,6 @@
 """What the results' store costs beside the bare reading of the same files.
 
-`import_vs_json` is the import of all real files, packed as they are and as many at a time as the client sends: checking,
+`import_vs_json` is the import of all real files, packed as they are, as many at a time as the client sends: checking,
 hashing, packing, reducing, the file on the disk and its rows. That is over `json.load` of the same files unpacked, one
 after the other, before and after it. Where the time goes is printed by part. The last line is a JSON object.
 """
