@@ -1,5 +1,6 @@
 """The way of a job, from `submit` to a stored result and a comparison."""
 
+import gzip
 import json
 import re
 import subprocess
@@ -50,7 +51,7 @@ def test_a_job_ends_in_a_result_that_pyperf_reads(lab: "LabHandle", two_jobs: tu
         data = result.read()
     assert result.path is not None
     path = lab.root / "results" / result.path
-    assert path.read_bytes() == data
+    assert gzip.decompress(path.read_bytes()) == data
     shown = subprocess.run(
         [sys.executable, "-m", "pyperf", "show", "--quiet", str(path)], capture_output=True, text=True, check=True
     )

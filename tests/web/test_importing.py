@@ -155,6 +155,44 @@ def test_export_and_import(own: "Lab", other: "Lab", tmp_path: Path) -> None:
     assert rows(other) == rows(own)
 
 
+#: bench_runner's own loader, told of a directory.
+LOADER = """
+import json, sys
+from bench_runner.result import load_all_results
+
+found = load_all_results(None, sys.argv[1], sorted=False, match=False)
+told = [[one.nickname, one.cpython_hash, one.version, list(one.flags), len(one.benchmark_names)] for one in found]
+print(json.dumps(told))
+"""
+
+
+@pytest.mark.slow
+def test_bench_runner_reads_an_export(own: "Lab", client: Client, tmp_path: Path) -> None:
+    """bench_runner's own loader, of its last version, finds the same results with the same names in an export."""
+    uv, python = Path(sys.executable).parent / "uv", tmp_path / "venv" / "bin" / "python"
+    for words in (
+        ("venv", "--python", sys.executable, tmp_path / "venv"),
+        ("pip", "install", "--python", python, "bench-runner"),
+    ):
+        subprocess.run([uv, *words, "--quiet"], check=True, capture_output=True, timeout=300)
+    assert command(own, "ada", "export", "--all", tmp_path / "out").stdout.endswith(" exported\n")
+    done = subprocess.run(
+        [python, "-c", LOADER, tmp_path / "out"], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    expected = [
+        [
+            str(result.host).replace("-", "_"),
+            (result.commit or str(result.sha256))[:7],
+            result.version,
+            [flag.upper() for flag in result.flags],
+            result.benchmarks,
+        ]
+        for result in client.results.list()
+    ]
+    assert sorted(json.loads(done.stdout)) == sorted(expected)
+
+
 def test_hosts_are_not_taken_over(own: "Lab", foreign: Path, client: Client, tmp_path: Path) -> None:
     """A file of a host that the lab has is that host's only if somebody says so."""
     (tmp_path / "mine.json").write_text((foreign / "mine.json").read_text().replace("desk-7", own.isolated or ""))
@@ -212,6 +250,7 @@ def test_pruned(make_lab: "Callable[..., Lab]", foreign: Path, tmp_path: Path) -
     """Old results go to the trash when an admin says so, one a week stays; before that it is told."""
     lab = make_lab(more="\n[retention]\nkeep_all_days = 30.0\n")
     document = json.loads((foreign / "mine.json").read_bytes())
+    document["metadata"]["python_version"] = "3.11.0a3+ (64-bit)"  # no release
     for day in (3, 4, 5, 12):
         for benchmark in document["benchmarks"]:
             for number, run in enumerate(benchmark["runs"]):

@@ -48,7 +48,7 @@ def take_in(
 
 def describe_file(suite: Suite, sha256: str, *, commit: str | None = None, branch: str | None = None) -> dict[str, Any]:
     """The columns of a row that a file of that digest tells; what people say of commit and branch comes first."""
-    facts = _facts(suite.metadata, sha256, commit=commit, branch=branch)
+    facts = _facts({**suite.python, **suite.metadata}, sha256, commit=commit, branch=branch)
     version = suite.metadata.get("performance_version")
     return {
         "version": facts["version"],

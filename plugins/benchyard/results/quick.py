@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from benchyard.results.suites import Samples, Suite
+from benchyard.results.suites import Samples, Suite, told_of_python
 
 #: Values are below this, in whatever unit: their squares must have a sum.
 MOST_VALUE = 1e100
@@ -113,7 +113,8 @@ def read_quickly(data: bytes) -> Suite | None:
         return None
     if not benchmarks:
         return None
-    return Suite(file.metadata, benchmarks, tuple(valueless), _first_date(file))
+    python = told_of_python(file.metadata, (known.metadata for known in file.benchmarks))
+    return Suite(file.metadata, benchmarks, tuple(valueless), _first_date(file), python)
 
 
 def is_name(name: str) -> bool:

@@ -9,7 +9,7 @@ import msgspec
 from benchyard.results.errors import ResultError
 from benchyard.results.packing import MAGIC, check_size
 from benchyard.results.quick import MOST_VALUE, is_name, read_quickly
-from benchyard.results.suites import Samples, Suite
+from benchyard.results.suites import Samples, Suite, told_of_python
 
 __all__ = ["Samples", "Suite", "read_loops", "read_suite"]
 
@@ -65,7 +65,9 @@ def _read_by_pyperf(data: bytes) -> Suite:
     file = _check_format(data)
     benchmarks: dict[str, Samples] = {}
     valueless: list[str] = []
+    own: list[dict[str, Any]] = []
     for benchmark, known in zip(_load(data), file.benchmarks, strict=True):
+        own.append(benchmark.get_metadata())
         name = _checked_name(benchmark.get_name())
         values = benchmark.get_values()
         if values:
@@ -75,7 +77,8 @@ def _read_by_pyperf(data: bytes) -> Suite:
             valueless.append(name)
     if not benchmarks:
         raise ResultError("the result file has no values: its benchmarks were calibrated only")
-    return Suite(file.metadata, benchmarks, tuple(valueless), _said(file, file.benchmarks[0], "date") or "")
+    date = _said(file, file.benchmarks[0], "date") or ""
+    return Suite(file.metadata, benchmarks, tuple(valueless), date, told_of_python(file.metadata, own))
 
 
 def _samples(file: _File, known: _Benchmark, values: tuple[float, ...], unit: str) -> Samples:
