@@ -51,10 +51,10 @@ def test_a_bad_run_hides_nothing() -> None:
     """What follows a single value that is far off is found as it would be without."""
     for seed in range(8):
         values = series(seed + 20, (30, 1.0), (6, 1.05))
-        without = [change.index for change in find_changes(values)]
         values[2] *= 1.6
-        assert [change.index for change in find_changes(values)] == without
-        assert without in ([29], [30], [31])
+        (change,) = find_changes(values)
+        assert abs(change.index - 30) <= 1
+        assert change.before == pytest.approx(1.0, rel=0.01)
 
 
 def test_both_ways() -> None:
