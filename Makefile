@@ -12,9 +12,8 @@ unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up test test-slow bench-api bench-build bench-measure bench-publish bench-queue bench-results
-.PHONY: bench-verdicts
-.PHONY: lint types lock dist clean
+.PHONY: help demo up test test-slow lint types lock dist clean
+.PHONY: bench-api bench-build bench-measure bench-publish bench-queue bench-results bench-verdicts
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

@@ -1,6 +1,7 @@
 """The way of a job, from `submit` to a stored result and a comparison."""
 
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -108,7 +109,7 @@ def test_a_result_says_how_far_it_can_be_trusted(lab: "LabHandle", client: Clien
     host = client.hosts.get(str(found[0].host))
     assert (host.epoch, host.calibrated, host.noise_floor) == (1, None, None)
     assert host.epoch_since is not None and host.epoch_since < two_jobs[0].finished
-    assert "epoch    1 since " in lab.check("host", "get", host.name)
+    assert re.search(r"^epoch +1 since ", lab.check("host", "get", host.name), re.MULTILINE)
     assert client.hosts.get(host.name).noise().benchmarks == ()
 
 

@@ -102,7 +102,7 @@ def test_a_killed_worker(builder: Builder, wait_for: Any, gone: Callable[[int], 
     worker.kill()
     worker.wait(timeout=10)
     wait_for(lambda: gone(left_over) and builder.is_free(), "the end of all")
-    assert marked(builder.folder, BUILD_MARK) == []
+    wait_for(lambda: marked(builder.folder, BUILD_MARK) == [], "the end of what held the host")
 
 
 def test_a_killed_part(builder: Builder, wait_for: Any, gone: Callable[[int], bool]) -> None:

@@ -93,7 +93,7 @@ def _create(root: Path, place: PurePosixPath, data: bytes) -> bool:
             file.write(data)
             os.fchmod(file.fileno(), _READ_ONLY)
             file.flush()
-            os.fsync(file.fileno())
+            os.fdatasync(file.fileno())
         # A link, not a rename: a rename would replace what another process has put there meanwhile.
         target.hardlink_to(temporary)
     except FileExistsError:

@@ -3,15 +3,18 @@
 Both are derived from the file, and made when it is taken in: nobody who compares reads the file again.
 """
 
-from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from benchyard.results.errors import ResultError
 from benchyard.results.packing import pack, unpack
-from benchyard.results.reading import Samples, Suite
-from benchyard.results.statistics import spread_of
+from benchyard.results.reading import Suite
+from benchyard.results.statistics import mean
+
+Array = npt.NDArray[np.float64]
 
 
 def index_suite(suite: Suite) -> dict[str, Any]:
@@ -32,30 +35,41 @@ def unpack_suite(packed: bytes) -> Suite:
         raise ResultError("the packed samples of the result are damaged; they can be made again from its file") from exc
 
 
-def _reduced(suite: Suite) -> Iterator[dict[str, Any]]:
+def _reduced(suite: Suite) -> list[dict[str, Any]]:
+    """The statistics of all benchmarks, worked out together for those of as many values; sums of means are exact."""
+    sizes: dict[int, list[str]] = {}
     for name, samples in suite.benchmarks.items():
-        yield {"benchmark": name, **_statistics(samples)}
+        sizes.setdefault(len(samples.values), []).append(name)
+    found = {}
+    for size, names in sizes.items():
+        values = np.sort(np.array([suite.benchmarks[name].values for name in names]), axis=1)
+        means = np.array([mean(suite.benchmarks[name].values) for name in names])
+        stdevs = np.sqrt(((values - means[:, None]) ** 2).sum(axis=1) / (size - 1)).tolist() if size > 1 else None
+        medians = _medians(values)
+        mads = _medians(np.sort(np.abs(values - medians[:, None]), axis=1)).tolist()
+        columns = zip(
+            means.tolist(), medians.tolist(), mads, values[:, 0].tolist(), values[:, -1].tolist(), strict=True
+        )
+        for number, (name, (centre, median, mad, least, most)) in enumerate(zip(names, columns, strict=True)):
+            samples = suite.benchmarks[name]
+            found[name] = {
+                "benchmark": name,
+                "unit": samples.unit,
+                "n": size,
+                "mean": centre,
+                "stdev": stdevs[number] if stdevs is not None else None,
+                "median": median,
+                "mad": mad,
+                "minimum": least,
+                "maximum": most,
+                "memory": samples.memory,
+                "version": samples.version if samples.version.isprintable() else "",
+            }
+    return [found[name] for name in suite.benchmarks]
 
 
-def _statistics(samples: Samples) -> dict[str, Any]:
-    spread = spread_of(samples.values)
-    ordered = sorted(samples.values)
-    centre = _median(ordered)
-    return {
-        "unit": samples.unit,
-        "n": spread.n,
-        "mean": spread.mean,
-        "stdev": spread.stdev,
-        "median": centre,
-        "mad": _median(sorted([abs(value - centre) for value in ordered])),
-        "minimum": ordered[0],
-        "maximum": ordered[-1],
-        "memory": samples.memory,
-        "version": samples.version,
-    }
-
-
-def _median(ordered: Sequence[float]) -> float:
-    """The middle value, or halfway between the two that are."""
-    half, odd = divmod(len(ordered), 2)
-    return ordered[half] if odd else (ordered[half - 1] + ordered[half]) / 2.0
+def _medians(ordered: Array) -> Array:
+    """The middle values of rows in ascending order, or halfway between the two that are."""
+    half, odd = divmod(ordered.shape[1], 2)
+    middle: Array = ordered[:, half] if odd else (ordered[:, half - 1] + ordered[:, half]) / 2.0
+    return middle

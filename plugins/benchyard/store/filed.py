@@ -64,7 +64,7 @@ def take_result(
     result = to_row(Result, insert_row(conn, results, values))
     change = {"status": "stored", "host": result.host, "path": result.path, "sha256": result.sha256, "owner": owner}
     record(conn, "result", result.id, now=now, who=who, change=change)
-    add_measurements(conn, result.id, measurements, samples)
+    add_measurements(conn, result.id, measurements, samples, new=True)
     return result, True
 
 

@@ -16,12 +16,16 @@ from benchyard.store.tables import measurements, results, samples
 WITH_VALUES = (BENCHMARKS, CALIBRATE)
 
 
-def add_measurements(conn: sa.Connection, result_id: int, rows: Sequence[Mapping[str, Any]], packed: bytes) -> None:
-    """Keep what a result's file says, in the transaction that gives the result its file; what was there is replaced.
+def add_measurements(
+    conn: sa.Connection, result_id: int, rows: Sequence[Mapping[str, Any]], packed: bytes, *, new: bool = False
+) -> None:
+    """Keep what a result's file says, in the transaction that gives the result its file.
 
-    `rows` have the columns of a Measurement but for the result, one for each benchmark; `packed` are the samples.
+    What was there is replaced, unless the result is known to be `new`. `rows` have the columns of a Measurement but for
+    the result, one for each benchmark; `packed` are the samples.
     """
-    forget_measurements(conn, result_id)
+    if not new:
+        forget_measurements(conn, result_id)
     if rows:
         conn.execute(sa.insert(measurements), [{"result_id": result_id, **row} for row in rows])
     conn.execute(sa.insert(samples).values(result_id=result_id, packed=packed))

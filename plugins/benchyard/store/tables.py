@@ -183,8 +183,8 @@ measurements = sa.Table(
     "benchyard_measurements",
     metadata,
     sa.Column("result_id", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("benchmark", PlainText, primary_key=True),
-    _kept("unit", PlainText),
+    sa.Column("benchmark", sa.Text, primary_key=True),
+    _kept("unit", sa.Text),
     _kept("n", sa.Integer),
     _kept("mean", sa.Float),
     sa.Column("stdev", sa.Float),
@@ -193,8 +193,10 @@ measurements = sa.Table(
     _kept("minimum", sa.Float),
     _kept("maximum", sa.Float),
     sa.Column("memory", sa.Float),
-    _kept("version", PlainText),
+    _kept("version", sa.Text),
     sa.Index("benchyard_measurements_benchmark", "benchmark", "result_id"),
+    # Its rows are in the order of its key, without another index for that.
+    sqlite_with_rowid=False,
 )
 
 samples = sa.Table(

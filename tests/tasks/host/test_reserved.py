@@ -46,6 +46,20 @@ def test_whoever_may_come_there_is_seen(slices: Path, file: str, text: str) -> N
     assert reserved_by((1,), slices) is None
 
 
+def test_groups_that_nothing_is_said_of(slices: Path) -> None:
+    """Where no group has a list, nothing is kept off, however empty they are; nor is it in a group of systemd's own."""
+    cgroup = slices / "proc/self/cgroup"
+    cgroup.write_text("0::/system.slice/worker.service\n")
+    (slices / "sys/fs/cgroup/benchyard.slice/cgroup.events").write_text("populated 0\nfrozen 0\n")
+    assert reserved_by((1,), slices) is None
+    cgroup.write_text("0::/benchyard.slice/worker.service\n")
+    assert reserved_by((1,), slices) == "slice"
+    for name in ("system.slice", "init.scope"):
+        (slices / "sys/fs/cgroup" / name / "cpuset.cpus").write_text("\n")
+        (slices / "sys/fs/cgroup" / name / "cgroup.events").write_text("populated 0\nfrozen 0\n")
+    assert reserved_by((1,), slices) is None
+
+
 def test_kernel_isolates(tmp_path: Path) -> None:
     """CPUs of `isolcpus=` are reserved, if all of the measuring ones are."""
     path = tmp_path / "sys/devices/system/cpu/isolated"

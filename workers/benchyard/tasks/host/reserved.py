@@ -18,6 +18,9 @@ from benchyard.tasks.host.plan import cpus_of
 
 Reserved = Literal["kernel", "slice"]
 
+# systemd's own topmost groups: whoever is in one of them shares it with the host's other programs.
+_SHARED = ("init.scope", "machine.slice", "system.slice", "user.slice")
+
 
 def reserved_by(measuring: Collection[int], root: Path = Path("/")) -> Reserved | None:
     """Return what keeps all others off the measuring CPUs, None if nothing does."""
@@ -39,13 +42,20 @@ def _others_kept_off(measuring: Collection[int], root: Path) -> bool:
     if hierarchy is None or hierarchy.version != 2:
         return False
     parts = cgroups.own_group(hierarchy, root).relative_to(hierarchy.path).parts
-    if not parts:
+    if not parts or parts[0] in _SHARED:
         return False
-    others = [path for path in hierarchy.path.iterdir() if path.is_dir() and path.name != parts[0]]
-    for group in others:
-        inhabited = "populated 0" not in cgroups.read_value(group / "cgroup.events")
+    kept_off = False
+    for group in hierarchy.path.iterdir():
+        if not group.is_dir() or group.name == parts[0]:
+            continue
         # A group without a list of its own may use all CPUs.
         allowed = cpus_of(group / "cpuset.cpus")
-        if inhabited and (not allowed or set(allowed) & set(measuring)):
+        if set(allowed) & set(measuring) or (not allowed and _inhabited(group)):
             return False
-    return all(is_kernel_thread(pid) for pid in cgroups.members_alone(hierarchy.path))
+        kept_off = kept_off or bool(allowed)
+    # Where nobody else is there now, nothing keeps off who comes next.
+    return kept_off and all(is_kernel_thread(pid) for pid in cgroups.members_alone(hierarchy.path))
+
+
+def _inhabited(group: Path) -> bool:
+    return "populated 0" not in cgroups.read_value(group / "cgroup.events")

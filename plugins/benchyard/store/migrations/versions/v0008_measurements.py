@@ -22,6 +22,7 @@ def upgrade() -> None:
         sa.Column("maximum", sa.Float, nullable=False),
         sa.Column("memory", sa.Float),
         sa.Column("version", sa.Text, nullable=False),
+        sqlite_with_rowid=False,
     )
     op.create_index("benchyard_measurements_benchmark", "benchyard_measurements", ["benchmark", "result_id"])
     op.create_table(
