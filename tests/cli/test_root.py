@@ -88,7 +88,7 @@ def test_the_commands_are_those_of_the_design() -> None:
         "host": "list get add remove modify enable disable configure update check lease inventory noise",
         "user": "list get add remove modify enable disable passwd try-secret token",
         "result": "list get add remove modify enable disable read write upload uploads destinations compare "
-        "import export series plot regressions regression",
+        "import export prune series plot regressions regression",
     }
     for name, commands in promised.items():
         group = COMMANDS[name].load()

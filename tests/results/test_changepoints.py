@@ -47,6 +47,16 @@ def test_outliers_are_no_change() -> None:
         assert find_changes(values) == ()
 
 
+def test_a_bad_run_hides_nothing() -> None:
+    """What follows a single value that is far off is found as it would be without."""
+    for seed in range(8):
+        values = series(seed + 20, (30, 1.0), (6, 1.05))
+        values[2] *= 1.6
+        (change,) = find_changes(values)
+        assert abs(change.index - 30) <= 1
+        assert change.before == pytest.approx(1.0, rel=0.01)
+
+
 def test_both_ways() -> None:
     """What becomes slower and then as fast as before has two changes, with the levels in between."""
     first, second = find_changes(series(1, (30, 1.0), (20, 1.1), (30, 1.0)))

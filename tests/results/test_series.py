@@ -154,6 +154,12 @@ def test_rows_become_values() -> None:
     assert (found.result, found.committed, found.mean, found.n, found.stdev) == (1, DAY, 2.0, 3, 0.1)
 
 
+def test_unknown_kind_of_interpreter() -> None:
+    """What does not say its kind is of CPython, in one lane with what does; PyPy is another."""
+    found = values_of([row(), row(implementation="unknown"), row(implementation=None), row(implementation="pypy")])
+    assert [value.lane.implementation for value in found] == ["cpython"] * 3 + ["pypy"]
+
+
 def test_no_date() -> None:
     """A commit whose date nobody knows stands where it was measured first."""
     (found,) = values_of([row(commit_date=None)])

@@ -43,6 +43,9 @@ _LEAST_PARTED = 1
 # What a change must take off the squared residuals, in variances: PELT only proposes, the test decides.
 _PENALTY = 12.0
 
+# Deviations beyond which a point counts as if it were just so far from its level.
+_FURTHEST = 4.0
+
 # Series whose changes are kept at hand.
 _KEPT = 256
 
@@ -100,7 +103,8 @@ def _changes(values: tuple[float, ...], noise: float | None) -> tuple[ChangePoin
         scaled = ((window - window[0]) / deviations[end - 1]).reshape(-1, 1)
         places = partition.fit(scaled).predict(pen=_PENALTY)
         for place, until in pairwise(places):
-            change = _tested(window[:place], window[place:until], noise)
+            most = _FURTHEST * float(deviations[end - 1])
+            change = _tested(_drawn_in(window[:place], most), _drawn_in(window[place:until], most), noise)
             if change is not None:
                 start = first + int(place)
                 found.append(msgspec.structs.replace(change, index=start, found=end - 1))
@@ -156,6 +160,12 @@ def _worth_a_look(logs: Array, deviations: Array) -> npt.NDArray[np.bool_]:
     gains = (steps**2 * (places * (WINDOW - places) / WINDOW)).max(axis=1)
     worth[WINDOW - 1 :] = gains >= _PENALTY * deviations[WINDOW - 1 :] ** 2
     return worth
+
+
+def _drawn_in(stretch: Array, most: float) -> Array:
+    """The same with what is far from its median drawn in: one bad run is not to hide what comes after it."""
+    middle = float(np.median(stretch)) if len(stretch) else 0.0
+    return np.clip(stretch, middle - most, middle + most)
 
 
 def _tested(before: Array, after: Array, noise: float | None) -> ChangePoint | None:

@@ -107,7 +107,9 @@ def values_of(rows: Iterable[Any]) -> list[Value]:
         key = (host, flags, branch, implementation, suite, suite_version, mode)
         lane = lanes.get(key)
         if lane is None:
-            words = (implementation or "", suite or "", suite_version or "", mode or "")
+            # Files of suites with many versions of pyperf do not say it of all; others than CPython do.
+            kind = implementation if implementation not in (None, "", "unknown") else "cpython"
+            words = (kind, suite or "", suite_version or "", mode or "")
             lane = lanes.setdefault(key, Lane(host, tuple(sorted(flags)), branch, *words))
         committed = moment_of(commit_date or build_date)
         found.append(Value(id, lane, epoch, version, unit, commit, committed, created, benchmark, mean, n, stdev))
