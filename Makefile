@@ -5,6 +5,11 @@ BIN := .venv/bin
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt \
   --build-constraint constraints.txt
 
+# Tests that measure on this machine run one after the other, all others two at a time, each file by one process.
+PYTEST = $(BIN)/python -m pytest
+MEASURING := tests/cli tests/daemon tests/e2e tests/tasks
+BESIDE := $(addprefix --ignore=,$(MEASURING)) --numprocesses=2 --dist=loadfile
+
 # The Python of .venv is $(PYTHON); uv must not fetch another.
 export UV_PYTHON_DOWNLOADS = never
 # Whatever environment is active in the calling shell, ours is .venv.
@@ -39,10 +44,12 @@ up: $(BIN)/.installed ## Keep a lab running in the folder LAB (default: lab), ma
 	$(BIN)/benchyard lab up '$(LAB)'
 
 test: lint types ## Lint, check the types, run the tests (all but the slow ones)
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow" $(BESIDE)
+	$(PYTEST) -m "not slow" $(MEASURING)
 
 test-slow: $(BIN)/.installed-dev ## Run the tests that take minutes
-	$(BIN)/python -m pytest -m slow
+	$(PYTEST) -m slow $(BESIDE)
+	$(PYTEST) -m slow $(MEASURING)
 
 bench-queue: $(BIN)/.installed-dev ## Measure the queue with 10 to 10,000 jobs, beside stock Buildbot
 	PYTHONPATH=tests/support $(BIN)/python tests/bench/bench_queue.py
