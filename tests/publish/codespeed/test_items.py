@@ -190,8 +190,10 @@ def test_long_benchmark_is_refused(publication: Make, make_file: Callable[..., b
 @pytest.mark.parametrize("values", [(1e308, 1e308), (1e300, 2e300)])
 def test_values_that_are_not_finite(publication: Make, make_file: Callable[..., bytes], values: Any) -> None:
     """Values whose mean or deviation is beyond all numbers are refused: JSON and codespeed have none for it."""
+    found = publication()
+    huge = msgspec.structs.replace(found.head, data=make_file({"nbody": values}))
     with pytest.raises(Refused, match=r"a value of benchmark 'nbody' of 1e\+100 or more"):
-        items_of(publication(make_file({"nbody": values})), settings())
+        items_of(msgspec.structs.replace(found, head=huge), settings())
 
 
 def test_no_pyperf_file(publication: Make) -> None:
