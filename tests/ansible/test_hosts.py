@@ -32,7 +32,7 @@ LAB = "lab.example"
 #: Where ssh of the host's tree listens: to the lab, another machine.
 QUIET = "127.0.0.2"
 #: The lab's key for hosts, in the lab's tree.
-KEY = "/root/lab-key"
+KEY = "/opt/lab-key"
 MEASURING = str(max(os.sched_getaffinity(0)))
 
 
