@@ -15,6 +15,7 @@ from receiver import Answer, Received, Receiver
 from benchyard.publish.destinations import Measured, Publication, Refused, TryLater
 from benchyard.publish.outbox import Place
 from benchyard.publish.registry import kind_of, where_of
+from benchyard.results.files import read_file
 from benchyard.store.rows import Result
 
 Spin = Callable[..., Any]
@@ -28,7 +29,7 @@ def measured(results_dir: Path, make_result: MakeResult) -> Callable[..., Measur
 
     def make(**values: list[float]) -> Measured:
         row = make_result(values=values)
-        return Measured(row, (results_dir / str(row.path)).read_bytes())
+        return Measured(row, read_file(results_dir / str(row.path)))
 
     return make
 

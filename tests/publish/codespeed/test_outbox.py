@@ -11,6 +11,7 @@ from meddling import Deed, meddling
 from publishing import Publisher
 
 from benchyard.publish.destinations import Measured, Publication
+from benchyard.results.files import read_file
 from benchyard.store import uploads
 from benchyard.store.rows import Result, Upload
 
@@ -62,7 +63,7 @@ async def ended(publisher: Publisher, upload: Upload) -> Upload:
 
 def publication(publisher: Publisher, result: Result) -> Publication:
     assert result.path is not None
-    return Publication(head=Measured(result, (publisher.lab / "results" / result.path).read_bytes()), link="")
+    return Publication(head=Measured(result, read_file(publisher.lab / "results" / result.path)), link="")
 
 
 def commits(count: int) -> list[str]:
