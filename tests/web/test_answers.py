@@ -94,7 +94,6 @@ def test_lists_page(lab: "Lab") -> None:
     for _ in range(200):
         query = {"limit": "2", "user": "ada"} | ({"cursor": cursor} if cursor else {})
         page = lab.call("GET", "/jobs", params=query).json()
-        assert "items" in page, page
         assert len(page["items"]) <= 2
         found += [job["id"] for job in page["items"]]
         cursor = page["next"]

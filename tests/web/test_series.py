@@ -26,8 +26,8 @@ LEVELS = {"nbody": (1.0, 1.2), "go": (1.2, 1.0), "chaos": (0.5, 0.5)}
 def add(conn: sa.Connection, number: int, means: dict[str, float], **given: Any) -> int:
     """A result of the commit with this number, of nearly this much."""
     job = jobs.create_job(
-        conn, now=1.0, who="ada", kind="benchmarks", target="series", host=None, spec={}, owner="ada", origin="rest",
-        reason="", status="success",
+        conn, now=1.0, who="ada", kind="benchmarks", target="series", host=None, origin="rest", owner="ada",
+        spec={"python": "/p", "benchmarks": [], "selection": [], "mode": "default"}, reason="", status="success",
     )  # fmt: skip
     commit = f"{number:040x}"
     values: dict[str, Any] = {
