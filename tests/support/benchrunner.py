@@ -36,12 +36,16 @@ class BenchRunner:
 
     def compare(self, base: Path, head: Path, output: Path) -> None:
         """Compare two files, unpacked: tables and plots go to the folder `output`."""
-        command = [str(self._bin / "python"), "-m", "bench_runner", "compare", "--output-dir", str(output)]
-        _run([*command, str(base), str(head)], self.folder, _RUN_S, path=self._bin)
+        self.python("-m", "bench_runner", "compare", "--output-dir", str(output), str(base), str(head))
+
+    def python(self, *arguments: str) -> str:
+        """Run Python with bench_runner, and return what it prints."""
+        return _run([str(self._bin / "python"), *arguments], self.folder, _RUN_S, path=self._bin)
 
 
-def _run(command: Sequence[str], folder: Path, limit_s: float, path: Path | None = None) -> None:
+def _run(command: Sequence[str], folder: Path, limit_s: float, path: Path | None = None) -> str:
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     environ |= {"PATH": f"{path}:{os.environ['PATH']}"} if path is not None else {}
     done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=limit_s)
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
+    return done.stdout

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
+from benchrunner import BenchRunner
 
 from benchyard.client import Client, Invalid
 from benchyard.store import measurements
@@ -167,19 +168,11 @@ print(json.dumps(told))
 
 
 @pytest.mark.slow
-def test_bench_runner_reads_an_export(own: "Lab", client: Client, tmp_path: Path) -> None:
+def test_bench_runner_reads_an_export(own: "Lab", client: Client, foreign: Path, tmp_path: Path) -> None:
     """bench_runner's own loader, of its last version, finds the same results with the same names in an export."""
-    uv, python = Path(sys.executable).parent / "uv", tmp_path / "venv" / "bin" / "python"
-    for words in (
-        ("venv", "--python", sys.executable, tmp_path / "venv"),
-        ("pip", "install", "--python", python, "bench-runner"),
-    ):
-        subprocess.run([uv, *words, "--quiet"], check=True, capture_output=True, timeout=300)
+    assert list(client.results.import_from(foreign))
     assert command(own, "ada", "export", "--all", tmp_path / "out").stdout.endswith(" exported\n")
-    done = subprocess.run(
-        [python, "-c", LOADER, tmp_path / "out"], cwd=tmp_path, capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == 0, done.stderr
+    told = json.loads(BenchRunner(tmp_path).python("-c", LOADER, str(tmp_path / "out")))
     expected = [
         [
             str(result.host).replace("-", "_"),
@@ -190,7 +183,8 @@ def test_bench_runner_reads_an_export(own: "Lab", client: Client, tmp_path: Path
         ]
         for result in client.results.list()
     ]
-    assert sorted(json.loads(done.stdout)) == sorted(expected)
+    assert told
+    assert sorted(told) == sorted(expected)
 
 
 def test_hosts_are_not_taken_over(own: "Lab", foreign: Path, client: Client, tmp_path: Path) -> None:
