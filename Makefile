@@ -7,7 +7,7 @@ INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint cons
 
 # Tests that measure on this machine run one after the other, all others two at a time, each file by one process.
 PYTEST = $(BIN)/python -m pytest
-MEASURING := tests/cli tests/daemon tests/e2e tests/tasks
+MEASURING := tests/e2e tests/tasks
 BESIDE := $(addprefix --ignore=,$(MEASURING)) --numprocesses=2 --dist=loadfile
 
 # The Python of .venv is $(PYTHON); uv must not fetch another.

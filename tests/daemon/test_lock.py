@@ -44,7 +44,7 @@ def test_nobody_runs(yard: "Yard") -> None:
     assert stop(yard.lock, 1.0)
 
 
-@pytest.mark.parametrize("text", [f"{os.getpid()} 1.0\n", "1 0.0\n", "nonsense"])
+@pytest.mark.parametrize("text", [f"{os.getpid()} 1.0\n", "1 0.0\n", "nonsense"], ids=["ours", "another", "none"])
 def test_stale_lock_file_is_no_obstacle(yard: "Yard", wait_for: "Wait", text: str) -> None:
     """A lock file left by a dead supervisor does not count, even if its number is somebody's now."""
     yard.lock.write_text(text)

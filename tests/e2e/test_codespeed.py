@@ -106,18 +106,20 @@ def publishing(
         yield Publishing(lab, upstream, server, meddler)
 
 
-def test_measured_and_uploaded(publishing: Publishing) -> None:
+def test_measured_and_uploaded(publishing: Publishing, wait: "Callable[..., None]") -> None:
     """What a job has measured is at codespeed when the job ends, and its step shows what codespeed said."""
     job = publishing.measure()
     upload = publishing.sent(job)
     assert (upload.state, upload.words) == ("sent", "codespeed has saved 2 values")
     publishing.arrived(job)
+    wait(lambda: publishing.step(job)["results"] is not None, "the step has ended", 30)
     step = publishing.step(job)
     assert (step["state_string"], step["results"]) == ("codespeed has saved 2 values", 0)
     assert upload.address == f"{publishing.meddler.url}/timeline/"
     assert [url["url"] for url in step["urls"]] == [upload.address]
 
 
+@pytest.mark.slow
 def test_master_killed_between_saved_and_noted(publishing: Publishing, wait: "Callable[..., None]") -> None:
     """The master is killed after codespeed has saved a result and before the lab knows: it is sent again, and there
     once, equal to what was measured.

@@ -91,6 +91,7 @@ def target_of(lab: "LabHandle") -> str:
     return found[1]
 
 
+@pytest.mark.slow
 def test_a_ref_is_built_measured_and_known(yard: Yard) -> None:
     """A branch becomes the commit that it is now, is built, tried and measured; asked again, its result is shown."""
     import pyperf

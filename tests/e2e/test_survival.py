@@ -30,7 +30,8 @@ def submit(lab: "LabHandle", python: str, *options: str) -> int:
     return int(json.loads(out)["id"])
 
 
-@pytest.mark.parametrize("victim", ["master", pytest.param("workers/HOST", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", ["master", "workers/HOST"])
 def test_a_run_survives_the_kill_of(
     fragile: "LabHandle", python: str, wait: "Callable[..., None]", victim: str
 ) -> None:
