@@ -1,9 +1,9 @@
 """What comparing two real results costs, beside whole processes of `pyperf compare_to` and of bench_runner's `compare`.
 
-By turns, on the same two files: a request to a running master, our command line, pyperf; and our command line with a
-picture beside bench_runner, which draws as well. `compare_vs_pyperf` is how many times faster than pyperf's process the
-server answers, `cli_compare_vs_pyperf` the same of our whole process, `compare_vs_bench_runner` of ours with a picture
-over bench_runner's; `matrix_ms` is what the server takes for each of 24 results with each other.
+By turns, on the same two files: a request to a running master, our command line, pyperf; and requests for a table and a
+picture beside bench_runner, which writes both as well. `compare_vs_pyperf` is how many times faster than pyperf's
+process the server answers, `cli_compare_vs_pyperf` the same of our whole process, `compare_vs_bench_runner` of table and
+picture over bench_runner's; `matrix_ms` is what the server takes for each of 24 results with each other.
 """
 
 import gzip
@@ -53,8 +53,17 @@ class Lab:
         """The comparison of two as a table."""
         self.cli("result", "compare", "1", "2")
 
-    def compare_and_draw(self) -> None:
+    def ask(self) -> None:
+        """The comparison of two, from the server."""
+        self.server.ask("results/compare?base=1&head=2")
+
+    def ask_for_table_and_picture(self) -> None:
         """The same as Markdown, and a picture of it."""
+        self.server.ask("results/compare.md?base=1&head=2")
+        self.server.ask("results/compare.svg?base=1&head=2")
+
+    def compare_and_draw(self) -> None:
+        """Both by the command line."""
         self.cli("result", "compare", "1", "2", "--format", "markdown")
         self.cli("result", "plot", "1", "2", "--output", str(self.folder / "picture.svg"))
 
@@ -69,12 +78,13 @@ def measured(folder: Path) -> dict[str, float]:
         lab = Lab(server, folder, files)
         every = "&".join(f"base={number}" for number in range(1, len(files) + 1))
         ways: dict[str, Callable[[], object]] = {
-            "the server": lambda: server.ask("results/compare?base=1&head=2"),
+            "the server": lab.ask,
             "the command line": lab.compare,
             "pyperf compare_to": lambda: _run_pyperf(base, head),
         }
         slow: dict[str, Callable[[], object]] = {
-            "the command line with a picture": lab.compare_and_draw,
+            "the server, table and picture": lab.ask_for_table_and_picture,
+            "the command line, both": lab.compare_and_draw,
             "bench_runner compare": lambda: runner.compare(base, head, folder / "out"),
         }
         times = _by_turns(ways, ROUNDS) | _by_turns(slow, SLOW_ROUNDS)
@@ -86,7 +96,7 @@ def measured(folder: Path) -> dict[str, float]:
     return {
         "compare_vs_pyperf": _ratio(pyperf, times["the server"]),
         "cli_compare_vs_pyperf": _ratio(pyperf, times["the command line"]),
-        "compare_vs_bench_runner": _ratio(times["bench_runner compare"], times["the command line with a picture"]),
+        "compare_vs_bench_runner": _ratio(times["bench_runner compare"], times["the server, table and picture"]),
         "matrix_ms": round(statistics.median(matrix) * 1e3, 1),
     }
 
