@@ -1,8 +1,8 @@
 """What comparing two real results costs, beside whole processes of `pyperf compare_to` and of bench_runner's `compare`.
 
 By turns, on the same two files: a request to a running master, our command line, pyperf; and requests for a table and a
-picture beside bench_runner, which writes both as well. `compare_vs_pyperf` is how many times faster than pyperf's
-process the server answers, `cli_compare_vs_pyperf` the same of our whole process, `compare_vs_bench_runner` of table and
+picture beside bench_runner, which writes both as well. `compare_vs_pyperf` is how many times faster than the process of
+pyperf the server answers, `cli_compare_vs_pyperf` the same of our whole process, `compare_vs_bench_runner` of table and
 picture over bench_runner's; `matrix_ms` is what the server takes for each of 24 results with each other.
 """
 
