@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 import re
 import statistics
 import subprocess
@@ -76,10 +77,12 @@ def test_different_units(make_file: MakeFile) -> None:
 
 
 def test_extreme_values(make_file: MakeFile) -> None:
-    """The smallest float over the largest that is taken is no number to print: it is not compared."""
-    tiny, huge = read_suite(make_file({"a": [5e-324]})), read_suite(make_file({"a": [9e99]}))
-    assert compare(tiny, huge).incomparable == ("a",)
-    assert compare(huge, tiny).incomparable == ("a",)
+    """The smallest values that are taken over the largest are still numbers, with all that is told of them."""
+    tiny, huge = read_suite(make_file({"a": [2e-100, 3e-100]})), read_suite(make_file({"a": [8e99, 9e99]}))
+    for base, head in ((tiny, huge), (huge, tiny), (tiny, tiny)):
+        (change,) = compare(base, head).benchmarks
+        assert math.isfinite(change.ratio)
+        json.loads(msgspec.json.encode(change))
 
 
 def test_comparison_is_json(make_file: MakeFile) -> None:

@@ -177,3 +177,11 @@ def test_nothing_to_test() -> None:
     """No benchmark at all is the caller's mistake."""
     with pytest.raises(ValueError, match="no benchmark to test"):
         hierarchical_test(np.empty((0, 3)))
+
+
+def test_many_values_have_a_bound() -> None:
+    """The pairs of 100,000 values with as many others would not fit into memory; quantiles tell the same of them."""
+    random = np.random.default_rng(3)
+    base = random.normal(0.0, 0.02, 100_000)
+    few = test_of([(base[:200], base[:200] - 0.05)])
+    assert test_of([(base, base - 0.05)]).faster == pytest.approx(few.faster)

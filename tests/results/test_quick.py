@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchyard.results.errors import ResultError
+from benchyard.results.index import pack_suite
 from benchyard.results.quick import read_quickly
 from benchyard.results.reading import Suite, _read_by_pyperf, read_suite
 
@@ -108,6 +109,7 @@ def test_mutations_against_pyperf(data: bytes) -> None:
         assert "\n" not in str(exc)
         return
     _same_as_pyperf(data, suite)
+    pack_suite(suite)
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -146,3 +148,21 @@ def test_values_beyond_all_measure(make_file: Callable[..., bytes]) -> None:
     """A value whose square no number can hold is refused, with its benchmark."""
     with pytest.raises(ResultError, match=r"^the result file has a value of benchmark 'a' of 1e\+100 or more$"):
         read_suite(make_file({"a": [1e200]}))
+    with pytest.raises(ResultError, match=r"^the result file has a value of benchmark 'a' of 1e-100 or less$"):
+        read_suite(make_file({"a": [1e-162, 2e-162]}))
+
+
+@pytest.mark.parametrize("number", [10**30, -(10**30), 10**400])
+def test_numbers_beyond_the_index(make_file: Callable[..., bytes], number: int) -> None:
+    """A number in the metadata that the index cannot keep is refused, not met when it is to be kept."""
+    with pytest.raises(ResultError, match="too large for 64 bits$"):
+        read_suite(make_file({"a": [1.0]}, odd=number))
+
+
+def test_memory_beyond_all_measure(make_file: Callable[..., bytes]) -> None:
+    """A process that says that it had more memory than there is says nothing of its memory."""
+    document = json.loads(make_file({"a": [1.0]}))
+    document["benchmarks"][0]["runs"][0]["metadata"] = {"mem_max_rss": 10**400}
+    suite = read_suite(json.dumps(document).encode())
+    assert suite.benchmarks["a"].memory is None
+    pack_suite(suite)

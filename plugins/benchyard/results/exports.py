@@ -26,7 +26,7 @@ def comparison_csv(found: Iterable[tuple[str, str, Comparison]]) -> str:
     writer.writerow(_COLUMNS)
     for base, head, comparison in found:
         for change in comparison.benchmarks:
-            writer.writerow((base, head, *_cells(change)))
+            writer.writerow(map(csv_cell, (base, head, *_cells(change))))
     return out.getvalue()
 
 
@@ -45,6 +45,11 @@ def comparison_report(comparison: Comparison, *, base: Described, head: Describe
     parts += ["\n".join(lines)] if lines else []
     parts += ["\n".join(_group_lines(comparison.groups))] if comparison.groups else []
     return "\n\n".join(parts) + "\n"
+
+
+def csv_cell(cell: object) -> object:
+    """A cell whose words may come from files of anybody: spreadsheets take what begins so for a formula."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
 
 
 def _group_lines(groups: Sequence[Group]) -> list[str]:

@@ -36,6 +36,9 @@ LEVELS = (0.90, 0.95, 0.99)
 #: By so much, as a logarithm, all benchmarks of two runs of one interpreter may differ alike on a good host.
 COMMON = 0.002
 
+# Values of a benchmark that are looked at, and benchmarks at once: the pairs of all that must fit into memory.
+_MOST, _AT_ONCE = 200, 200
+
 # Up to here distributions are exact, from there on they are taken for normal; both bounds are the method's own.
 _EXACT_VALUES, _EXACT_BENCHMARKS = 12, 25
 
@@ -69,17 +72,29 @@ def bands_of(pairs: Sequence[tuple[Array, Array]], noise: Sequence[float]) -> Ar
     differences of all pairs (Hollander, Wolfe and Chicken, Nonparametric Statistical Methods, 4.3). `noise` is how
     far, as a logarithm, runs of one interpreter differ.
     """
+    pairs = [(thinned(base), thinned(head)) for base, head in pairs]
     table = np.empty((len(pairs), 3))
     by_size: dict[tuple[int, int], list[int]] = {}
     for place, (base, head) in enumerate(pairs):
         by_size.setdefault((len(base), len(head)), []).append(place)
-    for sizes, places in by_size.items():
-        base, head = (np.array([pairs[place][side] for place in places]) for side in (0, 1))
-        table[places] = _bands(_middle(base) - _middle(head), base, head, critical_count(*sizes))
+    for sizes, all_places in by_size.items():
+        for start in range(0, len(all_places), _AT_ONCE):
+            places = all_places[start : start + _AT_ONCE]
+            base, head = (np.array([pairs[place][side] for place in places]) for side in (0, 1))
+            table[places] = _bands(_middle(base) - _middle(head), base, head, critical_count(*sizes))
     wide = np.array(noise)
     table[:, 1] = np.minimum(table[:, 1], table[:, 0] - wide)
     table[:, 2] = np.maximum(table[:, 2], table[:, 0] + wide)
     return table
+
+
+def thinned(values: Array) -> Array:
+    """So many of the values (of sorted ones, their quantiles) as are looked at; from there on more tell nothing new."""
+    if len(values) <= _MOST:
+        return values
+    places = np.linspace(0, len(values) - 1, _MOST).round().astype(int)
+    chosen: Array = values[places]
+    return chosen
 
 
 def _bands(middle: Array, base: Array, head: Array, count: int) -> Array:

@@ -13,16 +13,19 @@ import msgspec
 
 from benchyard.results.suites import Samples, Suite, told_of_python
 
-#: Values are below this, in whatever unit: their squares must have a sum.
-MOST_VALUE = 1e100
+#: Values lie between these, in whatever unit: their squares must have a sum, and not be nothing.
+LEAST_VALUE, MOST_VALUE = 1e-100, 1e100
+
+#: Numbers in metadata are below this: the index keeps them in 64 bits.
+MOST_NUMBER = 2**62
 
 #: Characters of a benchmark's name.
 MOST_NAME = 200
 
-_Value = Annotated[float, msgspec.Meta(gt=0.0, lt=MOST_VALUE)]
+_Value = Annotated[float, msgspec.Meta(gt=LEAST_VALUE, lt=MOST_VALUE)]
 _Number = Annotated[float, msgspec.Meta(ge=0.0, lt=MOST_VALUE)]
-_Count = Annotated[int, msgspec.Meta(ge=1)]
-_Zeros = Annotated[int, msgspec.Meta(ge=0)]
+_Count = Annotated[int, msgspec.Meta(ge=1, lt=MOST_NUMBER)]
+_Zeros = Annotated[int, msgspec.Meta(ge=0, lt=MOST_NUMBER)]
 
 _UNITS = frozenset({"second", "byte", "integer"})
 _DEFAULT_UNIT = "second"
@@ -51,7 +54,7 @@ class _Process(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False
     duration: _Number = 0.0
     uptime: _Number = 0.0
     load_avg_1min: _Number = 0.0
-    runnable_threads: int = 0
+    runnable_threads: Annotated[int, msgspec.Meta(gt=-MOST_NUMBER, lt=MOST_NUMBER)] = 0
     loops: _Count = 1
     calibrate_loops: _Count = 1
     recalibrate_loops: _Count = 1
@@ -169,7 +172,7 @@ def _checked(metadata: dict[str, Any]) -> dict[str, Any]:
         kind = type(value)
         if kind is str:
             found[name] = _check_text(value)
-        if not _fits(name, value, kind):
+        if not _fits(name, value, kind) or (kind is int and abs(value) >= MOST_NUMBER):
             raise _Doubtful
     return found
 

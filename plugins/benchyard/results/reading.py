@@ -8,7 +8,7 @@ import msgspec
 
 from benchyard.results.errors import ResultError
 from benchyard.results.packing import MAGIC, check_size
-from benchyard.results.quick import MOST_VALUE, is_name, read_quickly
+from benchyard.results.quick import LEAST_VALUE, MOST_NUMBER, MOST_VALUE, is_name, read_quickly
 from benchyard.results.suites import Samples, Suite, told_of_python
 
 __all__ = ["Samples", "Suite", "read_loops", "read_suite"]
@@ -77,6 +77,7 @@ def _read_by_pyperf(data: bytes) -> Suite:
             valueless.append(name)
     if not benchmarks:
         raise ResultError("the result file has no values: its benchmarks were calibrated only")
+    _check_numbers(file.metadata)
     date = _said(file, file.benchmarks[0], "date") or ""
     return Suite(file.metadata, benchmarks, tuple(valueless), date, told_of_python(file.metadata, own))
 
@@ -109,7 +110,8 @@ def _memory(known: _Benchmark) -> float | None:
     for name in ("command_max_rss", "mem_max_rss"):
         said = [getattr(known.metadata or _NO_METADATA, name)]
         said += [getattr(run.metadata, name) for run in known.runs if run.metadata is not None and run.values]
-        sizes = [size for size in said if isinstance(size, int | float) and not isinstance(size, bool) and size > 0]
+        numbers = [size for size in said if isinstance(size, int | float) and not isinstance(size, bool)]
+        sizes = [size for size in numbers if 0 < size < MOST_NUMBER]
         if sizes:
             return float(max(sizes))
     return None
@@ -165,7 +167,17 @@ def _floats(name: str, values: Sequence[float]) -> tuple[float, ...]:
         raise ResultError(f"the result file has a value of benchmark {name!r} that is not a finite number")
     if max(floats, default=0.0) >= MOST_VALUE:
         raise ResultError(f"the result file has a value of benchmark {name!r} of {MOST_VALUE:g} or more")
+    if min(floats, default=1.0) <= LEAST_VALUE:
+        raise ResultError(f"the result file has a value of benchmark {name!r} of {LEAST_VALUE:g} or less")
     return floats
+
+
+def _check_numbers(metadata: dict[str, Any]) -> None:
+    """The index keeps what a file says of itself, in numbers of 64 bits."""
+    try:
+        msgspec.msgpack.encode(metadata)
+    except OverflowError as exc:
+        raise ResultError("the result file has a number in its metadata that is too large for 64 bits") from exc
 
 
 def _one_line(exc: Exception) -> str:

@@ -9,6 +9,7 @@ import msgspec
 from twisted.internet import threads
 
 from benchyard.access.roles import Role
+from benchyard.results.exports import csv_cell
 from benchyard.results.series import Lane, Series, mean_series, series_of, values_of
 from benchyard.results.shifts import Shift, shifts_of
 from benchyard.results.units import format_change
@@ -225,13 +226,8 @@ def _csv(found: SeriesView) -> str:
                 at = changes.get(index)
                 said = [at.step, at.sure, at.regression, at.status] if at is not None else [""] * 4
                 row = [*about, stretch.epoch, stretch.version, *values, *said]
-                writer.writerow([_safe(cell) for cell in row])
+                writer.writerow([csv_cell(cell) for cell in row])
     return out.getvalue()
-
-
-def _safe(cell: object) -> object:
-    """Names come from files of anybody, and spreadsheets take what begins so for a formula."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@")) else cell
 
 
 ROUTES = (

@@ -7,6 +7,7 @@ import numpy as np
 
 from benchyard.results.compare import Change
 from benchyard.results.measured import Array, Measured
+from benchyard.results.overall import thinned
 from benchyard.results.pictures.canvas import Palette, Style, begin, head_up, render
 from benchyard.results.pictures.scales import scale_of
 from benchyard.results.text import change_text
@@ -48,7 +49,7 @@ def _below(change: Change) -> str:
 
 
 def _side(axes: Any, palette: Palette, side: Measured, factor: float, colour: str, limits: tuple[float, float]) -> None:
-    values = side.units * factor
+    values = thinned(side.units) * factor
     places = np.linspace(*limits, _POINTS)
     density = _density(values, places)
     axes.fill_between(places, 0.0, density, color=colour, alpha=0.25, linewidth=0.0)
