@@ -21,8 +21,8 @@ class Thresholds(msgspec.Struct, frozen=True):
     """What is slow enough to be told of, relative (0.05 is 5 %): a single benchmark, and the geometric mean of all.
 
     Where the noise of a time is not known, it takes twice as much of it: what a comparison assumes is of all of them,
-    and single benchmarks differ by more. The defaults are from results of one quiet host, of CPython's main from week to
-    week: without noise floors, up to 2 of 122 benchmarks were worse by 5 % each time, and none by 10 % but where a
+    and single benchmarks differ by more. The defaults are from results of one quiet host, of CPython's main from week
+    to week: without noise floors, up to 2 of 122 benchmarks were worse by 5 % each time, and none by 10 % but where a
     commit did it. The geometric mean moved by less than 1 % but for two steps.
     """
 
