@@ -66,6 +66,22 @@ def test_published(spin: Spin, receiver: Receiver, make_place: MakePlace, measur
     assert message["data"]["comparison"]["new"] == ["chaos"]
 
 
+def test_more_differs_than_the_interpreter(
+    spin: Spin, receiver: Receiver, make_place: MakePlace, results_dir: Path, make_result: MakeResult
+) -> None:
+    """Then it is told what, and there is no ratio of the whole."""
+    rows = [
+        make_result(values={"nbody": [1.0, 1.1]}),
+        make_result(values={"nbody": [2.0, 2.1]}, suite_version="1.13.0"),
+    ]
+    base, head = (Measured(row, read_file(results_dir / str(row.path))) for row in rows)
+    spin(make_place().destination.publish(Publication(head, "http://lab.example/#/1", base, key="7.1")))
+    comparison = json.loads(receiver.seen[0].body)["data"]["comparison"]
+    assert comparison["differences"] == ["suite version 1.14.0 against 1.13.0"]
+    assert comparison["geometric_mean"] is None
+    assert [change["counted"] for change in comparison["benchmarks"]] == [False]
+
+
 def test_withdrawn(spin: Spin, receiver: Receiver, make_place: MakePlace, make_result: MakeResult) -> None:
     """That a result does not count any more is told without its values, also where its file is gone."""
     row = make_result()

@@ -192,17 +192,31 @@ def test_facts() -> None:
 
 
 def test_other_conditions() -> None:
-    """Results of two hosts, or of two epochs of one, are compared with a word of caution; others without."""
-    found = compare(suite(a=1.0), suite(a=1.0))
+    """What differs besides the interpreter is named, and there is no ratio of the whole; it is harmless, too."""
+    one, words = suite(a=1.0, b=1.0), ("host bench1 against <b>", "suite version 1.13.0 against 1.14.0")
+    found = compare(one, one, differences=words)
+    assert headline(found) == "Not to be compared: more differs than the interpreter"
+    text = comparison_markdown(found, base=Described(), head=Described())
+    assert "\n\nDifferent besides the interpreter: <code>host" in text
+    assert "`suite version 1.13.0 against 1.14.0`\n\n" in text and "<b>" not in text
+    asked = comparison_markdown(
+        compare(one, one, differences=words, include_different=True), base=Described(), head=Described()
+    )
+    assert asked.startswith("**no change**") and "Different besides the interpreter" in asked
+    assert "Different" not in comparison_markdown(compare(one, one), base=Described(), head=Described())
 
-    def text(base: Described, head: Described) -> str:
-        return comparison_markdown(found, base=base, head=head)
 
-    one = Described(host="bench1", epoch=2)
-    assert "Not measured on the same host" in text(one, Described(host="bench2", epoch=2))
-    assert "The host has changed between the two (epoch 2, 3)" in text(one, Described(host="bench1", epoch=3))
-    for head in (one, Described(host="bench1")):
-        assert not re.search("same host|has changed", text(one, head))
+def test_benchmarks_that_do_not_count() -> None:
+    """The headline counts those that count: one that was changed in between is neither faster nor slower."""
+
+    def versioned(mean: float, version: str) -> Suite:
+        values = {"same": (1.0, 1.01, 0.99, 1.0), "changed": (mean, mean * 1.01, mean * 0.99, mean)}
+        versions = {"same": "1", "changed": version}
+        return Suite({}, {n: Samples(v, "second", version=versions[n]) for n, v in values.items()}, ())
+
+    found = compare(versioned(1.0, "1"), versioned(9.0, "2"))
+    assert found.benchmarks[0].verdict == "worse"
+    assert headline(found) == "no change, geometric mean of 1 of 2 benchmarks: 0 faster, 0 slower, 1 unchanged"
 
 
 @pytest.mark.parametrize("repository", ["https://example.org/a/b", "git@github.com:a/b", "javascript:x/y", ""])

@@ -63,6 +63,40 @@ def test_values_that_differ_too_much_among_themselves() -> None:
     assert find_regression(compare(suite({"a": 1.0}), wild), Thresholds()) is None
 
 
+def test_what_may_be_noise_does_not_count() -> None:
+    """What pyperf calls significant, and is not to be believed after all benchmarks were looked at, is none."""
+    quiet = suite({f"b{i}": 1.0 for i in range(40)}).benchmarks
+    base = Suite({}, {**quiet, "wild": Samples((0.9, 1.0, 1.1, 1.2), "second")}, ())
+    head = Suite({}, {**quiet, "wild": Samples((1.2, 1.3, 1.3, 1.4), "second")}, ())
+    comparison = compare(base, head)
+    change = comparison.benchmarks[-1]
+    assert (change.name, change.significant, change.verdict) == ("wild", True, "same")
+    assert change.ratio < 1.0 / 1.1
+    assert find_regression(comparison, Thresholds()) is None
+
+
+def test_what_does_not_count_is_none() -> None:
+    """Benchmarks that were changed in between, and results that differ in more than the interpreter, show nothing."""
+
+    def versions(found: Suite, version: str) -> Suite:
+        return Suite({}, {n: msgspec.structs.replace(s, version=version) for n, s in found.benchmarks.items()}, ())
+
+    head = suite({"a": 2.0, "b": 4.0, "c": 6.0})
+    assert find_regression(compare(BASE, head), Thresholds()) is not None
+    assert find_regression(compare(BASE, head, differences=["kernel 6.1 against 6.5"]), Thresholds()) is None
+    assert find_regression(compare(versions(BASE, "1"), versions(head, "2")), Thresholds()) is None
+
+
+def test_the_whole_is_of_what_counts() -> None:
+    """What counts for nothing in the geometric mean does not hide that the others are slower."""
+    names = [f"b{i}" for i in range(20)]
+    base, head = suite(dict.fromkeys(names, 1.0)).benchmarks, suite(dict.fromkeys(names, 1.02)).benchmarks
+    old, new = (Samples((mean, mean * 1.01) * 10, "second", version=f"of {mean}") for mean in (1.0, 0.1))
+    comparison = compare(Suite({}, {**base, "changed": old}, ()), Suite({}, {**head, "changed": new}, ()))
+    found = find_regression(comparison, Thresholds())
+    assert found is not None and found.overall is not None and found.overall.n == 20
+
+
 def test_all_are_a_little_slower() -> None:
     """Many benchmarks that are each slower by 2 % are a regression on the whole, with none of them named."""
     names = [f"b{i}" for i in range(20)]

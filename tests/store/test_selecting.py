@@ -96,6 +96,15 @@ def test_results_of_an_interpreter_are_taken_together(conn: sa.Connection, add: 
     assert {old_epoch.id, other_suite.id}.isdisjoint(found(conn, "main"))
 
 
+@pytest.mark.parametrize("other", [{"grade": "C"}, {"mode": "fast"}, {"grade": None}])
+def test_only_what_is_alike_is_taken_together(conn: sa.Connection, add: Add, other: dict[str, Any]) -> None:
+    """A disturbed result, or a quick one, is no part of what was measured well; where it is the newest it is alone."""
+    good, odd, newest = add(grade="A"), add(**{"grade": "A", **other}), add(grade="A")
+    assert found(conn, "main") == [newest.id, good.id]
+    last = add(**{"grade": "A", **other})
+    assert found(conn, "main") == [last.id, odd.id]
+
+
 def test_the_latest_of_a_branch_and_of_a_version(conn: sa.Connection, add: Add) -> None:
     """Of a branch and of a version, the commit that was measured last is meant."""
     add(OLD, version="3.14.2", branch="3.14")

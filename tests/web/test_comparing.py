@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.web.conftest import Lab
 
 HOST = "comparer"
-COMMITS = [f"{number:x}" * 40 for number in (10, 11, 12)]
+COMMITS = [f"{number:x}" * 40 for number in range(10, 15)]
 
 
 @pytest.fixture(scope="module")
@@ -198,6 +198,23 @@ def test_many_with_many(lab: "Lab", ids: list[int]) -> None:
     assert cells[ids[0], ids[3]]["ratio"] is None and cells[ids[0], ids[3]]["differences"]
     some = lab.call("GET", "/results/matrix", params={"base": ids[0], "head": ids[1:3]}).json()
     assert [(cell["base"], cell["head"]) for cell in some["cells"]] == [(0, 1), (0, 2)]
+
+
+def test_the_way_back_is_in_its_own_words(lab: "Lab", ids: list[int]) -> None:
+    """It is larger where the way there is smaller, and what differs is said of base and head in this order."""
+
+    def memory(size: float) -> bytes:
+        runs = [{"values": [size, size + 1.0, size + 2.0]}]
+        return json.dumps(
+            {"version": "1.0", "benchmarks": [{"metadata": {"name": "a", "unit": "byte"}, "runs": runs}]}
+        ).encode()
+
+    small, large = (add(lab, memory(size), which, "linux 6.1", "B") for which, size in ((3, 1e6), (4, 2e6)))
+    found = lab.call("GET", "/results/matrix", params={"base": [small, large, ids[0], ids[3]]}).json()
+    cells = {(cell["base"], cell["head"]): cell for cell in found["cells"]}
+    assert (cells[0, 1]["change"], cells[1, 0]["change"]) == ("2.00x larger", "2.00x smaller")
+    assert cells[2, 3]["differences"] == ["grade A against C", "kernel linux 6.1 against linux 6.5"]
+    assert cells[3, 2]["differences"] == ["grade C against A", "kernel linux 6.5 against linux 6.1"]
 
 
 def test_csv(lab: "Lab", ids: list[int]) -> None:

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchyard.publish.destinations import Measured, Publication
-from benchyard.results.compare import Comparison, compare
+from benchyard.results.compare import Comparison
+from benchyard.results.differences import compare_rows
 from benchyard.results.layout import ResultName
 from benchyard.results.markdown import Described
 from benchyard.results.reading import Suite, read_suite
@@ -27,7 +28,6 @@ def describe_row(result: Result, link: str = "") -> Described:
         version=result.version or "",
         flags=result.flags,
         host=result.host,
-        epoch=result.epoch,
         grade=result.grade or "",
         reasons=result.grade_reasons,
         suite=_suite(" ".join(word for word in words if word not in ("", _UNKNOWN)), result.mode),
@@ -60,8 +60,8 @@ def compared(publication: Publication) -> Comparison | None:
     """The comparison with the base, where there is one. Blocks for a second."""
     if publication.base is None:
         return None
-    base, head = read_suite(publication.base.data), read_suite(publication.head.data)
-    return compare(base, head, noise=publication.noise)
+    base, head = ((side.result, read_suite(side.data)) for side in (publication.base, publication.head))
+    return compare_rows(base, head, noise=publication.noise)
 
 
 def suite_of(measured: Measured) -> Suite:

@@ -18,9 +18,10 @@ from benchyard.publish.destinations import Measured, Publication, Receipt, Site,
 from benchyard.publish.http import Http, accepted
 from benchyard.publish.secrets import read_secret, secret_name
 from benchyard.publish.settings import Webhook
-from benchyard.results.compare import Comparison, Summary, compare, summarize
+from benchyard.results.compare import Comparison, Summary, summarize
+from benchyard.results.differences import compare_rows
 from benchyard.results.errors import ResultError
-from benchyard.results.reading import read_suite
+from benchyard.results.reading import Suite, read_suite
 from benchyard.store.rows import Result
 
 #: Before a secret that is given in base64, as libraries that check signatures want it.
@@ -143,7 +144,7 @@ def published(publication: Publication) -> Data:
     head = read_suite(publication.head.data)
     comparison = None
     if publication.base is not None:
-        comparison = _comparison(publication.base, head, publication.noise)
+        comparison = _comparison(publication.base, publication.head.result, head, publication.noise)
     row = publication.head.result
     return Data(
         result=_words(publication),
@@ -154,9 +155,9 @@ def published(publication: Publication) -> Data:
     )
 
 
-def _comparison(base: Measured, head: Any, noise: dict[str, float]) -> Comparison | None:
+def _comparison(base: Measured, row: Result, head: Suite, noise: dict[str, float]) -> Comparison | None:
     try:
-        return compare(read_suite(base.data), head, noise=noise)
+        return compare_rows((base.result, read_suite(base.data)), (row, head), noise=noise)
     except ResultError:
         return None  # a base without values: there is nothing to compare with
 

@@ -156,8 +156,8 @@ def compare(
         missing=tuple(sorted(base.benchmarks.keys() - head.benchmarks.keys())),
         new=tuple(sorted(head.benchmarks.keys() - base.benchmarks.keys())),
         incomparable=tuple(name for name in names if name not in pairs),
-        geometric_mean=_overall([change.ratio for change in counted], _unit(counted), of=of),
-        reliability=_reliability([(pairs[c.name], noises[c.name]) for c in counted], results, _unit(counted), levels),
+        geometric_mean=_overall([change.ratio for change in counted], unit_of(counted), of=of),
+        reliability=_reliability([(pairs[c.name], noises[c.name]) for c in counted], results, unit_of(counted), levels),
         counts=Counts(**{verdict: sum(c.verdict == verdict for c in counted) for verdict in Counts.__struct_fields__}),
         groups=_groups(counted, pairs),
         memory=_overall([change.memory.ratio for change in counted if change.memory is not None], "byte", of=of),
@@ -245,7 +245,8 @@ def _overall(ratios: Sequence[float], unit: str, *, of: int) -> GeometricMean | 
     return GeometricMean(ratio=ratio, change=format_change(ratio, unit), n=len(ratios), of=of)
 
 
-def _unit(changes: Iterable[Change]) -> str:
+def unit_of(changes: Iterable[Change]) -> str:
+    """The unit in whose words the whole is told: that of the benchmarks where they have one, else as of times."""
     units = {change.base.unit for change in changes}
     return units.pop() if len(units) == 1 else _TIME
 
@@ -275,7 +276,7 @@ def _groups(changes: Sequence[Change], pairs: Pairs) -> tuple[Group, ...]:
     found = []
     for tag, of_tag in sorted(tagged.items()):
         ratio = geometric_mean(change.ratio for change in of_tag)
-        found.append(Group(tag, ratio, format_change(ratio, _unit(of_tag)), len(of_tag)))
+        found.append(Group(tag, ratio, format_change(ratio, unit_of(of_tag)), len(of_tag)))
     return tuple(found)
 
 

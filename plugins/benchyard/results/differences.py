@@ -9,6 +9,10 @@ from typing import Any, Protocol
 
 import msgspec
 
+from benchyard.results.compare import Comparison, compare
+from benchyard.results.reading import Suite
+from benchyard.results.verdicts import Known
+
 # Of a host's conditions; how it was isolated is part of a run's grade.
 _CONDITIONS = ("cpu", "microcode", "kernel", "mitigations", "governor", "boost", "smt")
 
@@ -71,6 +75,18 @@ def conditions_of(row: Row, metadata: Mapping[str, Any]) -> Conditions:
         grade_reasons=row.grade_reasons,
         host_print=(row.fingerprint or {}).get("host") or {},
     )
+
+
+def compare_rows(
+    base: tuple[Row, Suite], head: tuple[Row, Suite], *, noise: Mapping[str, Known | float] = {}
+) -> Comparison:
+    """Compare two results that the lab knows, each a row and its values, with all else that differs between them.
+
+    Whoever tells of two results compares them with this, so that the same is said of them everywhere.
+    """
+    conditions = [conditions_of(row, suite.metadata) for row, suite in (base, head)]
+    found, marks = find_differences(*conditions), find_marks(*conditions)
+    return compare(base[1], head[1], noise=noise, differences=found, marks=marks)
 
 
 def find_differences(base: Conditions, head: Conditions) -> tuple[str, ...]:

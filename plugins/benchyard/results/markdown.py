@@ -26,8 +26,8 @@ _DIGITS, _LONGEST, _MOST = 10, 120, 30
 class Described(msgspec.Struct, frozen=True, kw_only=True):
     """What people are told of a result besides its values; what is empty is not known.
 
-    `link` is an address where there is more of the result `title`, `repository` that of the commit's, `epoch` tells
-    stretches apart in which the host was the same, `suite` is what was measured, `failed` what gave no value.
+    `link` is an address where there is more of the result `title`, `repository` that of the commit's, `suite` is what
+    was measured, `failed` what gave no value.
     """
 
     title: str = ""
@@ -39,7 +39,6 @@ class Described(msgspec.Struct, frozen=True, kw_only=True):
     version: str = ""
     flags: tuple[str, ...] = ()
     host: str = ""
-    epoch: int | None = None
     grade: str = ""
     reasons: tuple[str, ...] = ()
     suite: str = ""
@@ -53,8 +52,8 @@ def comparison_markdown(comparison: Comparison, *, base: Described, head: Descri
     """
     rows = [(label, tell(base), tell(head)) for label, tell in _FACTS]
     lines = [headline(comparison, bold=True), ""]
-    if caution := _caution(base, head):
-        lines += [caution, ""]
+    if comparison.differences:
+        lines += [f"Different besides the interpreter: {_names(comparison.differences)}", ""]
     lines += _table(("", "base", "head"), "-", [row for row in rows if row[1] or row[2]])
     for title, names in (
         ("Only in base", comparison.missing),
@@ -87,15 +86,16 @@ def headline(comparison: Comparison, *, bold: bool = False) -> str:
     """A comparison in one line: the geometric mean, and how many benchmarks are better, worse, or neither."""
     overall = comparison.geometric_mean
     if overall is None:
+        if comparison.benchmarks:
+            return "Not to be compared: more differs than the interpreter"
         return "Nothing to compare: the results have no benchmark in common"
-    believed = [change.ratio for change in comparison.benchmarks if change.is_believed]
-    units = {change.head.unit for change in comparison.benchmarks}
+    units = {change.head.unit for change in comparison.benchmarks if change.counted}
     words = change_words(units.pop()) if len(units) == 1 else ("better", "worse")
-    counts = zip((sum(r > 1.0 for r in believed), sum(r <= 1.0 for r in believed)), words, strict=True)
+    better, worse = comparison.counts.better, comparison.counts.worse
     mean = f"**{overall.change}**" if bold else overall.change
-    said = ", ".join(f"{count} {word}" for count, word in counts)
+    said = f"{better} {words[0]}, {worse} {words[1]}"
     of = f"{overall.n} of {overall.of}" if overall.n != overall.of else f"{overall.n}"
-    return f"{mean}, geometric mean of {of} benchmarks: {said}, {overall.n - len(believed)} unchanged"
+    return f"{mean}, geometric mean of {of} benchmarks: {said}, {overall.n - better - worse} unchanged"
 
 
 def code(text: str) -> str:
@@ -123,17 +123,6 @@ def commit_markdown(described: Described) -> str:
     if not _COMMIT.fullmatch(described.commit) or not _HOSTED.fullmatch(repository):
         return shown
     return link(shown, f"{repository}/commit/{described.commit}")
-
-
-def _caution(base: Described, head: Described) -> str:
-    """Why two results that are compared may differ for another reason than the interpreter."""
-    if base.host != head.host:
-        return "Not measured on the same host: part of the differences may be that of the hosts."
-    if None not in (base.epoch, head.epoch) and base.epoch != head.epoch:
-        return (
-            f"The host has changed between the two (epoch {base.epoch}, {head.epoch}): some differences may be its own."
-        )
-    return ""
 
 
 def _grade(described: Described) -> str:

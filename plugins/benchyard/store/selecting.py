@@ -10,8 +10,9 @@
 Each but a number may be narrowed to a host and to the flags that make another interpreter: `main@quiet-1+jit`,
 `main+none`. `commit:`, `tag:` and `branch:` before a name say which is meant where it could be several.
 
-A name stands for an interpreter: all enabled results of it on one host, in one epoch and with one suite, newest first,
-are taken together. Where these are of several interpreters, or of several hosts, it is refused.
+A name stands for an interpreter: all enabled results of it on one host, in one epoch, with one suite in one mode and of
+one grade, those like the newest and newest first, are taken together. Where these are of several interpreters, or of
+several hosts, it is refused.
 """
 
 import re
@@ -187,7 +188,7 @@ def _one_interpreter(rows: Sequence[Result], wanted: Selector) -> tuple[Result, 
             "add @HOST or +FLAG,... (+none for none), or give a result's number"
         )
     newest = rows[0]
-    same = ("epoch", "suite", "suite_version", "target")
+    same = ("epoch", "suite", "suite_version", "mode", "grade", "target")
     return tuple(row for row in rows if all(getattr(row, name) == getattr(newest, name) for name in same))
 
 

@@ -7,7 +7,7 @@ import msgspec
 from twisted.internet import threads
 
 from benchyard.access.roles import Role
-from benchyard.results.compare import Comparison, compare
+from benchyard.results.compare import Comparison, compare, unit_of
 from benchyard.results.differences import find_differences, find_marks
 from benchyard.results.exports import comparison_csv, comparison_report
 from benchyard.results.units import format_change
@@ -143,19 +143,20 @@ def _csv(call: Call, sides: list[Read]) -> str:
 
 def _matrix(call: Call, sides: list[Side], bases: Sequence[int], heads: Sequence[int]) -> MatrixView:
     read = [read_side(call, side) for side in sides]
-    cells: dict[tuple[int, int], MatrixCell] = {}
+    found: dict[tuple[int, int], tuple[MatrixCell, str]] = {}
     for base in bases:
         for head in heads:
-            back = cells.get((head, base))
+            back = found.get((head, base))
             if base != head:
-                cells[base, head] = _mirrored(back) if back is not None else _cell(call, read, base, head)
-    return MatrixView(tuple(one.view for one in read), tuple(cells.values()))
+                found[base, head] = _cell(call, read, base, head) if back is None else _mirrored(read, *back)
+    return MatrixView(tuple(one.view for one in read), tuple(cell for cell, _ in found.values()))
 
 
-def _cell(call: Call, read: Sequence[Read], base: int, head: int) -> MatrixCell:
+def _cell(call: Call, read: Sequence[Read], base: int, head: int) -> tuple[MatrixCell, str]:
+    """One side against another, and the unit in whose words that is told."""
     found = compared(call, read[base], read[head], levels=False)
     mean, reliability = found.geometric_mean, found.reliability
-    return MatrixCell(
+    cell = MatrixCell(
         base=base,
         head=head,
         ratio=mean.ratio if mean is not None else None,
@@ -166,21 +167,24 @@ def _cell(call: Call, read: Sequence[Read], base: int, head: int) -> MatrixCell:
         counts=found.counts,
         differences=found.differences,
     )
+    return cell, unit_of(change for change in found.benchmarks if change.counted)
 
 
-def _mirrored(cell: MatrixCell) -> MatrixCell:
+def _mirrored(read: Sequence[Read], cell: MatrixCell, unit: str) -> tuple[MatrixCell, str]:
     """The same the other way round."""
     counts = msgspec.structs.replace(cell.counts, better=cell.counts.worse, worse=cell.counts.better)
     ratio = 1.0 / cell.ratio if cell.ratio is not None else None
-    return msgspec.structs.replace(
+    back = msgspec.structs.replace(
         cell,
         base=cell.head,
         head=cell.base,
         ratio=ratio,
-        change=format_change(ratio) if ratio is not None else "",
+        change=format_change(ratio, unit) if ratio is not None else "",
         faster=1.0 - cell.faster if cell.faster is not None else None,
         counts=counts,
+        differences=find_differences(read[cell.head].conditions, read[cell.base].conditions),
     )
+    return back, unit
 
 
 def _text(text: str, kind: str) -> Reply:

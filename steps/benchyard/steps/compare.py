@@ -6,8 +6,7 @@ from typing import Any
 from buildbot.process.results import SKIPPED, SUCCESS
 from twisted.internet import threads
 
-from benchyard.results.compare import compare
-from benchyard.results.differences import conditions_of, find_differences, find_marks
+from benchyard.results.differences import compare_rows
 from benchyard.results.files import read_file
 from benchyard.results.reading import read_suite
 from benchyard.results.text import comparison_text
@@ -43,9 +42,7 @@ class Compare(LabStep):
 
     def _compared(self, pair: Pair, noise: dict[str, Noise]) -> tuple[str, str]:
         base, head = (read_suite(read_file(self.results_dir / str(row.path))) for row in pair)
-        conditions = [conditions_of(row, suite.metadata) for row, suite in zip(pair, (base, head), strict=True)]
-        different, marks = find_differences(*conditions), find_marks(*conditions)
-        found = compare(base, head, noise=noise, differences=different, marks=marks)
+        found = compare_rows((pair.base, base), (pair.head, head), noise=noise)
         mean = found.geometric_mean
         titles = {"base": f"job {pair.base.job_id}", "head": f"job {pair.head.job_id}"}
         return comparison_text(found, **titles), mean.change if mean is not None else "not to be compared"

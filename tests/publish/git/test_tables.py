@@ -94,6 +94,27 @@ def test_comparison_without_common_benchmarks() -> None:
     assert b"Nothing to compare" in text
 
 
+def test_comparison_of_what_differs() -> None:
+    """Where more differs than the interpreter, a table says what, and has no number; by the rows and by the files."""
+    alike, data = {"suite_version": "1.14.0", "epoch": 1}, [file_of({"nbody": [v] * 5}) for v in (1.0, 2.0)]
+    hashed = [file_of({"nbody": [1.0] * 5}, benchmark_hash=name) for name in ("ac5fd1", "31b33d")]
+    others: list[tuple[dict[str, object], list[bytes], str]] = [
+        ({"host": "bench2"}, data, "host bench1 against bench2"),
+        ({"suite_version": "1.13.0"}, data, "suite version 1.14.0 against 1.13.0"),
+        ({"grade": "C"}, data, "grade B against C"),
+        ({"epoch": 2}, data, "epoch 1 against 2"),
+        ({}, hashed, "benchmark hash ac5fd1 against 31b33d"),
+    ]
+    for columns, (old, new), said in others:
+        head, base = measured(new, path_of(2), **{**alike, **columns}), measured(old, path_of(1), **alike)
+        together = publication(head, base)
+        comparison = compared(together)
+        assert comparison is not None and comparison.differences == (said,)
+        text = render_comparison(together, comparison)
+        assert read_change(text) == "not sig"
+        assert f"Different besides the interpreter: `{said}`\n".encode() in text
+
+
 def test_folder_says_what_was_measured() -> None:
     """The page of a folder has what the files say: grade with reasons, flags, suite and patch; and the means."""
     data = file_of(
@@ -135,6 +156,6 @@ def test_rows_and_words() -> None:
     """What is not known of a result is left out of what is said of it."""
     plain = measured(file_of({"nbody": [1.0]}), path_of(1), suite="unknown", suite_version="unknown", mode="unknown")
     assert describe_row(plain.result).suite == ""
-    full = measured(file_of({"nbody": [1.0]}), path_of(1), mode="fast", epoch=3, failed=({"name": "dask"},))
+    full = measured(file_of({"nbody": [1.0]}), path_of(1), mode="fast", failed=({"name": "dask"},))
     described = describe_row(full.result, "http://lab.example/1")
-    assert (described.suite, described.epoch, described.failed) == ("pyperformance 1.14.0, fast", 3, ("dask",))
+    assert (described.suite, described.failed) == ("pyperformance 1.14.0, fast", ("dask",))

@@ -134,14 +134,25 @@ def test_regression_in_a_series(conn: sa.Connection, lab: MeasuredLab) -> None:
     assert [each.kind for each in told(lab, conn, slower.job_id or 0)] == ["job_done"]
 
 
-def test_two_hosts_do_not_compare(conn: sa.Connection, lab: MeasuredLab) -> None:
-    """What differs between hosts, or since a new kernel, is shown and called no regression."""
+def test_more_differs_than_the_interpreter(conn: sa.Connection, lab: MeasuredLab) -> None:
+    """What differs between hosts, since a new kernel, or by the suite or the grade is shown, has no ratio of the whole,
+    and is called no regression.
+    """
     base = lab.measured(conn, {"a": around(1.0)})
-    others: list[dict[str, Any]] = [{"host": "other"}, {"machine": "another kernel"}]
-    for other in others:
+    others: list[tuple[dict[str, Any], str]] = [
+        ({"host": "other"}, "host bench against other"),
+        ({"machine": "another kernel"}, "epoch 1 against 2"),
+        ({"suite_version": "1.13.0"}, "suite version 1.14.0 against 1.13.0"),
+        ({"grade": "C"}, "grade B against C"),
+    ]
+    for other, said in others:
         head = lab.measured(conn, {"a": around(2.0)}, base_job=base.job_id, **other)
         (done,) = told(lab, conn, head.job_id or 0)
-        assert "is 2.00x slower than job 1" in done.subject
+        assert done.subject.endswith(", not to be compared with job 1")
+        assert f"different: {said}" in done.body and "geometric mean" not in done.body
+        (numbers,) = done.data["compared"]
+        assert (numbers["geometric_mean"], numbers["slower"]) == (None, [])
+        assert said in numbers["differences"]
 
 
 def test_files_that_are_gone(conn: sa.Connection, lab: MeasuredLab) -> None:

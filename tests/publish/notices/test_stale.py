@@ -16,7 +16,7 @@ from benchyard.publish.notices.stale import (
     stale_schedules,
     stale_targets,
 )
-from benchyard.store import attempts, hosts, jobs, notices, queues, users
+from benchyard.store import attempts, hosts, jobs, notices, queues, results, users
 
 HOUR = 3600.0
 LANES = (TargetLane("linux", ("bench", "spare")),)
@@ -152,3 +152,25 @@ def test_a_branch(conn: sa.Connection, lab: MeasuredLab) -> None:
     (later,) = stale_branches(conn, lanes, view(begun + 120 * HOUR))
     assert later.key != notice.key
     assert "The last one is of" in later.body
+
+
+def test_a_branch_by_what_counts(conn: sa.Connection, lab: MeasuredLab) -> None:
+    """An old result that is imported does not make a branch stale, nor is its silence told anew by one; what is in the
+    trash, disabled or has no values is nothing new.
+    """
+    lanes = (BranchLane("linux", "main", "polled", 24 * HOUR),)
+    begun = at(3, 0)
+    assert stale_branches(conn, lanes, view(begun)) == []
+    good = lab.measured(conn, {"a": around(1.0)}, now=begun + 60 * HOUR)
+    lab.measured(conn, {"a": around(1.0)}, now=begun - 9000 * HOUR)  # as imported files are, later and of before
+    assert stale_branches(conn, lanes, view(begun + 61 * HOUR)) == []
+    (notice,) = stale_branches(conn, lanes, view(begun + 120 * HOUR))
+    assert notice.data["since"] == good.created
+    others = [
+        lab.measured(conn, {"a": around(1.0)}, now=begun + 119 * HOUR, **given)
+        for given in ({}, {}, {"kind": "profile"})
+    ]
+    results.trash_result(conn, others[0].id, now=begun + 119 * HOUR, who="max")
+    results.enable_result(conn, others[1].id, False, now=begun + 119 * HOUR, who="max")
+    (again,) = stale_branches(conn, lanes, view(begun + 121 * HOUR))
+    assert again.key == notice.key

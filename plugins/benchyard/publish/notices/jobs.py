@@ -20,7 +20,8 @@ from benchyard.publish.notices.words import (
     stretch,
     value,
 )
-from benchyard.results.compare import Change, Comparison, compare
+from benchyard.results.compare import Change, Comparison
+from benchyard.results.differences import compare_rows
 from benchyard.results.errors import ResultError
 from benchyard.results.files import read_file
 from benchyard.results.layout import valueless_kind
@@ -117,13 +118,8 @@ def _compared(files: Files, due: Due, thresholds: Thresholds) -> Compared | None
     base, head = files.suite(due.pair.base), files.suite(due.pair.head)
     if base is None or head is None:
         return None
-    comparison = compare(base, head, noise=due.noise)
-    return Compared(due, comparison, find_regression(comparison, thresholds) if _is_fair(due.pair) else None)
-
-
-def _is_fair(pair: Pair) -> bool:
-    """Whether what differs can be told to be the code's: two hosts differ, and so does one of before a new kernel."""
-    return (pair.base.host, pair.base.epoch) == (pair.head.host, pair.head.epoch)
+    comparison = compare_rows((due.pair.base, base), (due.pair.head, head), noise=due.noise)
+    return Compared(due, comparison, find_regression(comparison, thresholds))
 
 
 def _done(fact: Fact, ended: Ended, suite: Suite | None, made: Sequence[Compared], link: str) -> Draft:
@@ -192,7 +188,8 @@ def _overall(found: Compared) -> str:
     """What is said of a comparison in one line."""
     pair, mean = found.due.pair, found.comparison.geometric_mean
     if mean is None:
-        return f"nothing in common with {_of(pair.base)}"
+        said = "not to be compared" if found.comparison.benchmarks else "nothing in common"
+        return f"{said} with {_of(pair.base)}"
     if mean.ratio == 1.0:
         return f"no change against {_of(pair.base)}"
     return f"{_of(pair.head)} is {mean.change} than {_of(pair.base)}"
@@ -279,6 +276,7 @@ def _numbers(found: Compared) -> dict[str, Any]:
         "base_grade": base.grade,
         "head_grade": head.grade,
         "geometric_mean": mean.ratio if mean is not None else None,
+        "differences": list(found.comparison.differences),
         "slower": [
             {
                 "name": change.name,
