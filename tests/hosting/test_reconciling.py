@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -181,11 +182,37 @@ def test_trash_is_finished(bench: Bench, data: list[bytes]) -> None:
     """A result that was being removed when the lab died is in the trash, and its file does not come back."""
     path = bench.put(1, data[0])
     bench.put(2, data[1])
+    os.utime(bench.root / path, (1.0, 1.0))
     reconcile(bench.lab, storing_s=0.0)
-    bench.transact(results.trash_result, bench.rows()[0].id, now=2.0, who="ada")
+    removed = bench.rows()[0].id
+    bench.transact(results.trash_result, removed, now=2.0, who="ada")
     assert reconcile(bench.lab, storing_s=0.0) == Reconciled()
-    assert not (bench.root / path).exists() and (bench.root / trash.FOLDER / path).is_file()
+    assert not (bench.root / path).exists() and (trash.folder_of(bench.root, removed, path) / path).is_file()
     assert len(bench.rows()) == 1
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_place_of_a_removed_result(bench: Bench, data: list[bytes], *, before: bool) -> None:
+    """A new result's file at the path of one in the trash, be it the trash of before, is no part of that."""
+    path = bench.put(1, data[0])
+    reconcile(bench.lab, storing_s=0.0)
+    (first,) = bench.rows()
+    bench.transact(results.trash_result, first.id, now=time.time(), who="ada")
+    trash.throw_away(bench.root, first.id, path, first.sha256)
+    if before:
+        old = bench.root / trash.FOLDER / path
+        old.parent.mkdir()
+        (bench.root / trash.FOLDER / str(first.id) / path).rename(old)
+    assert bench.put(1, data[1]) == path
+    os.utime(bench.root / path, (1.0, 1.0))
+    assert reconcile(bench.lab, storing_s=0.0) == Reconciled(added=1)
+    (second,) = bench.rows()
+    for _ in range(2):
+        assert reconcile(bench.lab, storing_s=0.0) == Reconciled()
+    shutil.rmtree(bench.root / trash.FOLDER)
+    assert reconcile(bench.lab, storing_s=0.0) == Reconciled()
+    assert (second.path, bench.rows()) == (path, [second])
+    assert read_file(bench.root / path) == data[1]
 
 
 def test_rebuilt_index(bench: Bench, real_results: Path) -> None:

@@ -66,7 +66,8 @@ def reconcile(lab: Lab, *, storing_s: float = STORING_S) -> Reconciled:
         lab.say(f"there are no files in the results directory {lab.root}: is it mounted? Nothing is changed")
         return Reconciled()
     missing, back = _check_rows(lab, known)
-    added, moved, unreadable = _adopt(lab, sorted(files - {one.path for one in known}), storing_s)
+    having = {one.path for one in known if one.status == "stored"}
+    added, moved, unreadable = _adopt(lab, sorted(files - having), storing_s)
     done = Reconciled(added, missing, back + moved, 0, unreadable)
     measured, damaged = measure_missing(lab)
     return done._replace(measured=measured, unreadable=unreadable + damaged)
@@ -123,8 +124,7 @@ def _check_rows(lab: Lab, known: Sequence[Filed]) -> tuple[int, int]:
     for row in known:
         there = (lab.root / row.path).is_file()
         if row.status == "trashed":
-            if there:
-                trash.throw_away(lab.root, row.path)
+            _finish_removal(lab, row)
         elif not there and row.enabled:
             lab.say(f"the file of result {row.id} is gone from the results directory: {row.path}")
             lab.transact(filed.note_missing, row.id, now=time.time(), who=LAB)
@@ -134,6 +134,21 @@ def _check_rows(lab: Lab, known: Sequence[Filed]) -> tuple[int, int]:
             lab.transact(filed.note_found, row.id, path=row.path, now=time.time(), who=LAB)
             back += 1
     return missing, back
+
+
+def _finish_removal(lab: Lab, row: Filed) -> None:
+    """Put the file of a trashed result into the trash if the lab died before it did.
+
+    What was written later has come to a place that was free: a file of the same name, or the one out of the trash.
+    """
+    try:
+        written = (lab.root / row.path).stat().st_mtime
+    except OSError:
+        return
+    late = row.trashed is None or written >= row.trashed
+    done = (trash.folder_of(lab.root, row.id, row.path) / row.path).exists()
+    if not late and not done and lab.transact(filed.is_free, row.path):
+        trash.throw_away(lab.root, row.id, row.path, row.sha256)
 
 
 def _adopt(lab: Lab, paths: Sequence[str], storing_s: float) -> tuple[int, int, int]:
@@ -155,6 +170,8 @@ def _adopt(lab: Lab, paths: Sequence[str], storing_s: float) -> tuple[int, int, 
                     moved += 1
                 continue
             foreign = importing.examine(content, path, hosts=lab.hosts, now=written)
+        except FileNotFoundError:
+            continue  # it was removed meanwhile
         except (OSError, ResultError) as exc:
             lab.say(f"{path} in the results directory is no result: {exc}")
             unreadable += 1

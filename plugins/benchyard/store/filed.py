@@ -22,6 +22,8 @@ class Filed(msgspec.Struct, frozen=True):
     status: str
     enabled: bool
     missing: float | None
+    trashed: float | None
+    sha256: str | None
 
 
 def result_of_content(conn: sa.Connection, sha256: str) -> Result | None:
@@ -73,6 +75,12 @@ def list_filed(conn: sa.Connection) -> tuple[Filed, ...]:
     columns = (results.c[name] for name in Filed.__struct_fields__)
     rows = conn.execute(sa.select(*columns).where(results.c.path.is_not(None)).order_by(results.c.id)).mappings()
     return tuple(to_row(Filed, row) for row in rows)
+
+
+def is_free(conn: sa.Connection, path: str) -> bool:
+    """Whether no result outside the trash has its file at this path."""
+    where = (results.c.path == path, results.c.status == "stored")
+    return conn.execute(sa.select(results.c.id).where(*where).limit(1)).first() is None
 
 
 def note_missing(conn: sa.Connection, id: int, *, now: float, who: str) -> Result:
