@@ -141,7 +141,13 @@ def test_grade_of_a_file_that_is_added(lab: "Lab", stored: dict[int, bytes]) -> 
     row = answer.json()
     assert (row["grade"], row["grade_reasons"]) == ("C", ["disturbed: nbody", "not pinned"])
     assert (row["fingerprint_id"], row["fingerprint"], row["epoch"]) == ("cd", {"host": {"kernel": "6.1"}}, None)
-    assert lab.call("DELETE", f"/results/{row['id']}", "ada").status_code == 200
+    other = lab.call("POST", "/results", "ada", json={"host": "elsewhere-2"}).json()
+    answer = lab.call("PUT", f"/results/{other['id']}/file", "ada", content=json.dumps(document).encode())
+    said = f"result {row['id']} has this very file already: use that one"
+    assert (answer.status_code, answer.json()["detail"]) == (409, said)
+    assert not list((lab.root / "results").rglob("*elsewhere_2*"))
+    for number in (row["id"], other["id"]):
+        assert lab.call("DELETE", f"/results/{number}", "ada").status_code == 200
 
 
 def test_removed_and_made_again(lab: "Lab", stored: dict[int, bytes]) -> None:

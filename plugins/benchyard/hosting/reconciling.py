@@ -16,7 +16,7 @@ from benchyard.results.files import read_file
 from benchyard.results.index import index_suite
 from benchyard.results.layout import PACKED, VALUES
 from benchyard.results.reading import read_suite
-from benchyard.store import filed, measurements
+from benchyard.store import filed, measurements, results
 from benchyard.store.filed import Filed
 from benchyard.store.history import LAB
 from benchyard.store.rows import Result
@@ -162,7 +162,7 @@ def _adopt(lab: Lab, paths: Sequence[str], storing_s: float) -> tuple[int, int, 
             if time.time() - written < storing_s:
                 continue
             content = importing.open_content((lab.root / path).read_bytes())
-            same: Result | None = lab.transact(filed.result_of_content, content.sha256)
+            same: Result | None = lab.transact(results.result_of_content, content.sha256)
             if same is not None:
                 if same.missing is not None:
                     lab.say(f"the file of result {same.id} is there again: {path}")

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from benchyard.store.history import record
 from benchyard.store.measurements import add_measurements
-from benchyard.store.results import change_row, get_result
+from benchyard.store.results import change_row, get_result, result_of_content
 from benchyard.store.rows import BENCHMARKS, Result
 from benchyard.store.sql import insert_row, lock_content, to_row
 from benchyard.store.tables import results
@@ -24,13 +24,6 @@ class Filed(msgspec.Struct, frozen=True):
     missing: float | None
     trashed: float | None
     sha256: str | None
-
-
-def result_of_content(conn: sa.Connection, sha256: str) -> Result | None:
-    """Return the result whose file has this content, be it in the trash; the newest of several."""
-    where = results.c.sha256 == sha256
-    row = conn.execute(sa.select(results).where(where).order_by(results.c.id.desc()).limit(1)).mappings().first()
-    return None if row is None else to_row(Result, row)
 
 
 def take_result(

@@ -11,7 +11,7 @@ from benchyard.access.roles import Role
 from benchyard.publish import outbox
 from benchyard.publish.outbox import Places
 from benchyard.queueing.requests import Line
-from benchyard.results import intake, trash
+from benchyard.results import importing, intake, trash
 from benchyard.results.attachments import list_attachments, read_attachment
 from benchyard.results.errors import ResultError
 from benchyard.results.files import read_file
@@ -191,10 +191,13 @@ async def get_attachment(call: Call, result_id: int, name: str) -> Reply:
 
 
 async def put_file(call: Call, result_id: int) -> Reply:
-    """Attach a pyperf file, once: the same bytes again change nothing, others are a conflict."""
+    """Attach a pyperf file, once: the same bytes again change nothing; others, and those of another, are a conflict."""
     row = await _own(call, result_id)
     if row.status != "stored":
         raise Problem(409, f"result {result_id} is {row.status}")
+    content = await threads.deferToThread(importing.open_content, call.body)
+    if row.sha256 is None:  # before anything is kept
+        await call.jobs.db(results.check_content, result_id, content.sha256)
     taken = await threads.deferToThread(
         intake.take_in,
         call.services.lab.results_dir,
