@@ -143,8 +143,8 @@ def test_grade_of_a_file_that_is_added(lab: "Lab", stored: dict[int, bytes]) -> 
     assert (row["fingerprint_id"], row["fingerprint"], row["epoch"]) == ("cd", {"host": {"kernel": "6.1"}}, None)
     other = lab.call("POST", "/results", "ada", json={"host": "elsewhere-2"}).json()
     answer = lab.call("PUT", f"/results/{other['id']}/file", "ada", content=json.dumps(document).encode())
-    said = f"result {row['id']} has this very file already: use that one"
-    assert (answer.status_code, answer.json()["detail"]) == (409, said)
+    told = f"result {row['id']} has this very file already: use that one"
+    assert (answer.status_code, answer.json()["detail"]) == (409, told)
     assert not list((lab.root / "results").rglob("*elsewhere_2*"))
     for number in (row["id"], other["id"]):
         assert lab.call("DELETE", f"/results/{number}", "ada").status_code == 200

@@ -6,6 +6,7 @@ them. Nothing is removed. All of it blocks, and may be done again at any time, o
 """
 
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -116,6 +117,15 @@ def _indexed(lab: Lab, row: Result) -> dict[str, Any] | None:
     except (OSError, ResultError) as exc:
         lab.say(f"the file of result {row.id} is damaged, bring it back from a backup: {row.path}: {exc}")
         return None
+    except Exception as exc:  # whatever a file brings about, it is not to keep the others from being looked at
+        lab.say(f"the file of result {row.id} cannot be read: {row.path}: {_fault(exc)}")
+        return None
+
+
+def _fault(exc: Exception) -> str:
+    """What a fault of ours says, in one line, and where it came about: for whoever mends it."""
+    last = traceback.extract_tb(exc.__traceback__)[-1]
+    return f"{type(exc).__name__}: {' '.join(str(exc).split())} ({Path(last.filename).name}, line {last.lineno})"
 
 
 def _check_rows(lab: Lab, known: Sequence[Filed]) -> tuple[int, int]:
@@ -174,6 +184,10 @@ def _adopt(lab: Lab, paths: Sequence[str], storing_s: float) -> tuple[int, int, 
             continue  # it was removed meanwhile
         except (OSError, ResultError) as exc:
             lab.say(f"{path} in the results directory is no result: {exc}")
+            unreadable += 1
+            continue
+        except Exception as exc:  # as above
+            lab.say(f"{path} in the results directory cannot be taken for a result: {_fault(exc)}")
             unreadable += 1
             continue
         columns = {**foreign.columns, "path": path}
