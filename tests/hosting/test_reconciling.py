@@ -13,6 +13,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
+from benchyard.hosting import reconciling
 from benchyard.hosting.reconciling import Lab, Reconciled, rebuild, reconcile
 from benchyard.results import importing, trash
 from benchyard.results.files import read_file
@@ -166,6 +167,30 @@ def test_labs_of_before(bench: Bench, data: list[bytes]) -> None:
     assert reconcile(bench.lab) == Reconciled(measured=2, unreadable=1)
     assert bench.said[-1].endswith("its SHA-256 is another")
     assert bench.told()[1:] == before[1:]
+
+
+def test_a_file_that_brings_about_a_fault(bench: Bench, data: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever goes wrong with one file is told, and the others are looked at; with and without a row."""
+    paths = [bench.put(number, one) for number, one in enumerate(data)]
+    examine, index = importing.examine, reconciling.index_suite
+
+    def examine_one(content: Any, path: str, **how: Any) -> Any:
+        if path == paths[0]:
+            raise RecursionError("too\ndeep")
+        return examine(content, path, **how)
+
+    def index_none(suite: Any) -> Any:
+        raise OverflowError("too large")
+
+    monkeypatch.setattr(importing, "examine", examine_one)
+    assert reconcile(bench.lab, storing_s=0.0) == Reconciled(added=2, unreadable=1)
+    assert any(f"{paths[0]} in the results directory" in text and "too deep" in text for text in bench.said)
+    bench.transact(measurements.forget_all)
+    monkeypatch.setattr(reconciling, "index_suite", index_none)
+    assert reconcile(bench.lab) == Reconciled(unreadable=2)
+    assert bench.said[-1].startswith(f"the file of result {bench.rows()[-1].id} cannot be read: {paths[2]}: Overflow")
+    monkeypatch.setattr(reconciling, "index_suite", index)
+    assert reconcile(bench.lab) == Reconciled(measured=2)
 
 
 def test_work_is_left_and_taken_up(bench: Bench, data: list[bytes]) -> None:
