@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from benchyard.store.columns import Flag
 from benchyard.store.places import in_queue
-from benchyard.store.rows import Job
+from benchyard.store.rows import BENCHMARKS, Job
 from benchyard.store.sql import to_row
 from benchyard.store.tables import attempts, history, jobs, results
 
@@ -55,7 +55,13 @@ def newest_job(conn: sa.Connection, *, target: str, origin: str, reason: str, st
 
 
 def newest_stored(conn: sa.Connection, *, target: str, branch: str) -> float | None:
-    """When the last result of a branch on a target was stored, None before the first."""
-    where = (results.c.branch == branch, results.c.target == target, results.c.path.is_not(None))
-    newest = sa.select(results.c.created).where(*where).order_by(results.c.id.desc()).limit(1)
-    return conn.execute(newest).scalar()
+    """When the last result of a branch on a target that counts was measured, None before the first."""
+    where = (
+        results.c.branch == branch,
+        results.c.target == target,
+        results.c.path.is_not(None),
+        results.c.status == "stored",
+        results.c.enabled == _YES,
+        results.c.kind == BENCHMARKS,
+    )
+    return conn.execute(sa.select(sa.func.max(results.c.created)).where(*where)).scalar()
