@@ -49,6 +49,18 @@ def test_plain_files() -> None:
     assert read_foreign("out.json", {}).host == "unknown"
 
 
+@pytest.mark.parametrize("host", ["Anna's desk!", "n" * 130])
+def test_names_that_no_lab_takes(host: str) -> None:
+    """What a file's name has for host and commit becomes a name that a lab takes, or nothing."""
+    name = f"bm-20260507-3.16.0a0-49918f5/bm-20260507-{host}-aarch64-python-main-3.16.0a0-no commit.json"
+    told = read_foreign(name, {})
+    assert (told.host, told.commit, told.branch) == (
+        host.replace("'", "_").replace(" ", "_").replace("!", "_")[:100],
+        None,
+        "main",
+    )
+
+
 @pytest.mark.parametrize("name", ["../a.json", "a/../../b.json", "a\n.json", "..\\a.json"])
 def test_names_lead_nowhere(name: str) -> None:
     """A name that leads elsewhere, or cannot be shown, is refused."""
