@@ -24,6 +24,22 @@ def test_a_damaged_file_is_noticed(client: Client, lab: "LabServer") -> None:
         client.results.get(number).read()
 
 
+def test_a_file_that_the_lab_cannot_take_in(
+    client: Client, lab: "LabServer", server_module: ModuleType, tmp_path: Path
+) -> None:
+    """A file that brings about a fault of the lab is skipped, and the others are imported."""
+    (tmp_path / "one.json").write_text("1")
+    (tmp_path / "two.json").write_text("2")
+    fault = b'{"title": "Problem", "status": 500, "detail": "something is wrong here"}'
+    lab.canned += [
+        server_module.Answer(500, fault, "application/problem+json"),
+        server_module.as_json({"outcome": "imported", "host": "far", "result": {"id": 7}}),
+    ]
+    outcomes = {transfer.outcome: transfer for transfer in client.results.import_from(tmp_path)}
+    assert set(outcomes) == {"skipped", "imported"}
+    assert "something is wrong here" in outcomes["skipped"].reason and outcomes["imported"].result == 7
+
+
 def test_results_compare(client: Client, lab: "LabServer") -> None:
     """compare() puts this result as the base against the other, by entity or by number alike."""
     base, head = lab.add_result(), lab.add_result(version="3.12.1")

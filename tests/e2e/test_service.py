@@ -68,8 +68,6 @@ class Service:
         self.tokens: dict[str, str] = {}
         self.clients: dict[str, Client] = {}
         self.numbers = itertools.count(1)
-        self.file = folder / "pyperf.json"
-        self.file.write_bytes(pyperf_file())
         (folder / "password").write_text(PASSWORD)
         self.measured = self.before = 0
         for name, role in PEOPLE.items():
@@ -158,10 +156,16 @@ class Service:
         return found
 
     def result(self, owner: str) -> int:
-        return self.clients[owner].results.get(self.empty_result(owner)).write(self.file).id
+        return self.clients[owner].results.get(x := self.empty_result(owner)).write(self.file_for(x)).id
 
     def empty_result(self, owner: str) -> int:
-        return self.clients[owner].results.add("far", branch=self.fresh("b")).id
+        x = self.clients[owner].results.add("far", branch=self.fresh("b")).id
+        self.file_for(x).write_bytes(pyperf_file(x))
+        return x
+
+    def file_for(self, x: Any) -> Path:
+        """The file of a result, where it is added: no two have one content."""
+        return self.folder / f"{x}.json"
 
     def disabled_result(self, owner: str) -> int:
         return self.clients[owner].results.get(self.result(owner)).disable().id
@@ -200,10 +204,11 @@ def service(lab: "LabHandle", tmp_path_factory: pytest.TempPathFactory) -> Itera
         service.paused(False)
 
 
-def pyperf_file() -> bytes:
-    """A small file that pyperf takes for its own."""
+def pyperf_file(x: int) -> bytes:
+    """A small file that pyperf takes for its own, another for each result."""
     runs = [{"values": [0.2, 0.21, 0.19]} for _ in range(3)]
-    suite = {"version": "1.0", "metadata": {"name": "nbody", "unit": "second"}, "benchmarks": [{"runs": runs}]}
+    metadata = {"name": "nbody", "unit": "second", "description": f"result {x}"}
+    suite = {"version": "1.0", "metadata": metadata, "benchmarks": [{"runs": runs}]}
     return json.dumps(suite).encode()
 
 
@@ -563,14 +568,14 @@ OPERATIONS = {
         lambda c, x: json.loads(c.results.get(x).read()),
         ("GET", "/results/{x}/file", None),
         "result read {x}",
-        shows=lambda s, answer, x: answer == json.loads(s.file.read_bytes()),
+        shows=lambda s, answer, x: answer == json.loads(s.file_for(x).read_bytes()),
     ),
     "BenchmarkResult.write": Operation(
         S.empty_result,
-        lambda c, x: c.results.get(x).write(pyperf_file()),
-        ("PUT", "/results/{x}/file", Path("pyperf.json")),
+        lambda c, x: c.results.get(x).write(pyperf_file(x)),
+        ("PUT", "/results/{x}/file", Path("{x}.json")),
         "result write {x} {file}",
-        lambda s, x: s.admin.results.get(x).sha256 == hashlib.sha256(s.file.read_bytes()).hexdigest(),
+        lambda s, x: s.admin.results.get(x).sha256 == hashlib.sha256(s.file_for(x).read_bytes()).hexdigest(),
     ),
     "BenchmarkResult.upload": Operation(
         S.result,
@@ -641,7 +646,12 @@ def by_curl(s: Service, who: str, operation: Operation, x: Any) -> Answer:
     url = f"{s.url}/plugins/benchyard/api/v1{path.format(x=x, t=s.target)}"
     argv = [program, "--silent", "--show-error", "--request", method, "--config", "-", "--write-out", "\n%{http_code}"]
     if isinstance(body, Path):
-        argv += ["--data-binary", f"@{s.folder / body}", "--header", "Content-Type: application/octet-stream"]
+        argv += [
+            "--data-binary",
+            f"@{s.folder / str(body).format(x=x)}",
+            "--header",
+            "Content-Type: application/octet-stream",
+        ]
     elif body is not None:
         argv += ["--json", json.dumps(filled(body, x=x, t=s.target))]
     config = f'header = "Authorization: Bearer {s.tokens[who]}"\n'
@@ -662,7 +672,7 @@ def filled(body: dict[str, Any], **words: Any) -> dict[str, Any]:
 
 def by_cli(s: Service, who: str, operation: Operation, x: Any) -> Answer:
     """By the command, as a process of its own."""
-    words = {"x": x, "t": s.target, "file": s.file, "python": sys.executable, "password": s.folder / "password"}
+    words = {"x": x, "t": s.target, "file": s.file_for(x), "python": sys.executable, "password": s.folder / "password"}
     argv = [word.format(**words) for word in operation.cli.split()]
     done = subprocess.run(
         [sys.executable, "-m", "benchyard.cli", *argv, "--json"],

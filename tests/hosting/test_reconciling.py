@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
+from benchyard.hosting import reconciling
 from benchyard.hosting.reconciling import Lab, Reconciled, rebuild, reconcile
 from benchyard.results import importing, trash
 from benchyard.results.files import read_file
@@ -167,6 +169,30 @@ def test_labs_of_before(bench: Bench, data: list[bytes]) -> None:
     assert bench.told()[1:] == before[1:]
 
 
+def test_a_file_that_brings_about_a_fault(bench: Bench, data: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever goes wrong with one file is told, and the others are looked at; with and without a row."""
+    paths = [bench.put(number, one) for number, one in enumerate(data)]
+    examine, index = importing.examine, reconciling.index_suite
+
+    def examine_one(content: Any, path: str, **how: Any) -> Any:
+        if path == paths[0]:
+            raise RecursionError("too\ndeep")
+        return examine(content, path, **how)
+
+    def index_none(suite: Any) -> Any:
+        raise OverflowError("too large")
+
+    monkeypatch.setattr(importing, "examine", examine_one)
+    assert reconcile(bench.lab, storing_s=0.0) == Reconciled(added=2, unreadable=1)
+    assert any(f"{paths[0]} in the results directory" in text and "too deep" in text for text in bench.said)
+    bench.transact(measurements.forget_all)
+    monkeypatch.setattr(reconciling, "index_suite", index_none)
+    assert reconcile(bench.lab) == Reconciled(unreadable=2)
+    assert bench.said[-1].startswith(f"the file of result {bench.rows()[-1].id} cannot be read: {paths[2]}: Overflow")
+    monkeypatch.setattr(reconciling, "index_suite", index)
+    assert reconcile(bench.lab) == Reconciled(measured=2)
+
+
 def test_work_is_left_and_taken_up(bench: Bench, data: list[bytes]) -> None:
     """When the lab stops in the middle, the next start goes on."""
     for number, one in enumerate(data):
@@ -181,11 +207,37 @@ def test_trash_is_finished(bench: Bench, data: list[bytes]) -> None:
     """A result that was being removed when the lab died is in the trash, and its file does not come back."""
     path = bench.put(1, data[0])
     bench.put(2, data[1])
+    os.utime(bench.root / path, (1.0, 1.0))
     reconcile(bench.lab, storing_s=0.0)
-    bench.transact(results.trash_result, bench.rows()[0].id, now=2.0, who="ada")
+    removed = bench.rows()[0].id
+    bench.transact(results.trash_result, removed, now=2.0, who="ada")
     assert reconcile(bench.lab, storing_s=0.0) == Reconciled()
-    assert not (bench.root / path).exists() and (bench.root / trash.FOLDER / path).is_file()
+    assert not (bench.root / path).exists() and (trash.folder_of(bench.root, removed, path) / path).is_file()
     assert len(bench.rows()) == 1
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_place_of_a_removed_result(bench: Bench, data: list[bytes], *, before: bool) -> None:
+    """A new result's file at the path of one in the trash, be it the trash of before, is no part of that."""
+    path = bench.put(1, data[0])
+    reconcile(bench.lab, storing_s=0.0)
+    (first,) = bench.rows()
+    bench.transact(results.trash_result, first.id, now=time.time(), who="ada")
+    trash.throw_away(bench.root, first.id, path, first.sha256)
+    if before:
+        old = bench.root / trash.FOLDER / path
+        old.parent.mkdir()
+        (bench.root / trash.FOLDER / str(first.id) / path).rename(old)
+    assert bench.put(1, data[1]) == path
+    os.utime(bench.root / path, (1.0, 1.0))
+    assert reconcile(bench.lab, storing_s=0.0) == Reconciled(added=1)
+    (second,) = bench.rows()
+    for _ in range(2):
+        assert reconcile(bench.lab, storing_s=0.0) == Reconciled()
+    shutil.rmtree(bench.root / trash.FOLDER)
+    assert reconcile(bench.lab, storing_s=0.0) == Reconciled()
+    assert (second.path, bench.rows()) == (path, [second])
+    assert read_file(bench.root / path) == data[1]
 
 
 def test_rebuilt_index(bench: Bench, real_results: Path) -> None:

@@ -99,12 +99,33 @@ def test_what_no_run_can_leave(wrong: Any) -> None:
 def test_trash_takes_all(root: Path) -> None:
     """A result's files go into the trash and out of it together."""
     (root / RESULT).write_bytes(b"{}")
-    trash.throw_away(root, RESULT)
+    trash.throw_away(root, 1, RESULT, hashlib.sha256(b"{}").hexdigest())
     assert list_attachments(root, RESULT) == ()
-    assert read_attachment(root / trash.FOLDER, RESULT, "nbody.svg") is not None
+    assert read_attachment(trash.folder_of(root, 1, RESULT), RESULT, "nbody.svg") is not None
     assert trash.empty(root, days=1.0) == 0
     assert trash.empty(root, days=-1.0) == 2
-    assert list_attachments(root / trash.FOLDER, RESULT) == ()
+    assert list_attachments(trash.folder_of(root, 1, RESULT), RESULT) == ()
+
+
+def test_trash_keeps_each(root: Path) -> None:
+    """Files of one path are apart in the trash; one with other content than the result's is not taken there."""
+    for number, data in ((1, b"{}"), (2, b"[]")):
+        (root / RESULT).write_bytes(data)
+        trash.throw_away(root, number, RESULT, hashlib.sha256(data).hexdigest())
+        assert not (root / RESULT).exists()
+    (root / RESULT).write_bytes(b"[1]")
+    trash.throw_away(root, 2, RESULT, hashlib.sha256(b"[]").hexdigest())
+    assert (root / RESULT).read_bytes() == b"[1]"
+    found = [(trash.folder_of(root, number, RESULT) / RESULT).read_bytes() for number in (1, 2)]
+    assert found == [b"{}", b"[]"]
+
+
+def test_trash_of_before(root: Path) -> None:
+    """What labs of before have thrown away is found, until the result has a place of its own."""
+    old = root / trash.FOLDER / RESULT
+    old.parent.mkdir(parents=True)
+    old.write_bytes(b"{}")
+    assert trash.folder_of(root, 1, RESULT) == root / trash.FOLDER
 
 
 def test_names_of_results_without_values() -> None:

@@ -1,11 +1,12 @@
 """What names and metadata of other tools' files tell."""
 
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
 
 from benchyard.results.errors import ResultError
+from benchyard.results.files import store_file
 from benchyard.results.foreign import read_foreign, time_of
 
 RUNNER = "bm-20260507-3.16.0a0-49918f5-JIT,CLANG/bm-20260507-sulaco-aarch64-anna%2dk-my_branch-3.16.0a0-49918f5.json"
@@ -47,6 +48,31 @@ def test_plain_files() -> None:
     told = read_foreign("out.json", {"hostname": "Anna's desk", "commit_id": WHOLE, "commit_fork": "anna"})
     assert (told.host, told.commit, told.fork, told.place) == ("Anna_s_desk", WHOLE, "anna", None)
     assert read_foreign("out.json", {}).host == "unknown"
+
+
+@pytest.mark.parametrize("host", ["Anna's desk!", "n" * 130])
+def test_names_that_no_lab_takes(host: str) -> None:
+    """What a file's name has for host and commit becomes a name that a lab takes, or nothing."""
+    name = f"bm-20260507-3.16.0a0-49918f5/bm-20260507-{host}-aarch64-python-main-3.16.0a0-no commit.json"
+    told = read_foreign(name, {})
+    assert (told.host, told.commit, told.branch) == (
+        host.replace("'", "_").replace(" ", "_").replace("!", "_")[:100],
+        None,
+        "main",
+    )
+
+
+@pytest.mark.parametrize("longer", [0, 1])
+def test_longest_name(tmp_path: Path, longer: int) -> None:
+    """A name that is too long for the disk, packed, is no name of a result: the file gets one of ours."""
+    rest = "bm-20260507--aarch64-python-main-3.16.0a0-49918f5.json"
+    file = rest.replace("--", f"-{'n' * (252 - len(rest) + longer)}-")
+    told = read_foreign(f"bm-20260507-3.16.0a0-49918f5/{file}", {"hostname": "sulaco"})
+    if longer:
+        assert (told.place, told.host) == (None, "sulaco")
+    else:
+        assert told.place is not None
+        assert len(PurePosixPath(store_file(tmp_path, told.place, b"{}").path).name) == 255
 
 
 @pytest.mark.parametrize("name", ["../a.json", "a/../../b.json", "a\n.json", "..\\a.json"])

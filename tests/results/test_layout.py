@@ -94,7 +94,7 @@ def test_refusals() -> None:
     """An empty field and an over-long name are refused by name."""
     with pytest.raises(ResultError, match=r"its nickname is empty$"):
         result_path(**_FACTS | {"nickname": ""})
-    with pytest.raises(ResultError, match=r"longer than 255 bytes"):
+    with pytest.raises(ResultError, match=r"longer than 252 bytes"):
         result_path(**_FACTS | {"nickname": "n" * 300})
 
 

@@ -139,6 +139,14 @@ def test_file_is_attached_once(conn: sa.Connection) -> None:
     ]
 
 
+def test_two_results_of_one_file(conn: sa.Connection) -> None:
+    """A file that another result has is refused: removing one would take the other's."""
+    first, second = _attach(conn, _new(conn).id), _new(conn)
+    with pytest.raises(Conflict, match=rf"^result {first.id} has this very file already: use that one$"):
+        _attach(conn, second.id, path="bm-3/other.json")
+    assert results.get_result(conn, second.id) == second
+
+
 def test_two_results_without_a_job(conn: sa.Connection) -> None:
     """Added results have no run, so none is in another's way."""
     assert _new(conn).id != _new(conn).id

@@ -56,11 +56,12 @@ def test_one_a_week(conn: sa.Connection, add: Add) -> None:
 
 
 def test_series_are_apart(conn: sa.Connection, add: Add) -> None:
-    """Another host, branch, flag, patch or suite has its own result of the week."""
+    """Another host, branch, flag, patch, suite, mode, implementation or fork has its own result of the week."""
     add(0.0)
     others: list[dict[str, Any]] = [
         *({"host": "nostromo"}, {"branch": "3.14"}, {"branch": None}, {"flags": ("jit",)}, {"suite_version": "2"}),
-        {"interpreter": {"id": "ab", "patch": "cd"}},
+        *({"interpreter": {"id": "ab", name: "cd"}} for name in ("patch", "implementation", "remote", "url")),
+        *({"mode": "rigorous"}, {"branch": None}),
     ]
     for given in others:
         add(1.0, **given)

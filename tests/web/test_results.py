@@ -141,7 +141,41 @@ def test_grade_of_a_file_that_is_added(lab: "Lab", stored: dict[int, bytes]) -> 
     row = answer.json()
     assert (row["grade"], row["grade_reasons"]) == ("C", ["disturbed: nbody", "not pinned"])
     assert (row["fingerprint_id"], row["fingerprint"], row["epoch"]) == ("cd", {"host": {"kernel": "6.1"}}, None)
-    assert lab.call("DELETE", f"/results/{row['id']}", "ada").status_code == 200
+    other = lab.call("POST", "/results", "ada", json={"host": "elsewhere-2"}).json()
+    answer = lab.call("PUT", f"/results/{other['id']}/file", "ada", content=json.dumps(document).encode())
+    told = f"result {row['id']} has this very file already: use that one"
+    assert (answer.status_code, answer.json()["detail"]) == (409, told)
+    assert not list((lab.root / "results").rglob("*elsewhere_2*"))
+    for number in (row["id"], other["id"]):
+        assert lab.call("DELETE", f"/results/{number}", "ada").status_code == 200
+
+
+def test_removed_and_made_again(lab: "Lab", stored: dict[int, bytes]) -> None:
+    """Each of two results of one path keeps its own file in the trash, and removing one again takes no other's."""
+    document = json.loads(stored[min(stored)])
+    interpreter = {"version": "3.16.0a0", "machine": "aarch64", "id": "ab" * 32}
+    files: list[tuple[str, bytes]] = []
+    ids: list[int] = []
+    for part in (document["benchmarks"][:1], document["benchmarks"][1:2]):
+        data = json.dumps(document | {"benchmarks": part}).encode()
+        kept = store_file(lab.root / "results", path_of_run(interpreter, host="again", started=0.0), data)
+        with lab.engine().begin() as conn:
+            row = results.new_result(
+                conn, now=1.0, who="ada", owner="ada", host="again", target=None, commit=None, branch=None
+            )
+            results.attach_file(
+                conn, row.id, now=1.0, who="ada", path=kept.path, sha256=kept.sha256, size=kept.size, version=None,
+                interpreter=None, flags=(), suite=None, suite_version=None, mode=None, benchmarks=1,
+            )  # fmt: skip
+        for number in [*ids, row.id][:1]:  # the first again, where there is one
+            assert lab.call("DELETE", f"/results/{number}", "ada").status_code == 200
+        files.append((kept.path, data))
+        ids.append(row.id)
+    assert files[0][0] == files[1][0]
+    assert lab.call("GET", f"/results/{ids[1]}/file").content == files[1][1]
+    assert lab.call("DELETE", f"/results/{ids[1]}", "ada").status_code == 200
+    for number, (_, data) in zip(ids, files, strict=True):
+        assert lab.call("GET", f"/results/{number}/file").content == data
 
 
 def test_file_is_gone(lab: "Lab", stored: dict[int, bytes]) -> None:

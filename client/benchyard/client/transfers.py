@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from benchyard.client.entities import Document, Link, make_document
-from benchyard.client.errors import Conflict, Invalid
+from benchyard.client.errors import Conflict, Invalid, ServerError
 
 if TYPE_CHECKING:
     from benchyard.client.results import BenchmarkResult
@@ -78,7 +78,7 @@ def import_files(
             if path.stat().st_size > MOST_BYTES:
                 raise Invalid(f"it has more than the {MOST_BYTES / 1e6:g} MB that a result may have")
             answer = link.api.put_bytes("/results/import", path.read_bytes(), params)
-        except (Invalid, Conflict) as exc:
+        except (Invalid, Conflict, ServerError) as exc:
             return Transfer(shown, "skipped", reason=str(exc))
         except OSError as exc:
             return Transfer(shown, "skipped", reason=f"it cannot be read: {exc.strerror}")

@@ -6,6 +6,7 @@ them. Nothing is removed. All of it blocks, and may be done again at any time, o
 """
 
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +17,7 @@ from benchyard.results.files import read_file
 from benchyard.results.index import index_suite
 from benchyard.results.layout import PACKED, VALUES
 from benchyard.results.reading import read_suite
-from benchyard.store import filed, measurements
+from benchyard.store import filed, measurements, results
 from benchyard.store.filed import Filed
 from benchyard.store.history import LAB
 from benchyard.store.rows import Result
@@ -66,7 +67,8 @@ def reconcile(lab: Lab, *, storing_s: float = STORING_S) -> Reconciled:
         lab.say(f"there are no files in the results directory {lab.root}: is it mounted? Nothing is changed")
         return Reconciled()
     missing, back = _check_rows(lab, known)
-    added, moved, unreadable = _adopt(lab, sorted(files - {one.path for one in known}), storing_s)
+    having = {one.path for one in known if one.status == "stored"}
+    added, moved, unreadable = _adopt(lab, sorted(files - having), storing_s)
     done = Reconciled(added, missing, back + moved, 0, unreadable)
     measured, damaged = measure_missing(lab)
     return done._replace(measured=measured, unreadable=unreadable + damaged)
@@ -115,6 +117,15 @@ def _indexed(lab: Lab, row: Result) -> dict[str, Any] | None:
     except (OSError, ResultError) as exc:
         lab.say(f"the file of result {row.id} is damaged, bring it back from a backup: {row.path}: {exc}")
         return None
+    except Exception as exc:  # whatever a file brings about, it is not to keep the others from being looked at
+        lab.say(f"the file of result {row.id} cannot be read: {row.path}: {_fault(exc)}")
+        return None
+
+
+def _fault(exc: Exception) -> str:
+    """What a fault of ours says, in one line, and where it came about: for whoever mends it."""
+    last = traceback.extract_tb(exc.__traceback__)[-1]
+    return f"{type(exc).__name__}: {' '.join(str(exc).split())} ({Path(last.filename).name}, line {last.lineno})"
 
 
 def _check_rows(lab: Lab, known: Sequence[Filed]) -> tuple[int, int]:
@@ -123,8 +134,7 @@ def _check_rows(lab: Lab, known: Sequence[Filed]) -> tuple[int, int]:
     for row in known:
         there = (lab.root / row.path).is_file()
         if row.status == "trashed":
-            if there:
-                trash.throw_away(lab.root, row.path)
+            _finish_removal(lab, row)
         elif not there and row.enabled:
             lab.say(f"the file of result {row.id} is gone from the results directory: {row.path}")
             lab.transact(filed.note_missing, row.id, now=time.time(), who=LAB)
@@ -134,6 +144,21 @@ def _check_rows(lab: Lab, known: Sequence[Filed]) -> tuple[int, int]:
             lab.transact(filed.note_found, row.id, path=row.path, now=time.time(), who=LAB)
             back += 1
     return missing, back
+
+
+def _finish_removal(lab: Lab, row: Filed) -> None:
+    """Put the file of a trashed result into the trash if the lab died before it did.
+
+    What was written later has come to a place that was free: a file of the same name, or the one out of the trash.
+    """
+    try:
+        written = (lab.root / row.path).stat().st_mtime
+    except OSError:
+        return
+    late = row.trashed is None or written >= row.trashed
+    done = (trash.folder_of(lab.root, row.id, row.path) / row.path).exists()
+    if not late and not done and lab.transact(filed.is_free, row.path):
+        trash.throw_away(lab.root, row.id, row.path, row.sha256)
 
 
 def _adopt(lab: Lab, paths: Sequence[str], storing_s: float) -> tuple[int, int, int]:
@@ -147,7 +172,7 @@ def _adopt(lab: Lab, paths: Sequence[str], storing_s: float) -> tuple[int, int, 
             if time.time() - written < storing_s:
                 continue
             content = importing.open_content((lab.root / path).read_bytes())
-            same: Result | None = lab.transact(filed.result_of_content, content.sha256)
+            same: Result | None = lab.transact(results.result_of_content, content.sha256)
             if same is not None:
                 if same.missing is not None:
                     lab.say(f"the file of result {same.id} is there again: {path}")
@@ -155,8 +180,14 @@ def _adopt(lab: Lab, paths: Sequence[str], storing_s: float) -> tuple[int, int, 
                     moved += 1
                 continue
             foreign = importing.examine(content, path, hosts=lab.hosts, now=written)
+        except FileNotFoundError:
+            continue  # it was removed meanwhile
         except (OSError, ResultError) as exc:
             lab.say(f"{path} in the results directory is no result: {exc}")
+            unreadable += 1
+            continue
+        except Exception as exc:  # as above
+            lab.say(f"{path} in the results directory cannot be taken for a result: {_fault(exc)}")
             unreadable += 1
             continue
         columns = {**foreign.columns, "path": path}

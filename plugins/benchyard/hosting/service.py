@@ -18,7 +18,7 @@ from benchyard.hosting.reconciling import reconcile
 from benchyard.hosting.registration import HostExists, forget_host, register_host, write_host
 from benchyard.results import trash
 from benchyard.results.kept import KeptSuites
-from benchyard.store import answers, results
+from benchyard.store import answers, filed, results
 from benchyard.store import hosts as store
 from benchyard.store.history import LAB
 from benchyard.store.retention import prunable
@@ -209,7 +209,8 @@ class LabService(BuildbotService):
         rows = await transact(prunable, keep_all_days=keep_all_days, now=time.time(), tagged=tagged)
         for row in () if dry_run else rows:
             await transact(results.trash_result, row.id, now=time.time(), who=who)
-            await threads.deferToThread(trash.throw_away, self.results_dir, str(row.path))
+            if await transact(filed.is_free, str(row.path)):
+                await threads.deferToThread(trash.throw_away, self.results_dir, row.id, str(row.path), row.sha256)
         if rows and not dry_run:
             log.msg(f"benchyard: {len(rows)} results older than {keep_all_days:g} days are in the trash")
         return tuple(rows)

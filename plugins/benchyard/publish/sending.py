@@ -128,7 +128,7 @@ def make_publication(root: Path, material: Material, upload: Upload, lab_url: st
 def _read(root: Path, row: Result) -> bytes:
     if row.path is None:
         raise FileNotFoundError
-    folder = root / trash.FOLDER if row.status == "trashed" else root
+    folder = trash.folder_of(root, row.id, row.path) if row.status == "trashed" else root
     return read_file(folder / row.path)
 
 

@@ -104,7 +104,7 @@ def _path(name: str) -> PurePosixPath:
 def _source(metadata: Mapping[str, Any], said: str | None, ref: str | None) -> tuple[str | None, str | None]:
     """The commit and the branch: bench_runner has a whole commit, or a tag, for a branch where it was asked for one."""
     known = word(metadata, "commit_id")
-    commit = known if known and _COMMIT.fullmatch(known) else said
+    commit = next((text for text in (known, said) if text and _COMMIT.fullmatch(text)), None)
     branch = word(metadata, "commit_branch")
     if branch and _WHOLE_COMMIT.fullmatch(branch):
         commit = branch if commit is None or branch.startswith(commit) else commit
@@ -116,7 +116,11 @@ def _source(metadata: Mapping[str, Any], said: str | None, ref: str | None) -> t
 
 def _host(named: str | None, hosts: Iterable[str], metadata: Mapping[str, Any]) -> str:
     """The host of a name as the lab or the file has it, or else the one that the file has."""
-    said = [_NOT_OF_HOSTS.sub("_", text)[:_MOST_HOST] for key in _HOST if (text := word(metadata, key))]
-    if named is None:
+    said = [_name_of_host(text) for key in _HOST if (text := word(metadata, key))]
+    if not named:
         return said[0] if said else UNKNOWN
-    return next((host for host in (*hosts, *said) if field_text(host) == named), named)
+    return next((host for host in (*hosts, *said) if field_text(host) == named), _name_of_host(named))
+
+
+def _name_of_host(text: str) -> str:
+    return _NOT_OF_HOSTS.sub("_", text)[:_MOST_HOST]

@@ -28,8 +28,8 @@ PACKED = ".gz"
 
 _HASH_LENGTH = 7
 _REF_LENGTH = 20
-# Linux takes no longer names.
-_NAME_BYTES = 255
+# Linux takes no longer names than 255 bytes, and files of values have one that is longer than that of bench_runner.
+_NAME_BYTES = 255 - len(PACKED)
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+%~]")
 _RERUN = re.compile(r"rerun-([1-9][0-9]{0,5})", re.ASCII)
@@ -122,7 +122,7 @@ def read_name(path: PurePosixPath) -> ResultName | None:
     """What a path says, below a results directory or `rerun-N`; None where it is not that of a pyperf file."""
     if len(path.parts) < 2 or path.suffix != VALUES or path.is_absolute() or ".." in path.parts:
         return None
-    if not str(path).isprintable():
+    if not str(path).isprintable() or max(len(part.encode()) for part in path.parts) > _NAME_BYTES:
         return None
     file, folder = path.stem.split("-"), path.parent.name.split("-")
     if len(file) != 8 or len(folder) not in (4, 5) or {file[0], folder[0]} != {"bm"} or not _STAMP.fullmatch(file[1]):

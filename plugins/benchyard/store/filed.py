@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from benchyard.store.history import record
 from benchyard.store.measurements import add_measurements
-from benchyard.store.results import change_row, get_result
+from benchyard.store.results import change_row, get_result, result_of_content
 from benchyard.store.rows import BENCHMARKS, Result
 from benchyard.store.sql import insert_row, lock_content, to_row
 from benchyard.store.tables import results
@@ -22,13 +22,8 @@ class Filed(msgspec.Struct, frozen=True):
     status: str
     enabled: bool
     missing: float | None
-
-
-def result_of_content(conn: sa.Connection, sha256: str) -> Result | None:
-    """Return the result whose file has this content, be it in the trash; the newest of several."""
-    where = results.c.sha256 == sha256
-    row = conn.execute(sa.select(results).where(where).order_by(results.c.id.desc()).limit(1)).mappings().first()
-    return None if row is None else to_row(Result, row)
+    trashed: float | None
+    sha256: str | None
 
 
 def take_result(
@@ -73,6 +68,12 @@ def list_filed(conn: sa.Connection) -> tuple[Filed, ...]:
     columns = (results.c[name] for name in Filed.__struct_fields__)
     rows = conn.execute(sa.select(*columns).where(results.c.path.is_not(None)).order_by(results.c.id)).mappings()
     return tuple(to_row(Filed, row) for row in rows)
+
+
+def is_free(conn: sa.Connection, path: str) -> bool:
+    """Whether no result outside the trash has its file at this path."""
+    where = (results.c.path == path, results.c.status == "stored")
+    return conn.execute(sa.select(results.c.id).where(*where).limit(1)).first() is None
 
 
 def note_missing(conn: sa.Connection, id: int, *, now: float, who: str) -> Result:

@@ -14,7 +14,7 @@ from benchyard.store.filters import between, with_commit
 from benchyard.store.history import LAB, record
 from benchyard.store.measurements import add_measurements
 from benchyard.store.rows import BENCHMARKS, RESULT_STATUSES, Result
-from benchyard.store.sql import insert_once, insert_row, locked_row, page_size, require, to_row
+from benchyard.store.sql import insert_once, insert_row, lock_content, locked_row, page_size, require, to_row
 from benchyard.store.tables import jobs, results
 
 
@@ -166,6 +166,21 @@ def new_result(
     return result
 
 
+def result_of_content(conn: sa.Connection, sha256: str) -> Result | None:
+    """Return the result whose file has this content, be it in the trash; the newest of several."""
+    where = results.c.sha256 == sha256
+    row = conn.execute(sa.select(results).where(where).order_by(results.c.id.desc()).limit(1)).mappings().first()
+    return None if row is None else to_row(Result, row)
+
+
+def check_content(conn: sa.Connection, id: int, sha256: str) -> None:
+    """Let a result have a file of this content; a Conflict where another has it, as two cannot have one file."""
+    lock_content(conn, sha256)
+    known = result_of_content(conn, sha256)
+    if known is not None and known.id != id:
+        raise Conflict(f"result {known.id} has this very file already: use that one")
+
+
 def attach_file(
     conn: sa.Connection,
     id: int,
@@ -189,12 +204,16 @@ def attach_file(
     measurements: Sequence[Mapping[str, Any]] = (),
     samples: bytes | None = None,
 ) -> Result:
-    """Give a result its file, once: the same bytes again change nothing, others are a Conflict."""
+    """Give a result its file, once: the same bytes again change nothing, others are a Conflict.
+
+    So is a file that another result has.
+    """
     result = _lock(conn, id)
     if result.sha256 == sha256:
         return result
     if result.sha256 is not None:
         raise Conflict(f"result {id} has a file already, with other bytes: {result.path}")
+    check_content(conn, id, sha256)
     values = {
         "path": path,
         "sha256": sha256,

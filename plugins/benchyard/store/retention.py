@@ -1,8 +1,8 @@
 """Retention: which results may go once they are old. Nothing is removed here.
 
-Younger results all stay. Of older ones the best of each week stays, of each host, epoch, branch, flags and suite. What
-is of a release, has a note, or is what another was compared with stays for ever; so does all that is no plain result:
-calibrations, profiles, what is disabled or misses its file.
+Younger results all stay. Of older ones the best of each week stays, of each host, epoch, implementation, fork, branch
+(commit, where there is none), flags, suite and mode. What is of a release, has a note, or is what another was compared
+with stays for ever; so does all that is no plain result: calibrations, profiles, what is disabled or misses its file.
 """
 
 import re
@@ -66,9 +66,12 @@ def _is_release(row: Result, releases: Collection[str]) -> bool:
 
 def _series(row: Result) -> tuple[object, ...]:
     """What weekly results are taken of, with the week."""
-    patch = (row.interpreter or {}).get("patch")
+    told = row.interpreter or {}
+    source = [told.get(name) for name in ("implementation", "remote", "url", "patch")]
+    source += [row.branch, row.commit if row.branch is None else None]
+    suite = (row.suite, row.suite_version, row.mode)
     week = (row.created - _MONDAY_S) // _WEEK_S
-    return row.host, row.epoch, row.target, row.branch, patch, *sorted(row.flags), row.suite, row.suite_version, week
+    return row.host, row.epoch, row.target, *source, *suite, tuple(sorted(row.flags)), week
 
 
 def _rank(row: Result) -> tuple[int, int, float, int]:

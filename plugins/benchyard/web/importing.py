@@ -9,7 +9,7 @@ from twisted.internet import threads
 from benchyard.access.roles import Role
 from benchyard.results import importing
 from benchyard.results.importing import Content, Foreign
-from benchyard.store import filed
+from benchyard.store import filed, results
 from benchyard.web.calls import Call, Route
 from benchyard.web.problems import Problem
 from benchyard.web.results import Name
@@ -41,7 +41,7 @@ async def import_result(call: Call) -> Imported:
     """Take in a file that pyperf, pyperformance, bench_runner or PORTAL has made; it may be packed by gzip."""
     query: ImportQuery = call.query
     content: Content = await threads.deferToThread(importing.open_content, call.body)
-    known = await call.jobs.db(filed.result_of_content, content.sha256)
+    known = await call.jobs.db(results.result_of_content, content.sha256)
     if known is not None:
         return Imported("known", known.host, result_view(known))
     foreign: Foreign = await threads.deferToThread(

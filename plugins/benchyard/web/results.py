@@ -11,11 +11,11 @@ from benchyard.access.roles import Role
 from benchyard.publish import outbox
 from benchyard.publish.outbox import Places
 from benchyard.queueing.requests import Line
-from benchyard.results import intake, trash
+from benchyard.results import importing, intake, trash
 from benchyard.results.attachments import list_attachments, read_attachment
 from benchyard.results.errors import ResultError
 from benchyard.results.files import read_file
-from benchyard.store import results
+from benchyard.store import filed, results
 from benchyard.store.rows import RESULT_STATUSES, Result, Upload
 from benchyard.web.calls import MAX_ID, Call, Nothing, Paged, Reply, Route, entity_tag
 from benchyard.web.filters import Moment, Wanted, moment, split_words
@@ -127,8 +127,8 @@ async def remove_result(call: Call, result_id: int) -> Reply:
     """Put a result into the trash: its file goes to the trash folder and is kept there for some time."""
     row = await _own(call, result_id)
     trashed = await _changed(call, _trash, result_id)
-    if row.path is not None:
-        await threads.deferToThread(trash.throw_away, call.services.lab.results_dir, row.path)
+    if row.status == "stored" and row.path is not None and await call.jobs.db(filed.is_free, row.path):
+        await threads.deferToThread(trash.throw_away, call.services.lab.results_dir, row.id, row.path, row.sha256)
     return _reply(trashed)
 
 
@@ -191,10 +191,13 @@ async def get_attachment(call: Call, result_id: int, name: str) -> Reply:
 
 
 async def put_file(call: Call, result_id: int) -> Reply:
-    """Attach a pyperf file, once: the same bytes again change nothing, others are a conflict."""
+    """Attach a pyperf file, once: the same bytes again change nothing; others, and those of another, are a conflict."""
     row = await _own(call, result_id)
     if row.status != "stored":
         raise Problem(409, f"result {result_id} is {row.status}")
+    content = await threads.deferToThread(importing.open_content, call.body)
+    if row.sha256 is None:  # before anything is kept
+        await call.jobs.db(results.check_content, result_id, content.sha256)
     taken = await threads.deferToThread(
         intake.take_in,
         call.services.lab.results_dir,
@@ -228,7 +231,7 @@ def _place(root: Path, row: Result) -> tuple[Path, str]:
     """Where a result's file is: the folder, and the path below it."""
     if row.path is None:
         raise Problem(404, f"result {row.id} has no file yet")
-    return root / trash.FOLDER if row.status == "trashed" else root, row.path
+    return trash.folder_of(root, row.id, row.path) if row.status == "trashed" else root, row.path
 
 
 def read_stored(root: Path, row: Result) -> bytes:

@@ -183,7 +183,9 @@ def test_what_is_outstanding(
         return all(upload.words for upload in await outstanding())
 
     async def begin() -> list[Result]:
-        results = [await master.add(make_file({"nbody": (0.5,)}), commit) for commit in commits(3)]
+        values = (0.25, 0.5, 0.75)
+        files = [make_file({"nbody": (value,)}) for value in values]
+        results = [await master.add(file, commit) for file, commit in zip(files, commits(3), strict=True)]
         for result in results:
             await ask(master, result)
         await settle(tried, "each was tried")
