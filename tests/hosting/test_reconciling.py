@@ -172,7 +172,7 @@ def test_labs_of_before(bench: Bench, data: list[bytes]) -> None:
 def test_a_file_that_brings_about_a_fault(bench: Bench, data: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever goes wrong with one file is told, and the others are looked at; with and without a row."""
     paths = [bench.put(number, one) for number, one in enumerate(data)]
-    examine, index = importing.examine, reconciling.index_suite
+    examine = importing.examine
 
     def examine_one(content: Any, path: str, **how: Any) -> Any:
         if path == paths[0]:
@@ -187,10 +187,10 @@ def test_a_file_that_brings_about_a_fault(bench: Bench, data: list[bytes], monke
     assert any(f"{paths[0]} in the results directory" in text and "too deep" in text for text in bench.said)
     bench.transact(measurements.forget_all)
     monkeypatch.setattr(reconciling, "index_suite", index_none)
-    assert reconcile(bench.lab) == Reconciled(unreadable=2)
+    assert reconcile(bench.lab, storing_s=1e9) == Reconciled(unreadable=2)
     assert bench.said[-1].startswith(f"the file of result {bench.rows()[-1].id} cannot be read: {paths[2]}: Overflow")
-    monkeypatch.setattr(reconciling, "index_suite", index)
-    assert reconcile(bench.lab) == Reconciled(measured=2)
+    monkeypatch.undo()
+    assert reconcile(bench.lab, storing_s=0.0) == Reconciled(added=1, measured=2)
 
 
 def test_work_is_left_and_taken_up(bench: Bench, data: list[bytes]) -> None:
@@ -238,6 +238,27 @@ def test_place_of_a_removed_result(bench: Bench, data: list[bytes], *, before: b
     assert reconcile(bench.lab, storing_s=0.0) == Reconciled()
     assert (second.path, bench.rows()) == (path, [second])
     assert read_file(bench.root / path) == data[1]
+
+
+@pytest.mark.parametrize("emptied", [False, True])
+def test_back_from_the_trash(bench: Bench, data: list[bytes], *, emptied: bool) -> None:
+    """A file that somebody takes out of the trash, or brings again, is a new result; the removed one stays removed."""
+    path = bench.put(1, data[0])
+    reconcile(bench.lab, storing_s=0.0)
+    (removed,) = bench.rows()
+    bench.transact(results.trash_result, removed.id, now=time.time(), who="ada")
+    trash.throw_away(bench.root, removed.id, path, removed.sha256)
+    if emptied:
+        trash.empty(bench.root, days=-1.0)
+        assert bench.put(1, data[0]) == path
+    else:
+        (trash.folder_of(bench.root, removed.id, path) / path).rename(bench.root / path)
+    assert reconcile(bench.lab, storing_s=0.0) == Reconciled(added=1)
+    (back,) = bench.rows()
+    assert (back.path, back.sha256) == (path, removed.sha256) and back.id != removed.id
+    assert reconcile(bench.lab, storing_s=0.0) == Reconciled()
+    assert read_file(bench.root / path) == data[0]
+    assert bench.transact(results.get_result, removed.id).status == "trashed"
 
 
 def test_rebuilt_index(bench: Bench, real_results: Path) -> None:
