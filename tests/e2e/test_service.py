@@ -255,7 +255,8 @@ def is_in_trash(s: Service, result: int) -> bool:
     """By its row; its file is where that says."""
     found, root = s.admin.results.get(result), s.lab.root / "results"
     trashed = found.status == "trashed"
-    assert ((root / str(found.path)).exists(), (root / ".trash" / str(found.path)).exists()) == (not trashed, trashed)
+    thrown = root / ".trash" / str(found.id) / str(found.path)
+    assert ((root / str(found.path)).exists(), thrown.exists()) == (not trashed, trashed)
     return trashed
 
 

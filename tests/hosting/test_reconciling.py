@@ -48,6 +48,12 @@ class Bench:
         foreign = importing.examine(content, NAME.format(number), now=1.0)
         return str(importing.keep(self.root, content, foreign)["path"])
 
+    def forget(self) -> None:
+        """Take the measurements out of the index."""
+        with self.engine.begin() as conn:
+            for table in (measurements_table, samples_table):
+                conn.execute(sa.delete(table))
+
     def rows(self) -> list[Result]:
         return list(reversed(self.transact(results.list_results)))
 
@@ -152,6 +158,24 @@ def test_no_files_at_all(bench: Bench, data: list[bytes]) -> None:
     assert bench.rows()[0].enabled
 
 
+def test_rebuilding_without_the_files(bench: Bench, data: list[bytes]) -> None:
+    """What cannot be made anew stays: of all, where the disk is not mounted, or of one whose file is damaged."""
+    paths = [bench.put(number, one) for number, one in enumerate(data)]
+    reconcile(bench.lab, storing_s=0.0)
+    before = bench.told()
+    bench.root.rename(bench.root.with_name("elsewhere"))
+    bench.root.mkdir()
+    assert rebuild(bench.lab) == Reconciled()
+    assert bench.said[-1].endswith("is it mounted? Nothing is changed")
+    assert bench.told() == before
+    bench.root.rmdir()
+    bench.root.with_name("elsewhere").rename(bench.root)
+    (bench.root / paths[1]).chmod(0o644)
+    (bench.root / paths[1]).write_bytes(b"{}")
+    assert rebuild(bench.lab) == Reconciled(measured=2, unreadable=1)
+    assert bench.told() == before
+
+
 def test_labs_of_before(bench: Bench, data: list[bytes]) -> None:
     """Plain files stay as they are, and get their measurements; a damaged one is told and hinders no other."""
     for number, one in enumerate(data):
@@ -161,7 +185,7 @@ def test_labs_of_before(bench: Bench, data: list[bytes]) -> None:
     assert reconcile(bench.lab, storing_s=0.0) == Reconciled(added=3)
     before = bench.told()
     assert all(str(told["path"]).endswith(".json") for told, _, _ in before)
-    bench.transact(measurements.forget_all)
+    bench.forget()
     broken = bench.root / str(before[0][0]["path"])
     broken.write_bytes(broken.read_bytes() + b" ")
     assert reconcile(bench.lab) == Reconciled(measured=2, unreadable=1)
@@ -172,7 +196,7 @@ def test_labs_of_before(bench: Bench, data: list[bytes]) -> None:
 def test_a_file_that_brings_about_a_fault(bench: Bench, data: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever goes wrong with one file is told, and the others are looked at; with and without a row."""
     paths = [bench.put(number, one) for number, one in enumerate(data)]
-    examine, index = importing.examine, reconciling.index_suite
+    examine = importing.examine
 
     def examine_one(content: Any, path: str, **how: Any) -> Any:
         if path == paths[0]:
@@ -185,12 +209,12 @@ def test_a_file_that_brings_about_a_fault(bench: Bench, data: list[bytes], monke
     monkeypatch.setattr(importing, "examine", examine_one)
     assert reconcile(bench.lab, storing_s=0.0) == Reconciled(added=2, unreadable=1)
     assert any(f"{paths[0]} in the results directory" in text and "too deep" in text for text in bench.said)
-    bench.transact(measurements.forget_all)
+    bench.forget()
     monkeypatch.setattr(reconciling, "index_suite", index_none)
-    assert reconcile(bench.lab) == Reconciled(unreadable=2)
+    assert reconcile(bench.lab, storing_s=1e9) == Reconciled(unreadable=2)
     assert bench.said[-1].startswith(f"the file of result {bench.rows()[-1].id} cannot be read: {paths[2]}: Overflow")
-    monkeypatch.setattr(reconciling, "index_suite", index)
-    assert reconcile(bench.lab) == Reconciled(measured=2)
+    monkeypatch.undo()
+    assert reconcile(bench.lab, storing_s=0.0) == Reconciled(added=1, measured=2)
 
 
 def test_work_is_left_and_taken_up(bench: Bench, data: list[bytes]) -> None:
@@ -240,6 +264,27 @@ def test_place_of_a_removed_result(bench: Bench, data: list[bytes], *, before: b
     assert read_file(bench.root / path) == data[1]
 
 
+@pytest.mark.parametrize("emptied", [False, True])
+def test_back_from_the_trash(bench: Bench, data: list[bytes], *, emptied: bool) -> None:
+    """A file that somebody takes out of the trash, or brings again, is a new result; the removed one stays removed."""
+    path = bench.put(1, data[0])
+    reconcile(bench.lab, storing_s=0.0)
+    (removed,) = bench.rows()
+    bench.transact(results.trash_result, removed.id, now=time.time(), who="ada")
+    trash.throw_away(bench.root, removed.id, path, removed.sha256)
+    if emptied:
+        trash.empty(bench.root, days=-1.0)
+        assert bench.put(1, data[0]) == path
+    else:
+        (trash.folder_of(bench.root, removed.id, path) / path).rename(bench.root / path)
+    assert reconcile(bench.lab, storing_s=0.0) == Reconciled(added=1)
+    (back,) = bench.rows()
+    assert (back.path, back.sha256) == (path, removed.sha256) and back.id != removed.id
+    assert reconcile(bench.lab, storing_s=0.0) == Reconciled()
+    assert read_file(bench.root / path) == data[0]
+    assert bench.transact(results.get_result, removed.id).status == "trashed"
+
+
 def test_rebuilt_index(bench: Bench, real_results: Path) -> None:
     """The index that is made of the files alone is the one that there was, in all that files tell; notes stay."""
     for path in [*sorted(real_results.glob("bm-2026050*/*")), *sorted((real_results / "portal").iterdir())]:
@@ -251,7 +296,7 @@ def test_rebuilt_index(bench: Bench, real_results: Path) -> None:
     assert len(before) == 6
     kept = bench.rows()[0]
     bench.transact(results.modify_result, kept.id, now=2.0, who="ada", note="before the new fan", branch="mine")
-    bench.transact(measurements.forget_all)
+    bench.forget()
     assert rebuild(bench.lab) == Reconciled(measured=6)
     row = bench.transact(results.get_result, kept.id)
     assert (row.note, row.branch, row.owner) == ("before the new fan", "mine", "ada")

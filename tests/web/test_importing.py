@@ -262,4 +262,5 @@ def test_pruned(make_lab: "Callable[..., Lab]", foreign: Path, tmp_path: Path) -
     assert len(lab.call("GET", "/results").json()["items"]) == 2
     assert len(list((lab.root / "results" / ".trash").rglob("*.json.gz"))) == 2
     assert command(lab, "admin", "prune", "--yes").stdout == "0 results went to the trash\n"
-    assert command(lab, "admin", "import", tmp_path).stdout == "4 there already\n"
+    assert command(lab, "admin", "import", tmp_path).stdout == "2 imported, 2 there already\n"
+    assert len(lab.call("GET", "/results").json()["items"]) == 4

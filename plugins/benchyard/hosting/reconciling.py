@@ -59,8 +59,11 @@ class Reconciled(NamedTuple):
         return ", ".join(f"{count} {what}" for count, what in zip(self, words, strict=True) if count) or "all in order"
 
 
-def reconcile(lab: Lab, *, storing_s: float = STORING_S) -> Reconciled:
-    """Hold files and index against each other; files younger than `storing_s` are left to those who store them."""
+def reconcile(lab: Lab, *, storing_s: float = STORING_S, anew: bool = False) -> Reconciled:
+    """Hold files and index against each other; files younger than `storing_s` are left to those who store them.
+
+    With `anew` what the index has of files is made once more.
+    """
     known: tuple[Filed, ...] = lab.transact(filed.list_filed)
     files = set(result_files(lab.root))
     if known and not files and any(one.path.endswith((VALUES, VALUES + PACKED)) for one in known):
@@ -70,14 +73,16 @@ def reconcile(lab: Lab, *, storing_s: float = STORING_S) -> Reconciled:
     having = {one.path for one in known if one.status == "stored"}
     added, moved, unreadable = _adopt(lab, sorted(files - having), storing_s)
     done = Reconciled(added, missing, back + moved, 0, unreadable)
-    measured, damaged = measure_missing(lab)
+    measured, damaged = measure_missing(lab, anew=known[-1].id if anew and known else 0)
     return done._replace(measured=measured, unreadable=unreadable + damaged)
 
 
 def rebuild(lab: Lab) -> Reconciled:
-    """Make all that the index has of files anew, from the files alone; what people said of results stays."""
-    lab.transact(measurements.forget_all)
-    return reconcile(lab, storing_s=0.0)
+    """Make all that the index has of files anew, from the files alone; what people said of results stays.
+
+    What cannot be made anew, as its file is gone or damaged, stays, too.
+    """
+    return reconcile(lab, storing_s=0.0, anew=True)
 
 
 def result_files(root: Path) -> Iterator[str]:
@@ -90,10 +95,13 @@ def result_files(root: Path) -> Iterator[str]:
             yield below.as_posix()
 
 
-def measure_missing(lab: Lab) -> tuple[int, int]:
-    """Give results their measurements that have none in the index; how many, and how many could not be read."""
+def measure_missing(lab: Lab, *, anew: int = 0) -> tuple[int, int]:
+    """Give results their measurements that have none in the index; how many, and how many could not be read.
+
+    Those up to the id `anew` get theirs once more.
+    """
     measured = damaged = after = 0
-    while rows := lab.transact(measurements.unmeasured, after=after, limit=_PAGE):
+    while rows := lab.transact(measurements.unmeasured, after=after, anew=anew, limit=_PAGE):
         for row in rows:
             after = row.id
             if lab.pause():

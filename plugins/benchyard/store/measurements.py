@@ -50,20 +50,17 @@ def forget_measurements(conn: sa.Connection, result_id: int) -> None:
         conn.execute(sa.delete(table).where(table.c.result_id == result_id))
 
 
-def forget_all(conn: sa.Connection) -> None:
-    """Remove all that is kept here; it can be made again from the files."""
-    for table in (measurements, samples):
-        conn.execute(sa.delete(table))
+def unmeasured(conn: sa.Connection, *, after: int = 0, anew: int = 0, limit: int = 100) -> tuple[Result, ...]:
+    """Return results with values and a file whose samples are not here, by id, those above `after`.
 
-
-def unmeasured(conn: sa.Connection, *, after: int = 0, limit: int = 100) -> tuple[Result, ...]:
-    """Return results with values and a file whose samples are not here, by id, those above `after`."""
+    Those up to `anew` are returned whatever is here.
+    """
     where = (
         results.c.id > after,
         results.c.kind.in_(WITH_VALUES),
         results.c.path.is_not(None),
         results.c.status == "stored",
-        ~sa.exists().where(samples.c.result_id == results.c.id),
+        sa.or_(results.c.id <= anew, ~sa.exists().where(samples.c.result_id == results.c.id)),
     )
     rows = conn.execute(sa.select(results).where(*where).order_by(results.c.id).limit(page_size(limit)))
     return tuple(to_row(Result, row) for row in rows.mappings())

@@ -112,6 +112,7 @@ def _adopt_found(conn: sa.Connection, values: Mapping[str, Any]) -> bool:
         results.c.path == values["path"],
         results.c.job_id.is_(None),
         results.c.owner == LAB,
+        results.c.status == "stored",
     )
     given = {name: value for name, value in values.items() if name not in ("enabled", "note", "status")}
     return conn.execute(sa.update(results).where(*found).values(**given).returning(results.c.id)).first() is not None
@@ -167,9 +168,9 @@ def new_result(
 
 
 def result_of_content(conn: sa.Connection, sha256: str) -> Result | None:
-    """Return the result whose file has this content, be it in the trash; the newest of several."""
-    where = results.c.sha256 == sha256
-    row = conn.execute(sa.select(results).where(where).order_by(results.c.id.desc()).limit(1)).mappings().first()
+    """Return the result whose file has this content; the newest of several. What is in the trash may come back."""
+    where = (results.c.sha256 == sha256, results.c.status == "stored")
+    row = conn.execute(sa.select(results).where(*where).order_by(results.c.id.desc()).limit(1)).mappings().first()
     return None if row is None else to_row(Result, row)
 
 
