@@ -110,6 +110,18 @@ def test_one_that_changes_nothing(conn: sa.Connection) -> None:
     assert (host.enabled, host.maintained, host.broken_by) == (True, None, None)
 
 
+def test_one_that_cannot_begin_again(conn: sa.Connection) -> None:
+    """A try that was cut off may have changed the host: that the next could not begin does not make it whole."""
+    job = make(conn)
+    jobs.set_prepared(conn, job.id, {"begun": 1})
+    maintenance.begin_changes(conn, job, now=2.0)
+    jobs.set_prepared(conn, job.id, {"begun": 2})
+    maintenance.give_up(conn, job)
+    maintenance.end(conn, job.id, "failed", error="not installed", now=3.0)
+    host = hosts.get_host(conn, "sulaco")
+    assert (host.enabled, host.maintained, host.broken_by) == (False, None, job.id)
+
+
 def test_who_enables_it_takes_it_as_it_is(conn: sa.Connection) -> None:
     """A person may enable a host that a job has left halfway."""
     job = make(conn)

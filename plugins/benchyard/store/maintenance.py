@@ -73,7 +73,9 @@ def begin_changes(conn: sa.Connection, job: Job, *, now: float) -> None:
 
 
 def give_up(conn: sa.Connection, job: Job) -> None:
-    """Note that a job has not changed its host after all."""
+    """Note that a job has not changed its host after all, unless an earlier try of it was cut off: that may have."""
+    if int((job_store.get_job(conn, job.id).prepared or {}).get("begun", 1)) > 1:
+        return
     mine = sa.and_(hosts.c.name == job.host, hosts.c.maintained == job.id)
     conn.execute(sa.update(hosts).where(mine).values(maintained=None))
 
