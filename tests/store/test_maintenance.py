@@ -98,6 +98,18 @@ def test_what_a_person_has_disabled_stays_so(conn: sa.Connection) -> None:
     assert not hosts.get_host(conn, "sulaco").enabled
 
 
+def test_a_quarantine_is_not_ended_by_a_job(conn: sa.Connection) -> None:
+    """What was measured while a job had left the host halfway may quarantine it: no other job enables it then."""
+    for status, error in (("failed", "boom"), ("failed", "bang"), ("success", None)):
+        job = make(conn)
+        maintenance.begin_changes(conn, job, now=2.0)
+        maintenance.end(conn, job.id, status, error=error, now=3.0)
+        hosts.quarantine_host(conn, "sulaco", now=4.0, who="lab", reason="off by +5.0 %")
+    host = hosts.get_host(conn, "sulaco")
+    assert (host.enabled, host.quarantined, host.broken_by) == (False, 4.0, None)
+    assert host.reason == "quarantined: off by +5.0 %; configure failed: bang (job 2)"
+
+
 def test_one_that_changes_nothing(conn: sa.Connection) -> None:
     """One that only showed what would change, or could not begin, leaves the host as it was."""
     shown = make(conn, check=True)

@@ -86,7 +86,7 @@ def end(
     """End a job of maintenance, with all that means for its host; safe to repeat. Returns the check that follows.
 
     One that ends otherwise than well after it has begun to change the host leaves that disabled, until another ends
-    well or somebody enables it. After one that ends well the host is checked.
+    well or somebody enables it; a quarantine is for somebody to end. After one that ends well the host is checked.
     """
     job = job_store.set_status(conn, job_id, status, now=now, who=who, error=error)
     host = host_store.find_host(conn, job.host or "")
@@ -96,11 +96,12 @@ def end(
     change: dict[str, Any] = {"maintained": None}
     if job.status == "success":
         if host.broken_by is not None:
-            change |= {"broken_by": None, "enabled": True, "reason": ""}
+            change |= {"broken_by": None}
+            change |= {"enabled": True, "reason": ""} if host.quarantined is None else {}
     else:
         what = "was canceled halfway" if job.status == "canceled" else f"failed: {job.error}"
         why = f"{job.kind} {what} (job {job.id})"
-        if host.enabled or host.broken_by is not None:
+        if host.enabled or (host.broken_by is not None and host.quarantined is None):
             change |= {"broken_by": job.id, "enabled": False, "reason": why}
         elif why not in host.reason:
             change |= {"reason": "; ".join(part for part in (host.reason, why) if part)}
