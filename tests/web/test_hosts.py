@@ -26,6 +26,27 @@ def test_a_host_of_the_settings_is_removed(lab: "Lab") -> None:
     assert not (lab.root / "hosts.d" / "attic.toml").exists()
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("name", "bench\n"),
+        ("target", "linux\n"),
+        ("address", "10.0.0.8\n"),
+        ("address", "-oProxyCommand=x"),
+        ("address", "-v"),
+        ("cpus", "1\n"),
+        ("ansible_user", "ops\n"),
+        ("ansible_user", "-l"),
+        ("connection", "ssh\n"),
+    ],
+)
+def test_what_no_file_should_say(lab: "Lab", field: str, value: str) -> None:
+    """What would mislead a command line or a file is refused, and names its field."""
+    host = {"name": "attic", "role": "worker", "target": lab.target, "address": "10.0.0.8", field: value}
+    answer = lab.call("POST", "/hosts", "admin", json=host)
+    assert (answer.status_code, answer.json().get("field")) == (400, field)
+
+
 @pytest.fixture(scope="module")
 def calibrated(lab: "Lab") -> Iterator[str]:
     """The name of a host in its first epoch, calibrated once, with the noise of two benchmarks."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 
 from benchyard.access.roles import Role
-from benchyard.hosting.registration import NAME_PATTERN, RESERVED
+from benchyard.hosting.registration import END, NAME_PATTERN, RESERVED
 from benchyard.hosting.service import HostFacts
 from benchyard.queueing import maintaining
 from benchyard.queueing.cancellation import job_of_any_request
@@ -30,14 +30,15 @@ from benchyard.web.problems import Problem
 from benchyard.web.views import Page, known_time, time_text
 
 HostName = Annotated[str, msgspec.Meta(pattern=NAME_PATTERN)]
-Address = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._:-]{1,200}$")]
+#: These reach command lines: none may look like an option.
+Address = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9:][A-Za-z0-9._:-]{0,199}" + END)]
 Cpus = Annotated[
-    str, msgspec.Meta(max_length=200, pattern=r"^([0-9]{1,4}(-[0-9]{1,4})?(,[0-9]{1,4}(-[0-9]{1,4})?)*)?$")
+    str, msgspec.Meta(max_length=200, pattern=r"^([0-9]{1,4}(-[0-9]{1,4})?(,[0-9]{1,4}(-[0-9]{1,4})?)*)?" + END)
 ]
 HostRole = Literal["worker", "isolated"]
 GuardPolicy = Literal["strict", "warn", "off"]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=86400)]
-Login = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{0,64}$")]
+Login = Annotated[str, msgspec.Meta(pattern=r"^([A-Za-z0-9_][A-Za-z0-9_.-]{0,63})?" + END)]
 
 
 class HostFilter(Paged, frozen=True, forbid_unknown_fields=True, kw_only=True):
