@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from benchyard.store import hosts, jobs, maintenance, queues
+from benchyard.store import attempts, hosts, jobs, maintenance, queues
+from benchyard.store.errors import Conflict
 from benchyard.store.history import history_of
 from benchyard.store.rows import Job
 
@@ -141,6 +142,26 @@ def test_who_enables_it_takes_it_as_it_is(conn: sa.Connection) -> None:
     maintenance.end(conn, job.id, "failed", error="boom", now=3.0)
     host = hosts.enable_host(conn, "sulaco", True, now=4.0, who="ada")
     assert (host.enabled, host.broken_by, host.may_measure(5.0)) == (True, None, True)
+
+
+def test_host_that_is_to_leave(conn: sa.Connection) -> None:
+    """Once let go it begins nothing; neither what only waits nor what is left of a canceled job holds it."""
+    job = make(conn)
+    jobs.set_status(conn, job.id, "building", now=2.0, who="lab")
+    with pytest.raises(Conflict, match=f"busy with job {job.id}"):
+        maintenance.close_host(conn, "sulaco", now=2.0, who="ada")
+    assert hosts.get_host(conn, "sulaco").may_measure(2.0)
+    maintenance.end(conn, job.id, "success", now=3.0)
+    run = measure(conn)
+    attempts.new_attempt(conn, run.id, now=3.0)
+    attempts.place_attempt(conn, run.id, 1, host="sulaco", now=3.0)
+    with pytest.raises(Conflict, match=f"busy with job {run.id}"):
+        maintenance.close_host(conn, "sulaco", now=3.0, who="ada")
+    jobs.set_status(conn, run.id, "canceled", now=4.0, who="bob")
+    make(conn, "check")
+    maintenance.close_host(conn, "sulaco", now=4.0, who="ada")
+    host = hosts.get_host(conn, "sulaco")
+    assert (host.enabled, host.reason, host.changed_by) == (False, "it leaves the lab", "ada")
 
 
 def test_host_that_has_left(conn: sa.Connection) -> None:

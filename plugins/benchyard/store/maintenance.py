@@ -6,8 +6,9 @@ import sqlalchemy as sa
 
 from benchyard.store import hosts as host_store
 from benchyard.store import jobs as job_store
+from benchyard.store.errors import Conflict
 from benchyard.store.history import LAB, record
-from benchyard.store.rows import CHECK, MAINTENANCE, Job
+from benchyard.store.rows import CHECK, FINAL_JOB_STATUSES, MAINTENANCE, Job
 from benchyard.store.tables import attempts, hosts, jobs
 
 #: Statuses of a job of maintenance that is wanted, and of one that is under way.
@@ -62,6 +63,34 @@ def wanted(conn: sa.Connection, host: str | None = None) -> tuple[Job, ...]:
 def measured_hosts(conn: sa.Connection) -> frozenset[str]:
     """Return the hosts on which a run has started and not ended, as far as the lab knows."""
     return frozenset(conn.execute(sa.select(attempts.c.host).where(attempts.c.status == "running")).scalars())
+
+
+def close_host(conn: sa.Connection, name: str, *, now: float, who: str) -> None:
+    """Let a host that is to leave the lab begin nothing any more; Conflict while a run or a job that looks after it is
+    under way, as far as the lab knows, be its worker there or not.
+    """
+    host_store.ensure_host(conn, name, now=now, who=LAB)
+    host_store.lock_host(conn, name)
+    must_be_idle(conn, name, UNDER_WAY)
+    host_store.enable_host(conn, name, False, now=now, who=who, reason="it leaves the lab")
+
+
+def must_be_idle(conn: sa.Connection, name: str, statuses: tuple[str, ...] = WANTED) -> None:
+    """Conflict while a job has a run on a host, or one that looks after it has one of these statuses.
+
+    What is left of the run of a canceled job does not count: the host may never come back to tell of it.
+    """
+    on_it = (
+        sa.select(attempts.c.job_id)
+        .join(jobs, jobs.c.id == attempts.c.job_id)
+        .where(attempts.c.status == "running", attempts.c.host == name, jobs.c.status.not_in(FINAL_JOB_STATUSES))
+    )
+    for_it = (job.id for job in wanted(conn, name) if job.status in statuses)
+    busy_with = conn.execute(on_it.limit(1)).scalar() or next(for_it, None)
+    if busy_with is not None:
+        raise Conflict(
+            f"host {name} is busy with job {busy_with}; disable it and wait for the end of that, or cancel it"
+        )
 
 
 def begin_changes(conn: sa.Connection, job: Job, *, now: float) -> None:

@@ -137,10 +137,9 @@ async def remove_host(call: Call, name: str) -> Reply:
     if view.status == "busy":
         job = f"job {view.current_job}" if view.current_job else "a job"
         raise Problem(409, f"host {name} is busy with {job}; disable it and wait for the end of that, or cancel it")
+    await call.jobs.db(maintenance.close_host, name, now=call.now(), who=call.caller.name)
     await maintaining.forget(call.jobs, name, who=call.caller.name)
     await call.services.lab.remove_host(name)
-    # A host that came with the lab's settings has no row before its first change.
-    await call.jobs.db(store.ensure_host, name, now=call.now(), who="lab")
     await call.jobs.db(store.remove_host, name, now=call.now(), who=call.caller.name)
     return Reply(view)
 
