@@ -144,6 +144,15 @@ def test_who_enables_it_takes_it_as_it_is(conn: sa.Connection) -> None:
     assert (host.enabled, host.broken_by, host.may_measure(5.0)) == (True, None, True)
 
 
+def test_check_of_a_host_that_has_moved(conn: sa.Connection) -> None:
+    """The check that follows is one of the target that the host has by then."""
+    job = make(conn)
+    maintenance.begin_changes(conn, job, now=2.0)
+    check = maintenance.end(conn, job.id, "success", now=3.0, target="linux-arm")
+    assert check is not None
+    assert (job.target, check.target) == ("linux", "linux-arm")
+
+
 def test_host_that_is_to_leave(conn: sa.Connection) -> None:
     """Once let go it begins nothing; neither what only waits nor what is left of a canceled job holds it."""
     job = make(conn)

@@ -57,6 +57,19 @@ def test_a_host_that_measures_stays(lab: "Lab", away: str) -> None:
     assert lab.call("DELETE", f"/hosts/{away}", "admin").status_code == 200
 
 
+def test_a_host_that_is_looked_after_moves_later(lab: "Lab", away: str) -> None:
+    """Where a job waits to look after it, its target and address stay; the rest may change, also to what it is."""
+    with lab.engine().begin() as conn:
+        check = maintenance.create(conn, "check", host=away, target=lab.target, owner="admin", now=2.0)
+    refused = lab.call("PATCH", f"/hosts/{away}", "admin", json={"address": "10.0.0.9"})
+    assert refused.status_code == 409 and f"is busy with job {check.id}" in refused.json()["detail"]
+    same = {"target": lab.target, "address": "10.0.0.8", "cpus": "3"}
+    assert lab.call("PATCH", f"/hosts/{away}", "admin", json=same).status_code == 200
+    with lab.engine().begin() as conn:
+        jobs.set_status(conn, check.id, "canceled", now=3.0, who="admin")
+    assert lab.call("PATCH", f"/hosts/{away}", "admin", json={"address": "10.0.0.9"}).json()["address"] == "10.0.0.9"
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [

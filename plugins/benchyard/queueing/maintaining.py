@@ -120,7 +120,10 @@ async def finish(service: "JobService", job: Job, results: int) -> None:
 async def end(service: "JobService", job: Job, status: str, *, error: str | None = None) -> None:
     """End such a job; safe to repeat, since its first end counts."""
     who = (job.cancel_by or "web") if status == "canceled" else "lab"
-    check = await service.db(maintenance.end, job.id, status, now=time.time(), who=who, error=error)
+    checked = (lane for lane in service.lanes.values() if lane.stage == CHECK_STAGE and job.host in lane.workers)
+    target = next((lane.target for lane in checked), None)
+    how: dict[str, Any] = {"who": who, "error": error, "target": target}
+    check = await service.db(maintenance.end, job.id, status, now=time.time(), **how)
     if check is not None:
         await service.ensure_queued(check)
     service.poke(*service.lanes)

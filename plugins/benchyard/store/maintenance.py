@@ -110,9 +110,18 @@ def give_up(conn: sa.Connection, job: Job) -> None:
 
 
 def end(
-    conn: sa.Connection, job_id: int, status: str, *, now: float, who: str = LAB, error: str | None = None
+    conn: sa.Connection,
+    job_id: int,
+    status: str,
+    *,
+    now: float,
+    who: str = LAB,
+    error: str | None = None,
+    target: str | None = None,
 ) -> Job | None:
     """End a job of maintenance, with all that means for its host; safe to repeat. Returns the check that follows.
+
+    `target` is the host's by now, where that may be another than the job's.
 
     One that ends otherwise than well after it has begun to change the host leaves that disabled, until another ends
     well or somebody enables it; a quarantine is for somebody to end. After one that ends well the host is checked.
@@ -139,5 +148,5 @@ def end(
     if job.status != "success":
         return None
     reason = f"after {job.kind}, job {job.id}"
-    how: dict[str, Any] = {"host": host.name, "target": job.target, "owner": job.owner, "origin": LAB}
+    how: dict[str, Any] = {"host": host.name, "target": target or job.target, "owner": job.owner, "origin": LAB}
     return create(conn, CHECK, now=now, reason=reason, after=job.id, **how)

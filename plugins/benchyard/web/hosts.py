@@ -120,12 +120,17 @@ async def add_host(call: Call) -> Reply:
 
 
 async def modify_host(call: Call, name: str) -> Reply:
-    """Change what the settings say of a host; running jobs are not touched."""
+    """Change what the settings say of a host; running jobs are not touched. Its target and address change only while
+    nothing is under way on it, nor waits to look after it: those jobs know it by them.
+    """
     fields = {key: value for key, value in msgspec.structs.asdict(call.body).items() if value is not msgspec.UNSET}
     if "target" in fields:
         _known_target(call, fields["target"])
     await _must_match(call, name)
-    await call.services.lab.modify_host(known_host(call, name), **fields)
+    host = known_host(call, name)
+    if any(fields.get(key, getattr(host, key)) != getattr(host, key) for key in ("target", "address")):
+        await call.jobs.db(maintenance.must_be_idle, name)
+    await call.services.lab.modify_host(host, **fields)
     await call.jobs.db(store.change_host, name, fields, now=call.now(), who=call.caller.name)
     return await host_reply(call, name)
 
