@@ -70,16 +70,18 @@ def next_maintenance(
     return None
 
 
-def kept_free(conn: sa.Connection, machines: Mapping[str, str]) -> dict[str, Job]:
+def kept_free(conn: sa.Connection, machines: Mapping[str, str], *, playbooks: bool = True) -> dict[str, Job]:
     """The hosts on which nothing new is measured, and the job that looks after each; hosts by `machines`.
 
-    A check that waits, perhaps for a worker that is away, holds up its own host alone.
+    A check that waits, perhaps for a worker that is away, holds up its own host alone; where `playbooks` cannot be run
+    since no worker for that is connected, a job that waits for one holds up nothing.
     """
     found: dict[str, Job] = {}
     for job in maintenance.wanted(conn):
-        if not job.enabled:
+        waits = job.status == "queued"
+        if not job.enabled or (waits and job.kind != CHECK and not playbooks):
             continue
-        alone = job.kind == CHECK and job.status == "queued"
+        alone = waits and job.kind == CHECK
         machine = machines.get(job.host or "")
         for host, at in machines.items():
             if host == job.host or (not alone and at == machine):
