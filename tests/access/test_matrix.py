@@ -11,6 +11,8 @@ import pytest
 from buildbot.data import base, buildrequests, builds
 from buildbot.data.connector import DataConnector
 
+from benchyard.config.names import INNER
+
 if TYPE_CHECKING:
     from tests.access.conftest import Lab
 
@@ -202,20 +204,21 @@ def test_rebuild_is_its_own_job(lab: "Lab", begun: dict[str, int], wait: Wait) -
         lab.control(f"buildrequests/{request}", "cancel", "admin")
 
 
-def test_stage_is_not_rebuilt(lab: "Lab") -> None:
-    """A stage belongs to its job: nobody rebuilds one by itself, not even an admin."""
+@pytest.mark.parametrize(("number", "stage"), list(zip((1000, 2000, 3000, 4000), INNER, strict=True)))
+def test_stage_is_not_rebuilt(lab: "Lab", begun: dict[str, int], number: int, stage: str) -> None:
+    """A stage belongs to its job, and so does what looks after a host: nobody rebuilds one, not even an admin."""
     with lab.engine().begin() as conn:
         conn.exec_driver_sql(
             "INSERT INTO builds (id, number, builderid, buildrequestid, masterid, started_at, complete_at,"
             " state_string, results, workerid, locks_duration_s)"
-            " SELECT 777, 777, b.id, (SELECT max(id) FROM buildrequests), 1, 1, 2, '', 0, 1, 0"
+            " SELECT ?, ?, b.id, ?, 1, 1, 2, '', 0, 1, 0"
             " FROM builders b WHERE b.name = ?",
-            (f"{lab.target}-prepare",),
+            (number, number, begun["request"], f"{lab.target}-{stage}"),
         )
     for action in ("rebuild", "Rebuild", "REBUILD"):
         for who in ("ada", "admin"):
-            assert lab.control("builds/777", action, who).status_code in (403, 501), (action, who)
-    assert lab.control("builds/777", "rebuild", "admin").status_code == 403
+            assert lab.control(f"builds/{number}", action, who).status_code in (403, 501), (action, who)
+    assert lab.control(f"builds/{number}", "rebuild", "admin").status_code == 403
 
 
 def test_priority(lab: "Lab", begun: dict[str, int]) -> None:

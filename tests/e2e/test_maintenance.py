@@ -251,7 +251,7 @@ def test_two_at_once(
 def test_host_that_cannot_be_reached(
     lab: "LabHandle", client: "Client", bench: Host, python: str, wait: Callable[..., None]
 ) -> None:
-    """One that answers no SSH is disabled with the reason; it joins and is looked after while others measure."""
+    """One that answers no SSH stays enabled, its job says why; it joins and is looked after while others measure."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.9", 0))  # an address where nobody listens for SSH
     running_job = client.jobs.add(python, benchmarks=["nbody"], mode="fast", host=bench.name)
@@ -261,8 +261,7 @@ def test_host_that_cannot_be_reached(
     assert job.status == "failed"
     assert (job.error or "").startswith("unreachable: ")
     host = client.hosts.get("far")
-    assert (host.enabled, host.status) == (False, "offline")
-    assert host.reason == f"configure failed: {job.error} (job {job.id})"
+    assert (host.enabled, host.status, host.reason) == (True, "offline", "")
     assert far.worker.secret not in "".join(job.log())
     client.hosts.remove("far")
     assert running_job.wait(JOB_S).status == "success"

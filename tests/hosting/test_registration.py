@@ -108,9 +108,12 @@ def test_names(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "-a", "_a", "0", "9a", ".a", "a.b", "a/b", "..", "a b", "ä", "a\n", "a" * 41])
-def test_what_is_no_name(name: str) -> None:
+def test_what_is_no_name(name: str, tmp_path: Path) -> None:
     """What could leave a folder, or mean something to a shell or a file name's fields, is no name."""
     assert not is_name(name)
+    with pytest.raises(ValueError, match="cannot name a host; choose 1 to 40 letters"):
+        register_host(tmp_path, name)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_rule_is_told_in_words() -> None:

@@ -67,9 +67,9 @@ class Lab:
             attempts.place_attempt(self.conn, job.id, attempt.number, host=placed, now=1.0)
         return job, self.request(stage, stage_key(f"b{stage}", Run(job.id, attempt.number)))
 
-    def next(self, builderid: int, free: Sequence[str] | None = None, now: float = 2.0) -> Pick | None:
+    def next(self, builderid: int, free: Sequence[str] | None = None, now: float = 2.0, **how: Any) -> Pick | None:
         lane = LANES[builderid]
-        return next_request(self.conn, self.model, lane, builderid, free or lane.workers, now=now)
+        return next_request(self.conn, self.model, lane, builderid, free or lane.workers, now=now, **how)
 
 
 @pytest.fixture
@@ -122,6 +122,16 @@ def test_a_check_that_waits_holds_up_its_own_host_alone(lab: Lab) -> None:
     assert lab.next(MEASURE, ["bench"]) == Pick(request, "bench")
     assert lab.next(CHECK, ["bench", "prep"]) == Pick(check.request_id or 0, "prep")
     assert lab.next(MEASURE, ["bench"]) is None
+
+
+def test_one_that_nobody_can_do_holds_up_nothing(lab: Lab) -> None:
+    """While no worker that runs playbooks is connected its machine measures; not once it has begun."""
+    _job, request = lab.measurement()
+    job = lab.look_after("bench")
+    assert lab.next(MEASURE, ["bench"]) is None
+    assert lab.next(MEASURE, ["bench"], playbooks=False) == Pick(request, "bench")
+    jobs.set_status(lab.conn, job.id, "building", now=2.0, who="lab")
+    assert lab.next(MEASURE, ["bench"], playbooks=False) is None
 
 
 def test_one_at_a_time_on_a_machine(lab: Lab) -> None:

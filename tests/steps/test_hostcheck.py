@@ -28,12 +28,12 @@ def conn() -> Iterator[sa.Connection]:
     engine.dispose()
 
 
-def check(conn: sa.Connection, *findings: Finding, **more: Any) -> str:
+def check(conn: sa.Connection, *findings: Finding, made: float = 9.0, after: int | None = None, **more: Any) -> str:
     """Check the host, which is such a machine; gives what is said of it."""
     host = HostPrint(**{"cpu": "X", "cpus": 2, "kernel": "6.1", "governor": "powersave", **more})
     guard = GuardReport(passed=not findings, waited_s=0.0, findings=findings)
-    report = LookOver(made=9.0, cpus="1", checks=("disk",), guard=guard, knobs=(), host=host, versions={})
-    job = maintenance.create(conn, "check", host="bench", target="linux", owner="ada", now=2.0)
+    report = LookOver(made=made, cpus="1", checks=("disk",), guard=guard, knobs=(), host=host, versions={})
+    job = maintenance.create(conn, "check", host="bench", target="linux", owner="ada", now=2.0, after=after)
     said = _note(conn, job, report, 3.0)
     assert jobs.get_job(conn, job.id).prepared == {"summary": said}
     assert (hosts.get_host(conn, "bench").fitness or {})["job"] == job.id
@@ -66,6 +66,17 @@ def test_what_has_changed(conn: sa.Connection) -> None:
     assert history_of(conn, "host", "bench")[-1].change["changed"] == ["kernel", "mitigations.spectre_v2"]
     fitness = hosts.get_host(conn, "bench").fitness or {}
     assert fitness["changed"] == fitness["opens_epoch"] == ["kernel", "mitigations.spectre_v2"]
+
+
+def test_what_a_change_did_is_not_guessed(conn: sa.Connection) -> None:
+    """A check that follows a change says so where none was made shortly before that; one by itself does not."""
+    unknown = "what the change did is not known"
+    assert check(conn, after=7) == f"fit to measure; {unknown}: no check was made before it"
+    assert check(conn, made=3600.0, kernel="6.2", after=8) == "fit to measure; changed since the check before: kernel"
+    assert (
+        check(conn, made=40000.0, after=9, kernel="6.2") == f"fit to measure; {unknown}: the check before was 10 h ago"
+    )
+    assert check(conn, made=90000.0, kernel="6.2") == "fit to measure"
 
 
 def test_what_has_changed_before_the_first_check(conn: sa.Connection) -> None:

@@ -49,6 +49,32 @@ def test_play_without_hosts() -> None:
     assert read("PLAY RECAP ****\n").summary(dry=False) == "no task was for this host"
 
 
+LOOKING = """
+PLAY [Hosts that measure] ******************************************************
+
+TASK [Gathering Facts] *********************************************************
+"""
+NO_ROOT = 'fatal: [far]: FAILED! => {"msg": "sudo: The \\"no new privileges\\" flag is set"}\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "untouched"),
+    [
+        (LOOKING + UNREACHABLE + RECAP.format(ok=0, changed=0, failed=0), True),
+        (LOOKING + NO_ROOT + RECAP.format(ok=0, changed=0, failed=1), True),
+        (BEGIN + UNREACHABLE + RECAP.format(ok=0, changed=0, failed=0), True),
+        (BEGIN + UNREACHABLE + RECAP.format(ok=1, changed=0, failed=0), False),
+        (BEGIN + FATAL + RECAP.format(ok=0, changed=0, failed=1), False),
+        (BEGIN + FATAL + RECAP.format(ok=3, changed=2, failed=1), False),
+        (LOOKING + UNREACHABLE, False),
+        ("", False),
+    ],
+)
+def test_host_that_is_as_it_was(text: str, untouched: bool) -> None:
+    """Only a playbook that has done no task at all, and says so at its end, has surely changed nothing."""
+    assert read(text).untouched is untouched
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from benchyard.store import hosts, jobs, maintenance, queues
+from benchyard.store import attempts, hosts, jobs, maintenance, queues
+from benchyard.store.errors import Conflict
 from benchyard.store.history import history_of
 from benchyard.store.rows import Job
 
@@ -98,6 +99,18 @@ def test_what_a_person_has_disabled_stays_so(conn: sa.Connection) -> None:
     assert not hosts.get_host(conn, "sulaco").enabled
 
 
+def test_a_quarantine_is_not_ended_by_a_job(conn: sa.Connection) -> None:
+    """What was measured while a job had left the host halfway may quarantine it: no other job enables it then."""
+    for status, error in (("failed", "boom"), ("failed", "bang"), ("success", None)):
+        job = make(conn)
+        maintenance.begin_changes(conn, job, now=2.0)
+        maintenance.end(conn, job.id, status, error=error, now=3.0)
+        hosts.quarantine_host(conn, "sulaco", now=4.0, who="lab", reason="off by +5.0 %")
+    host = hosts.get_host(conn, "sulaco")
+    assert (host.enabled, host.quarantined, host.broken_by) == (False, 4.0, None)
+    assert host.reason == "quarantined: off by +5.0 %; configure failed: bang (job 2)"
+
+
 def test_one_that_changes_nothing(conn: sa.Connection) -> None:
     """One that only showed what would change, or could not begin, leaves the host as it was."""
     shown = make(conn, check=True)
@@ -110,6 +123,18 @@ def test_one_that_changes_nothing(conn: sa.Connection) -> None:
     assert (host.enabled, host.maintained, host.broken_by) == (True, None, None)
 
 
+def test_one_that_cannot_begin_again(conn: sa.Connection) -> None:
+    """A try that was cut off may have changed the host: that the next could not begin does not make it whole."""
+    job = make(conn)
+    jobs.set_prepared(conn, job.id, {"begun": 1})
+    maintenance.begin_changes(conn, job, now=2.0)
+    jobs.set_prepared(conn, job.id, {"begun": 2})
+    maintenance.give_up(conn, job)
+    maintenance.end(conn, job.id, "failed", error="not installed", now=3.0)
+    host = hosts.get_host(conn, "sulaco")
+    assert (host.enabled, host.maintained, host.broken_by) == (False, None, job.id)
+
+
 def test_who_enables_it_takes_it_as_it_is(conn: sa.Connection) -> None:
     """A person may enable a host that a job has left halfway."""
     job = make(conn)
@@ -117,6 +142,35 @@ def test_who_enables_it_takes_it_as_it_is(conn: sa.Connection) -> None:
     maintenance.end(conn, job.id, "failed", error="boom", now=3.0)
     host = hosts.enable_host(conn, "sulaco", True, now=4.0, who="ada")
     assert (host.enabled, host.broken_by, host.may_measure(5.0)) == (True, None, True)
+
+
+def test_check_of_a_host_that_has_moved(conn: sa.Connection) -> None:
+    """The check that follows is one of the target that the host has by then."""
+    job = make(conn)
+    maintenance.begin_changes(conn, job, now=2.0)
+    check = maintenance.end(conn, job.id, "success", now=3.0, target="linux-arm")
+    assert check is not None
+    assert (job.target, check.target) == ("linux", "linux-arm")
+
+
+def test_host_that_is_to_leave(conn: sa.Connection) -> None:
+    """Once let go it begins nothing; neither what only waits nor what is left of a canceled job holds it."""
+    job = make(conn)
+    jobs.set_status(conn, job.id, "building", now=2.0, who="lab")
+    with pytest.raises(Conflict, match=f"busy with job {job.id}"):
+        maintenance.close_host(conn, "sulaco", now=2.0, who="ada")
+    assert hosts.get_host(conn, "sulaco").may_measure(2.0)
+    maintenance.end(conn, job.id, "success", now=3.0)
+    run = measure(conn)
+    attempts.new_attempt(conn, run.id, now=3.0)
+    attempts.place_attempt(conn, run.id, 1, host="sulaco", now=3.0)
+    with pytest.raises(Conflict, match=f"busy with job {run.id}"):
+        maintenance.close_host(conn, "sulaco", now=3.0, who="ada")
+    jobs.set_status(conn, run.id, "canceled", now=4.0, who="bob")
+    make(conn, "check")
+    maintenance.close_host(conn, "sulaco", now=4.0, who="ada")
+    host = hosts.get_host(conn, "sulaco")
+    assert (host.enabled, host.reason, host.changed_by) == (False, "it leaves the lab", "ada")
 
 
 def test_host_that_has_left(conn: sa.Connection) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy as sa
 
-from benchyard.store import calibrations, epochs, jobs, results
+from benchyard.store import attempts, calibrations, epochs, jobs, maintenance, results
 from benchyard.store import hosts as store
 from benchyard.store.rows import Noise
 from benchyard.store.tables import hosts
@@ -24,6 +24,71 @@ def test_a_host_of_the_settings_is_removed(lab: "Lab") -> None:
     assert lab.call("DELETE", "/hosts/attic", "admin").status_code == 200
     assert lab.call("GET", "/hosts/attic", "admin").status_code == 404
     assert not (lab.root / "hosts.d" / "attic.toml").exists()
+
+
+@pytest.fixture
+def away(lab: "Lab") -> Iterator[str]:
+    """The name of a host whose worker is away."""
+    host = {"name": "away", "role": "isolated", "target": lab.target, "address": "10.0.0.8"}
+    assert lab.call("POST", "/hosts", "admin", json=host).status_code == 201
+    yield "away"
+    lab.call("DELETE", "/hosts/away", "admin")
+
+
+def test_a_host_that_measures_stays(lab: "Lab", away: str) -> None:
+    """A host with a run, or with a job that looks after it, is not removed, though its worker is away by now."""
+    job = lab.submit()
+    with lab.engine().begin() as conn:
+        attempt = attempts.new_attempt(conn, job["id"], now=1.0)
+        attempts.place_attempt(conn, job["id"], attempt.number, host=away, now=1.0)
+    refused = lab.call("DELETE", f"/hosts/{away}", "admin")
+    assert refused.status_code == 409 and f"is busy with job {job['id']}; disable it" in refused.json()["detail"]
+    with lab.engine().begin() as conn:
+        attempts.end_attempt(conn, job["id"], attempt.number, status="failed", cause="boom", now=2.0)
+        how: dict[str, Any] = {"host": away, "target": lab.target, "owner": "admin", "now": 2.0}
+        check = maintenance.create(conn, "check", **how)
+        jobs.set_status(conn, check.id, "building", now=2.0, who="lab")
+    refused = lab.call("DELETE", f"/hosts/{away}", "admin")
+    assert refused.status_code == 409 and f"is busy with job {check.id}" in refused.json()["detail"]
+    host = lab.call("GET", f"/hosts/{away}").json()
+    assert (host["enabled"], host["status"]) == (True, "offline")
+    with lab.engine().begin() as conn:
+        maintenance.end(conn, check.id, "success", now=3.0)
+    assert lab.call("DELETE", f"/hosts/{away}", "admin").status_code == 200
+
+
+def test_a_host_that_is_looked_after_moves_later(lab: "Lab", away: str) -> None:
+    """Where a job waits to look after it, its target and address stay; the rest may change, also to what it is."""
+    with lab.engine().begin() as conn:
+        check = maintenance.create(conn, "check", host=away, target=lab.target, owner="admin", now=2.0)
+    refused = lab.call("PATCH", f"/hosts/{away}", "admin", json={"address": "10.0.0.9"})
+    assert refused.status_code == 409 and f"is busy with job {check.id}" in refused.json()["detail"]
+    same = {"target": lab.target, "address": "10.0.0.8", "cpus": "3"}
+    assert lab.call("PATCH", f"/hosts/{away}", "admin", json=same).status_code == 200
+    with lab.engine().begin() as conn:
+        jobs.set_status(conn, check.id, "canceled", now=3.0, who="admin")
+    assert lab.call("PATCH", f"/hosts/{away}", "admin", json={"address": "10.0.0.9"}).json()["address"] == "10.0.0.9"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("name", "bench\n"),
+        ("target", "linux\n"),
+        ("address", "10.0.0.8\n"),
+        ("address", "-oProxyCommand=x"),
+        ("address", "-v"),
+        ("cpus", "1\n"),
+        ("ansible_user", "ops\n"),
+        ("ansible_user", "-l"),
+        ("connection", "ssh\n"),
+    ],
+)
+def test_what_no_file_should_say(lab: "Lab", field: str, value: str) -> None:
+    """What would mislead a command line or a file is refused, and names its field."""
+    host = {"name": "attic", "role": "worker", "target": lab.target, "address": "10.0.0.8", field: value}
+    answer = lab.call("POST", "/hosts", "admin", json=host)
+    assert (answer.status_code, answer.json().get("field")) == (400, field)
 
 
 @pytest.fixture(scope="module")

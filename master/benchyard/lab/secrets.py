@@ -5,13 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchyard.config.settings import SETTINGS_FILE
-from benchyard.hosting.registration import NAME_PATTERN, SECRETS_DIR, write_secret
+from benchyard.hosting.registration import NAME, SECRETS_DIR, write_secret
 from benchyard.lab.errors import LabError
 
 #: What has secrets, by the beginning of their names; the rest is the name of a table in the settings.
 OWNERS = ("publish", "notify")
 
-_NAME = re.compile(f"({'|'.join(OWNERS)})-{NAME_PATTERN.strip('^$')}")
+_NAME = re.compile(f"({'|'.join(OWNERS)})-{NAME}")
 
 
 def keep_secret(root: Path, name: str, read: Callable[[], str]) -> Path:

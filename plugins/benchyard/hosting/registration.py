@@ -16,7 +16,10 @@ SECRETS_DIR = "secrets"
 #: Hosts and targets become names of workers and builders, which Buildbot wants to begin so, file names, and fields of
 #: result names.
 NAME_RULE = "1 to 40 letters, digits, `_` or `-`, starting with a letter"
-NAME_PATTERN = r"^[A-Za-z][A-Za-z0-9_-]{0,39}$"
+NAME = r"[A-Za-z][A-Za-z0-9_-]{0,39}"
+#: The end of a pattern for all of a text: `$` alone lets a newline follow, and `\Z` means nothing to clients.
+END = r"$(?!\n)"
+NAME_PATTERN = f"^{NAME}{END}"
 #: Groups of the inventory for Ansible: whoever asked there for a host of such a name would get all of the group.
 RESERVED = frozenset({"all", "ungrouped", "masters", "workers", "isolated"})
 
@@ -30,7 +33,7 @@ DEFAULTS: Mapping[str, object] = {
     "ansible_user": "",
     "connection": "",
 }
-_NAME = re.compile(NAME_PATTERN.strip("^$"))
+_NAME = re.compile(NAME)
 
 
 class HostExists(Exception):
@@ -52,8 +55,10 @@ def register_host(lab_dir: Path, name: str, **fields: object) -> str:
 
     `fields` are the keys of its file: `role`, `target`, `address`, and what is in DEFAULTS.
 
-    `name` must be one by `is_name`; HostExists if it is taken, in whatever spelling of capitals.
+    ValueError if `name` is none by `is_name`; HostExists if it is taken, in whatever spelling of capitals.
     """
+    if not is_name(name):
+        raise ValueError(f"{name!r} cannot name a host; choose {NAME_RULE}")
     with _locked(lab_dir / HOSTS_DIR):
         if any(path.stem.lower() == name.lower() for path in (lab_dir / HOSTS_DIR).glob("*.toml")):
             raise HostExists(f"the lab has a host {name!r} already; choose another name")

@@ -88,7 +88,7 @@ async def reasons(service: "JobService", target: str, hosts: Mapping[str, bool])
     `hosts` are the target's isolated hosts, and whether each is connected.
     """
     machines = next((lane.machines for lane in service.lanes.values() if lane.target == target), {})
-    paused, closed, running, kept, measured = await service.db(_circumstances, target, machines)
+    paused, closed, running, kept, measured = await service.db(_circumstances, target, machines, service.runs_playbooks)
 
     def why(job: Job, position: int) -> str:
         able = [host for host in hosts if host not in closed and host == (job.host or host)]
@@ -143,13 +143,13 @@ def _why_not_looked_after(
 
 
 def _circumstances(
-    conn: Any, target: str, machines: Mapping[str, str]
+    conn: Any, target: str, machines: Mapping[str, str], playbooks: bool
 ) -> tuple[bool, dict[str, str], list[int], dict[str, Job], dict[str, int]]:
     return (
         order.is_paused(conn, target),
         order.closed_hosts(conn, time.time()),
         order.started_jobs(conn, target),
-        maintaining.kept_free(conn, machines),
+        maintaining.kept_free(conn, machines, playbooks=playbooks),
         {attempt.host or "": attempt.job_id for attempt in attempts.running_attempts(conn)},
     )
 

@@ -90,6 +90,7 @@ class JobService(BuildbotService):
             await listen(self._on_cancel, ("control", "buildrequests", None, "cancel")),
             await listen(self._on_new_buildset, ("buildsets", None, "new")),
             await listen(self._on_complete, ("buildrequests", None, "complete")),
+            await listen(self._on_left, ("workers", None, "disconnected")),
         ]
         self._watch.start(1.0, now=False)
         self.master.reactor.callLater(0, self.in_background, admission.mend, self)
@@ -231,6 +232,14 @@ class JobService(BuildbotService):
         """The builders of a target's stages."""
         return {n: lane for n, lane in self.lanes.items() if lane.target == target and lane.stage is not None}
 
+    @property
+    def runs_playbooks(self) -> bool:
+        """Whether a worker that runs them is connected."""
+        able = {
+            name for lane in self.lanes.values() if lane.stage == maintaining.MAINTAIN_STAGE for name in lane.workers
+        }
+        return any(engine.is_connected(self.master, name) for name in able)
+
     def poke(self, *builders: str) -> None:
         """Let the distributor look at these builders again."""
         for name in builders:
@@ -254,6 +263,10 @@ class JobService(BuildbotService):
 
     def _on_complete(self, _key: Any, msg: Mapping[str, Any]) -> None:
         self.in_background(endings.request_completed, self, msg["buildrequestid"], msg["results"])
+
+    def _on_left(self, _key: Any, _msg: Any) -> None:
+        """What waited for a job that this worker was to do may go on."""
+        self.poke(*self.lanes)
 
     def in_background(self, work: Callable[..., Any], *args: Any) -> None:
         """Do something that nobody waits for; what goes wrong is in the log."""

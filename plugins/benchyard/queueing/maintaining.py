@@ -70,16 +70,18 @@ def next_maintenance(
     return None
 
 
-def kept_free(conn: sa.Connection, machines: Mapping[str, str]) -> dict[str, Job]:
+def kept_free(conn: sa.Connection, machines: Mapping[str, str], *, playbooks: bool = True) -> dict[str, Job]:
     """The hosts on which nothing new is measured, and the job that looks after each; hosts by `machines`.
 
-    A check that waits, perhaps for a worker that is away, holds up its own host alone.
+    A check that waits, perhaps for a worker that is away, holds up its own host alone; where `playbooks` cannot be run
+    since no worker for that is connected, a job that waits for one holds up nothing.
     """
     found: dict[str, Job] = {}
     for job in maintenance.wanted(conn):
-        if not job.enabled:
+        waits = job.status == "queued"
+        if not job.enabled or (waits and job.kind != CHECK and not playbooks):
             continue
-        alone = job.kind == CHECK and job.status == "queued"
+        alone = waits and job.kind == CHECK
         machine = machines.get(job.host or "")
         for host, at in machines.items():
             if host == job.host or (not alone and at == machine):
@@ -120,7 +122,10 @@ async def finish(service: "JobService", job: Job, results: int) -> None:
 async def end(service: "JobService", job: Job, status: str, *, error: str | None = None) -> None:
     """End such a job; safe to repeat, since its first end counts."""
     who = (job.cancel_by or "web") if status == "canceled" else "lab"
-    check = await service.db(maintenance.end, job.id, status, now=time.time(), who=who, error=error)
+    checked = (lane for lane in service.lanes.values() if lane.stage == CHECK_STAGE and job.host in lane.workers)
+    target = next((lane.target for lane in checked), None)
+    how: dict[str, Any] = {"who": who, "error": error, "target": target}
+    check = await service.db(maintenance.end, job.id, status, now=time.time(), **how)
     if check is not None:
         await service.ensure_queued(check)
     service.poke(*service.lanes)

@@ -58,10 +58,12 @@ def next_request(
     *,
     now: float,
     ending: Collection[int] = (),
+    playbooks: bool = True,
 ) -> Pick | None:
     """The next request of a builder, if one may start now; its job is `building` from then on.
 
     `model` is Buildbot's table model, `ending` are requests whose jobs have ended: their builds just say so, at once.
+    `playbooks` is whether a worker that runs them is connected.
     """
     if lane.stage is None:
         return _next_job(conn, model, lane, builderid, ending, now)
@@ -71,7 +73,7 @@ def next_request(
         waiting = _waiting(model, builderid)
         chosen = maintaining.next_maintenance(conn, waiting, model.buildrequests, free_workers, **how)
         return Pick(*chosen) if chosen is not None else None
-    return _next_stage(conn, model, lane, builderid, free_workers, now)
+    return _next_stage(conn, model, lane, builderid, free_workers, now, playbooks)
 
 
 def _waiting(model: Any, builderid: int) -> sa.ColumnElement[bool]:
@@ -156,7 +158,13 @@ def _has_room(begun: Sequence[int | None], room: int) -> sa.ColumnElement[bool]:
 
 
 def _next_stage(
-    conn: sa.Connection, model: Any, lane: Lane, builderid: int, free_workers: Sequence[str], now: float
+    conn: sa.Connection,
+    model: Any,
+    lane: Lane,
+    builderid: int,
+    free_workers: Sequence[str],
+    now: float,
+    playbooks: bool,
 ) -> Pick | None:
     """The first stage by the order of the queue; there are only as many as jobs have begun.
 
@@ -184,7 +192,7 @@ def _next_stage(
         anywhere = len(able) == len(free_workers)
         return Pick(on_queue[0], None if anywhere else able[0]) if on_queue and able else None
     paused = is_paused(conn, lane.target)
-    closed = {*closed_hosts(conn, now), *maintaining.kept_free(conn, lane.machines)}
+    closed = {*closed_hosts(conn, now), *maintaining.kept_free(conn, lane.machines, playbooks=playbooks)}
     for request_id, state in known:
         if state.placed is not None or state.cancel_by is not None:
             free = [host for host in free_workers if host == (state.placed or host)]

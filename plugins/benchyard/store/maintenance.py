@@ -6,8 +6,9 @@ import sqlalchemy as sa
 
 from benchyard.store import hosts as host_store
 from benchyard.store import jobs as job_store
+from benchyard.store.errors import Conflict
 from benchyard.store.history import LAB, record
-from benchyard.store.rows import CHECK, MAINTENANCE, Job
+from benchyard.store.rows import CHECK, FINAL_JOB_STATUSES, MAINTENANCE, Job
 from benchyard.store.tables import attempts, hosts, jobs
 
 #: Statuses of a job of maintenance that is wanted, and of one that is under way.
@@ -64,6 +65,34 @@ def measured_hosts(conn: sa.Connection) -> frozenset[str]:
     return frozenset(conn.execute(sa.select(attempts.c.host).where(attempts.c.status == "running")).scalars())
 
 
+def close_host(conn: sa.Connection, name: str, *, now: float, who: str) -> None:
+    """Let a host that is to leave the lab begin nothing any more; Conflict while a run or a job that looks after it is
+    under way, as far as the lab knows, be its worker there or not.
+    """
+    host_store.ensure_host(conn, name, now=now, who=LAB)
+    host_store.lock_host(conn, name)
+    must_be_idle(conn, name, UNDER_WAY)
+    host_store.enable_host(conn, name, False, now=now, who=who, reason="it leaves the lab")
+
+
+def must_be_idle(conn: sa.Connection, name: str, statuses: tuple[str, ...] = WANTED) -> None:
+    """Conflict while a job has a run on a host, or one that looks after it has one of these statuses.
+
+    What is left of the run of a canceled job does not count: the host may never come back to tell of it.
+    """
+    on_it = (
+        sa.select(attempts.c.job_id)
+        .join(jobs, jobs.c.id == attempts.c.job_id)
+        .where(attempts.c.status == "running", attempts.c.host == name, jobs.c.status.not_in(FINAL_JOB_STATUSES))
+    )
+    for_it = (job.id for job in wanted(conn, name) if job.status in statuses)
+    busy_with = conn.execute(on_it.limit(1)).scalar() or next(for_it, None)
+    if busy_with is not None:
+        raise Conflict(
+            f"host {name} is busy with job {busy_with}; disable it and wait for the end of that, or cancel it"
+        )
+
+
 def begin_changes(conn: sa.Connection, job: Job, *, now: float) -> None:
     """Note that a job changes its host from now on: until its end is known, nothing is measured there."""
     host = host_store.lock_host(conn, job.host or "")
@@ -73,18 +102,29 @@ def begin_changes(conn: sa.Connection, job: Job, *, now: float) -> None:
 
 
 def give_up(conn: sa.Connection, job: Job) -> None:
-    """Note that a job has not changed its host after all."""
+    """Note that a job has not changed its host after all, unless an earlier try of it was cut off: that may have."""
+    if int((job_store.get_job(conn, job.id).prepared or {}).get("begun", 1)) > 1:
+        return
     mine = sa.and_(hosts.c.name == job.host, hosts.c.maintained == job.id)
     conn.execute(sa.update(hosts).where(mine).values(maintained=None))
 
 
 def end(
-    conn: sa.Connection, job_id: int, status: str, *, now: float, who: str = LAB, error: str | None = None
+    conn: sa.Connection,
+    job_id: int,
+    status: str,
+    *,
+    now: float,
+    who: str = LAB,
+    error: str | None = None,
+    target: str | None = None,
 ) -> Job | None:
     """End a job of maintenance, with all that means for its host; safe to repeat. Returns the check that follows.
 
+    `target` is the host's by now, where that may be another than the job's.
+
     One that ends otherwise than well after it has begun to change the host leaves that disabled, until another ends
-    well or somebody enables it. After one that ends well the host is checked.
+    well or somebody enables it; a quarantine is for somebody to end. After one that ends well the host is checked.
     """
     job = job_store.set_status(conn, job_id, status, now=now, who=who, error=error)
     host = host_store.find_host(conn, job.host or "")
@@ -94,11 +134,12 @@ def end(
     change: dict[str, Any] = {"maintained": None}
     if job.status == "success":
         if host.broken_by is not None:
-            change |= {"broken_by": None, "enabled": True, "reason": ""}
+            change |= {"broken_by": None}
+            change |= {"enabled": True, "reason": ""} if host.quarantined is None else {}
     else:
         what = "was canceled halfway" if job.status == "canceled" else f"failed: {job.error}"
         why = f"{job.kind} {what} (job {job.id})"
-        if host.enabled or host.broken_by is not None:
+        if host.enabled or (host.broken_by is not None and host.quarantined is None):
             change |= {"broken_by": job.id, "enabled": False, "reason": why}
         elif why not in host.reason:
             change |= {"reason": "; ".join(part for part in (host.reason, why) if part)}
@@ -107,5 +148,5 @@ def end(
     if job.status != "success":
         return None
     reason = f"after {job.kind}, job {job.id}"
-    how: dict[str, Any] = {"host": host.name, "target": job.target, "owner": job.owner, "origin": LAB}
+    how: dict[str, Any] = {"host": host.name, "target": target or job.target, "owner": job.owner, "origin": LAB}
     return create(conn, CHECK, now=now, reason=reason, after=job.id, **how)

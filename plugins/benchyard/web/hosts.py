@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 
 from benchyard.access.roles import Role
-from benchyard.hosting.registration import NAME_PATTERN, RESERVED
+from benchyard.hosting.registration import END, NAME_PATTERN, RESERVED
 from benchyard.hosting.service import HostFacts
 from benchyard.queueing import maintaining
 from benchyard.queueing.cancellation import job_of_any_request
@@ -30,14 +30,15 @@ from benchyard.web.problems import Problem
 from benchyard.web.views import Page, known_time, time_text
 
 HostName = Annotated[str, msgspec.Meta(pattern=NAME_PATTERN)]
-Address = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._:-]{1,200}$")]
+#: These reach command lines: none may look like an option.
+Address = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9:][A-Za-z0-9._:-]{0,199}" + END)]
 Cpus = Annotated[
-    str, msgspec.Meta(max_length=200, pattern=r"^([0-9]{1,4}(-[0-9]{1,4})?(,[0-9]{1,4}(-[0-9]{1,4})?)*)?$")
+    str, msgspec.Meta(max_length=200, pattern=r"^([0-9]{1,4}(-[0-9]{1,4})?(,[0-9]{1,4}(-[0-9]{1,4})?)*)?" + END)
 ]
 HostRole = Literal["worker", "isolated"]
 GuardPolicy = Literal["strict", "warn", "off"]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=86400)]
-Login = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{0,64}$")]
+Login = Annotated[str, msgspec.Meta(pattern=r"^([A-Za-z0-9_][A-Za-z0-9_.-]{0,63})?" + END)]
 
 
 class HostFilter(Paged, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -119,12 +120,17 @@ async def add_host(call: Call) -> Reply:
 
 
 async def modify_host(call: Call, name: str) -> Reply:
-    """Change what the settings say of a host; running jobs are not touched."""
+    """Change what the settings say of a host; running jobs are not touched. Its target and address change only while
+    nothing is under way on it, nor waits to look after it: those jobs know it by them.
+    """
     fields = {key: value for key, value in msgspec.structs.asdict(call.body).items() if value is not msgspec.UNSET}
     if "target" in fields:
         _known_target(call, fields["target"])
     await _must_match(call, name)
-    await call.services.lab.modify_host(known_host(call, name), **fields)
+    host = known_host(call, name)
+    if any(fields.get(key, getattr(host, key)) != getattr(host, key) for key in ("target", "address")):
+        await call.jobs.db(maintenance.must_be_idle, name)
+    await call.services.lab.modify_host(host, **fields)
     await call.jobs.db(store.change_host, name, fields, now=call.now(), who=call.caller.name)
     return await host_reply(call, name)
 
@@ -136,10 +142,9 @@ async def remove_host(call: Call, name: str) -> Reply:
     if view.status == "busy":
         job = f"job {view.current_job}" if view.current_job else "a job"
         raise Problem(409, f"host {name} is busy with {job}; disable it and wait for the end of that, or cancel it")
+    await call.jobs.db(maintenance.close_host, name, now=call.now(), who=call.caller.name)
     await maintaining.forget(call.jobs, name, who=call.caller.name)
     await call.services.lab.remove_host(name)
-    # A host that came with the lab's settings has no row before its first change.
-    await call.jobs.db(store.ensure_host, name, now=call.now(), who="lab")
     await call.jobs.db(store.remove_host, name, now=call.now(), who=call.caller.name)
     return Reply(view)
 

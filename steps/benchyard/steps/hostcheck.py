@@ -19,6 +19,9 @@ from benchyard.tasks.host.lookover import LookOver
 #: Seconds that a host is given to be quiet: what has just started the check is still at work.
 QUIET_S = 10
 
+#: Hours after which the check before no longer tells how the host was when its change began.
+FRESH_H = 1.0
+
 #: What tuning does not change: where one of these differs from the present epoch, the next result opens another.
 LASTING = ("cpu", "cpus", "microcode", "kernel", "mitigations", "virtual")
 
@@ -62,7 +65,7 @@ def _note(conn: Any, job: Job, report: LookOver, now: float) -> str:
     hosts.set_fitness(conn, name, found)
     if changed:
         record(conn, "host", name, now=now, who=LAB, change={"checked": job.id, "changed": changed})
-    summary = _summary(report, changed, opens)
+    summary = "; ".join([*_summary(report, changed, opens), *_unsure(job, before, report)])
     jobs.set_prepared(conn, job.id, {"summary": summary})
     return summary
 
@@ -71,9 +74,19 @@ def _lasting(fingerprint: dict[str, Any]) -> dict[str, Any]:
     return {name: fingerprint[name] for name in LASTING if name in fingerprint}
 
 
-def _summary(report: LookOver, changed: list[str], opens: list[str]) -> str:
+def _unsure(job: Job, before: dict[str, Any], report: LookOver) -> list[str]:
+    """Why a check after a change of the host does not tell what that has changed, if it does not."""
+    if job.spec.get("after") is None:
+        return []
+    if "host" not in before:
+        return ["what the change did is not known: no check was made before it"]
+    past_h = (report.made - before["made"]) / 3600
+    return [f"what the change did is not known: the check before was {past_h:.0f} h ago"] if past_h > FRESH_H else []
+
+
+def _summary(report: LookOver, changed: list[str], opens: list[str]) -> list[str]:
     unfit = [finding.message for finding in report.guard.findings if finding.severity == "refuse"]
     said = ["fit to measure" if not unfit else f"not fit to measure: {'; '.join(unfit[:3])}"]
     said += [f"changed since the check before: {', '.join(changed)}"] if changed else []
     said += [f"the next result opens an epoch: {', '.join(opens)}"] if opens else []
-    return "; ".join(said)
+    return said

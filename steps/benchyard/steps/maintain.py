@@ -104,6 +104,8 @@ class Maintain(MaintenanceStep):
             await self.service.db(maintenance.give_up, job)
             return await self.fail(job, observer.last_error or "the playbook could not be started")
         if rc != 0:
+            if observer.untouched:
+                await self.service.db(maintenance.give_up, job)
             return await self.fail(job, why_failed(observer, rc))
         summary = observer.summary(dry=dry)
         await self.service.db(jobs.set_prepared, job.id, {"summary": summary})

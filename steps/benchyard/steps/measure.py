@@ -232,7 +232,8 @@ def _begin(conn: Any, attempt: Attempt, host: str, now: float) -> bool:
     """
     if jobs.get_job(conn, attempt.job_id).status not in ("building", "ready", "running"):
         return False
-    if attempt.host is None and not hosts.ensure_host(conn, host, now=now, who="lab").may_measure(now):
+    hosts.ensure_host(conn, host, now=now, who="lab")
+    if attempt.host is None and not hosts.lock_host(conn, host).may_measure(now):
         return False
     attempts.place_attempt(conn, attempt.job_id, attempt.number, host=host, now=now)
     jobs.set_status(conn, attempt.job_id, "running", now=now, who="lab")

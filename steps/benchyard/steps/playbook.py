@@ -10,6 +10,12 @@ _TASK = re.compile(r"(?:TASK|RUNNING HANDLER) \[(?P<name>.*)\] \*+")
 _FATAL = re.compile(r"fatal: \[(?P<host>[^\]]*)\]: (?P<what>[A-Z]+)!? => (?P<result>.*)")
 _RECAP = re.compile(r"\S+\s+: ok=(?P<ok>\d+)\s+changed=(?P<changed>\d+)\s.*")
 
+#: How an error begins that says that a host was not reached.
+_UNREACHABLE = "unreachable: "
+
+#: Ansible's own first task, which only looks.
+_LOOKING = "Gathering Facts"
+
 #: Characters of an error that is told in one line.
 _LONGEST = 400
 
@@ -34,6 +40,12 @@ class PlaybookObserver(TailObserver):
             self.failure = None
         elif match := _RECAP.fullmatch(line.strip()):
             self._counts = (int(match["changed"]), int(match["ok"]))
+
+    @property
+    def untouched(self) -> bool:
+        """Whether no task was done on the host: it was never reached, or did not let even a look at it become root."""
+        unreachable = self.failure is not None and self.failure.startswith(_UNREACHABLE)
+        return self._counts == (0, 0) and (unreachable or self.task == _LOOKING)
 
     def summary(self, *, dry: bool) -> str:
         """How much was changed, in a few words."""
@@ -65,4 +77,4 @@ def _in_words(what: str, task: str, text: str) -> str:
     details = (result.get("stderr") or result.get("module_stderr")) if isinstance(result, dict) else None
     said = " ".join(str(part) for part in (message, details) if part) or text
     said = " ".join(said.split()).removeprefix("Task failed: ")[:_LONGEST]
-    return f"unreachable: {said}" if what == "UNREACHABLE" else f"{task}: {said}"
+    return f"{_UNREACHABLE}{said}" if what == "UNREACHABLE" else f"{task}: {said}"
