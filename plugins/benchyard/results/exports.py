@@ -32,7 +32,7 @@ def comparison_csv(found: Iterable[tuple[str, str, Comparison]]) -> str:
 
 def comparison_report(comparison: Comparison, *, base: Described, head: Described) -> str:
     """A comparison in Markdown, with what is to be said of it as a whole and of groups of benchmarks."""
-    lines = [f"- {_escaped(line)}" for line in overall_lines(comparison)]
+    lines = [f"- {_escaped(line)}" for line in overall_lines(comparison, differences=False)]
     if comparison.memory is not None:
         memory = comparison.memory
         lines.append(f"- memory: {memory.change} (geometric mean of the peaks of {memory.n} benchmarks)")

@@ -17,14 +17,14 @@ def comparison_text(comparison: Comparison, *, base: str, head: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def overall_lines(comparison: Comparison) -> list[str]:
-    """What is to be said of the results as wholes."""
+def overall_lines(comparison: Comparison, *, differences: bool = True) -> list[str]:
+    """What is to be said of the results as wholes; `differences` are said elsewhere if not here."""
     mean, lines = comparison.geometric_mean, []
     if mean is not None:
         lines.append(f"geometric mean: {mean.change} ({mean.n} of {mean.of} benchmarks)")
     if comparison.reliability is not None:
         lines += [f"overall: {comparison.reliability.change}", counts_text(comparison)]
-    if comparison.differences:
+    if differences and comparison.differences:
         verb = "count nevertheless" if mean is not None else "no benchmark counts overall"
         lines.append(f"different: {'; '.join(comparison.differences)} ({verb})")
     return [*lines, *comparison.marks]
