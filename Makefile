@@ -5,10 +5,10 @@ BIN := .venv/bin
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt \
   --build-constraint constraints.txt
 
-# Tests that measure on this machine run one after the other, all others two at a time, each file by one process.
+# Tests that measure on this machine run one after the other, all others two at a time, each folder by one process.
 PYTEST = $(BIN)/python -m pytest
 MEASURING := tests/e2e tests/tasks
-BESIDE := $(addprefix --ignore=,$(MEASURING)) --numprocesses=2 --dist=loadfile
+BESIDE := $(addprefix --ignore=,$(MEASURING)) --numprocesses=2 --dist=loadgroup
 
 # The Python of .venv is $(PYTHON); uv must not fetch another.
 export UV_PYTHON_DOWNLOADS = never

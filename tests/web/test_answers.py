@@ -81,7 +81,8 @@ def test_queue(lab: "Lab") -> None:
     places = [place for place in queue["jobs"] if place["job"] in ids]
     assert [place["job"] for place in places] == ids
     assert [place["position"] for place in queue["jobs"]] == list(range(1, queue["length"] + 1))
-    assert {place["why"] for place in places} == {"its host is offline"}
+    (why,) = {place["why"] for place in places}
+    assert why in ("its host is offline", "all its hosts are offline")  # other tests add hosts
     for job in ids:
         assert lab.call("POST", f"/jobs/{job}/cancel", "ada").status_code == 200
 
