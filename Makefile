@@ -5,10 +5,10 @@ BIN := .venv/bin
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt \
   --build-constraint constraints.txt
 
-# Tests that measure on this machine run one after the other, all others two at a time, each folder by one process.
+# Tests that measure on this machine, or share a lab, run one after the other; all others two at a time, by file.
 PYTEST = $(BIN)/python -m pytest
-MEASURING := tests/e2e tests/tasks
-BESIDE := $(addprefix --ignore=,$(MEASURING)) --numprocesses=2 --dist=loadgroup
+ALONE := tests/web tests/e2e tests/tasks
+BESIDE := $(addprefix --ignore=,$(ALONE)) --numprocesses=2 --dist=loadfile
 
 # The Python of .venv is $(PYTHON); uv must not fetch another.
 export UV_PYTHON_DOWNLOADS = never
@@ -45,11 +45,11 @@ up: $(BIN)/.installed ## Keep a lab running in the folder LAB (default: lab), ma
 
 test: lint types ## Lint, check the types, run the tests (all but the slow ones)
 	$(PYTEST) -m "not slow" $(BESIDE)
-	$(PYTEST) -m "not slow" $(MEASURING)
+	$(PYTEST) -m "not slow" $(ALONE)
 
 test-slow: $(BIN)/.installed-dev ## Run the tests that take minutes
 	$(PYTEST) -m slow $(BESIDE)
-	$(PYTEST) -m slow $(MEASURING)
+	$(PYTEST) -m slow $(ALONE)
 
 bench-queue: $(BIN)/.installed-dev ## Measure the queue with 10 to 10,000 jobs, beside stock Buildbot
 	PYTHONPATH=tests/support $(BIN)/python tests/bench/bench_queue.py

@@ -11,13 +11,6 @@ import pytest
 pytest_plugins = ["masters"]
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests of a folder share labs and servers, and run in one process, in their order."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(item.path.relative_to(Path(__file__).parent).parts[0]))
-
-
 @pytest.fixture(scope="session")
 def real_results() -> Path:
     """The folder of real pyperf result files, which are too large for the repository."""
