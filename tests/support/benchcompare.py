@@ -118,7 +118,8 @@ def _run_pyperf(base: Path, head: Path) -> None:
 
 
 def _unpacked(path: Path, folder: Path) -> Path:
-    plain = folder / path.name.removesuffix(".gz")
+    plain = folder / path.parent.name / path.name.removesuffix(".gz")
+    plain.parent.mkdir(exist_ok=True)
     plain.write_bytes(gzip.decompress(path.read_bytes()))
     return plain
 
