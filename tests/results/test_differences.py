@@ -163,4 +163,4 @@ def test_words_of_others_are_no_markup(make_file: MakeFile) -> None:
     found = compare(suite, suite, differences=["kernel @all against [x](http://y)"], marks=["base is of grade C: <b>"])
     text = comparison_report(found, base=Described(title="one"), head=Described(title="two"))
     assert "<b>" not in text and "](http://y)" not in text
-    assert "- different: <code>kernel" in text
+    assert "Different besides the interpreter: <code>kernel" in text
