@@ -121,14 +121,9 @@ def assumed_noise(pairs: Sequence[tuple[Measured, Measured]]) -> Noise:
         return Noise(LEAST_ASSUMED, ASSUMED_DEGREES)
     differences, variances = np.array(found).T
     residuals = (differences - np.median(differences)) ** 2
-    low, high = LEAST_ASSUMED, MOST_ASSUMED
-    if float(np.median(residuals / (variances + low**2))) <= _MEDIAN_CHI2:
-        return Noise(low, ASSUMED_DEGREES)
-    for _ in range(30):
-        middle = (low + high) / 2.0
-        small = float(np.median(residuals / (variances + middle**2))) > _MEDIAN_CHI2
-        low, high = (middle, high) if small else (low, middle)
-    return Noise(high, ASSUMED_DEGREES)
+    # Each residual is at that median for one spread: the one for which half of them are below is the median of these.
+    spread = math.sqrt(max(0.0, float(np.median(residuals / _MEDIAN_CHI2 - variances))))
+    return Noise(min(max(spread, LEAST_ASSUMED), MOST_ASSUMED), ASSUMED_DEGREES)
 
 
 def judge(

@@ -1,11 +1,10 @@
 """The REST interface: finds the operation and its caller, and writes answers and errors."""
 
-import gzip
 from typing import Any
 
 import msgspec
 from klein import Klein
-from twisted.internet import defer, threads
+from twisted.internet import defer
 from twisted.python import log
 from werkzeug.exceptions import HTTPException
 
@@ -13,6 +12,7 @@ from benchyard.access.service import find_access
 from benchyard.hosting.service import find_lab
 from benchyard.publish.service import find_publisher
 from benchyard.queueing.engine import SERVICE as JOBS_SERVICE
+from benchyard.results.packing import pack
 from benchyard.web.callers import find_caller
 from benchyard.web.calls import MAX_BODY, MAX_FILE, MAX_ID, MAX_NAME, Call, Caller, Reply, Route, Services
 from benchyard.web.decoding import decode_body, decode_query
@@ -20,8 +20,8 @@ from benchyard.web.problems import Problem, problem_of
 from benchyard.web.repeats import Repeats
 from benchyard.web.routes import ROUTES
 
-#: Answers from this size on are compressed for those who understand it, in a thread from the second on.
-GZIP_FROM, GZIP_APART_FROM = 1_000, 100_000
+#: Answers from this size on are compressed for those who understand it; a megabyte takes a millisecond.
+GZIP_FROM = 1_000
 
 
 class Api:
@@ -59,7 +59,7 @@ class Api:
             if problem.status >= 500:
                 log.err(None, f"benchyard: in {route.method} {route.path}")
             return _write_problem(request, problem)
-        return await _write(request, route, reply) if reply is not None else b""
+        return _write(request, route, reply) if reply is not None else b""
 
     async def _reply(
         self, services: Services, caller: Caller, request: Any, route: Route, path: dict[str, Any], body: bytes
@@ -107,7 +107,7 @@ def _read_body(request: Any, route: Route) -> bytes:
     return body
 
 
-async def _write(request: Any, route: Route, reply: Reply) -> bytes:
+def _write(request: Any, route: Route, reply: Reply) -> bytes:
     request.setResponseCode(reply.status)
     request.setHeader(b"Content-Type", reply.content_type.encode())
     request.setHeader(b"Cache-Control", b"no-store")
@@ -120,10 +120,7 @@ async def _write(request: Any, route: Route, reply: Reply) -> bytes:
     if len(body) < GZIP_FROM or b"gzip" not in (request.getHeader(b"accept-encoding") or b""):
         return body
     request.setHeader(b"Content-Encoding", b"gzip")
-    if len(body) < GZIP_APART_FROM:
-        return gzip.compress(body, 5)
-    packed: bytes = await threads.deferToThread(gzip.compress, body, 5)
-    return packed
+    return pack(body)
 
 
 def _write_problem(request: Any, problem: Problem) -> bytes:

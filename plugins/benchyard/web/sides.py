@@ -68,24 +68,32 @@ class Read(NamedTuple):
 async def find_sides(call: Call, names: Sequence[tuple[str, str]], files: Mapping[str, bytes]) -> list[Side]:
     """The sides of these fields and names; what is named twice is looked for once."""
     found: dict[str, Side] = {}
+    tagged: dict[str, tuple[str, ...]] = {}
     for field, name in names:
-        if name in found:
-            continue
         if name.startswith(FILE):
             found[name] = _sent(name.removeprefix(FILE), field, files)
-            continue
-        tagged = await threads.deferToThread(_tagged, call, name) if _may_be_tag(name) else ()
-        side = await call.jobs.db(_stored, name, tagged, call.query.single, call.services.lab.kept)
+        elif name not in tagged:
+            tagged[name] = await threads.deferToThread(_tagged, call, name) if _may_be_tag(name) else ()
+    if tagged:
+        found |= await call.jobs.db(_stored, tagged, call.query.single, call.services.lab.kept)
+    for side in found.values():
         _must_have_values(side.rows)
-        found[name] = side
     return [found[name] for _, name in names]
 
 
-def _stored(conn: Any, name: str, tagged: tuple[str, ...], single: bool, kept: KeptSuites) -> Side:
-    """What a name stands for, and what is known of the noise of its host."""
-    rows = select_results(conn, name, tags=lambda _: tagged, single=single)[:MAX_POOL]
-    noise = {known.benchmark: known for known in calibrations.noise_of(conn, rows[0].host, rows[0].epoch)}
-    return Side(name, rows, noise, samples=samples_of(conn, [row.id for row in rows if row.sha256 not in kept]))
+def _stored(conn: Any, tagged: Mapping[str, tuple[str, ...]], single: bool, kept: KeptSuites) -> dict[str, Side]:
+    """What names stand for, with the commits of each as a tag, and what is known of the noise of their hosts."""
+    sides = {}
+    for name, commits in tagged.items():
+        rows = select_results(conn, name, tags=partial(_given, commits), single=single)[:MAX_POOL]
+        noise = {known.benchmark: known for known in calibrations.noise_of(conn, rows[0].host, rows[0].epoch)}
+        samples = samples_of(conn, [row.id for row in rows if row.sha256 not in kept])
+        sides[name] = Side(name, rows, noise, samples=samples)
+    return sides
+
+
+def _given(commits: tuple[str, ...], _: str) -> tuple[str, ...]:
+    return commits
 
 
 def _may_be_tag(name: str) -> bool:
