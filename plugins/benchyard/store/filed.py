@@ -6,12 +6,13 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from benchyard.store.history import record
+from benchyard.store.epochs import NOT_OF_HOSTS, place_result
+from benchyard.store.history import LAB, record
 from benchyard.store.measurements import add_measurements
-from benchyard.store.results import change_row, get_result, result_of_content
+from benchyard.store.results import change_row, get_result, result_of_attempt, result_of_content
 from benchyard.store.rows import BENCHMARKS, Result
 from benchyard.store.sql import insert_row, lock_content, to_row
-from benchyard.store.tables import results
+from benchyard.store.tables import attempts, jobs, results
 
 
 class Filed(msgspec.Struct, frozen=True):
@@ -32,13 +33,14 @@ def take_result(
     now: float,
     who: str,
     owner: str,
-    measurements: Sequence[Mapping[str, Any]],
-    samples: bytes,
+    measurements: Sequence[Mapping[str, Any]] = (),
+    samples: bytes | None = None,
     **columns: Any,
 ) -> tuple[Result, bool]:
     """Add a result of a file that no job has left, unless its content is known; tell whether it was added.
 
-    `columns` are those of the row that file and name tell; `created` among them is when it was measured.
+    `columns` are those of the row that file and name tell; `created` among them is when it was measured. Without
+    `samples` it has no values.
     """
     lock_content(conn, columns["sha256"])
     known = result_of_content(conn, columns["sha256"])
@@ -51,16 +53,58 @@ def take_result(
         "grade_reasons": (),
         "kind": BENCHMARKS,
         "note": "",
+        "changed": now,
         **columns,
         "owner": owner,
-        "changed": now,
         "changed_by": who,
     }
     result = to_row(Result, insert_row(conn, results, values))
     change = {"status": "stored", "host": result.host, "path": result.path, "sha256": result.sha256, "owner": owner}
     record(conn, "result", result.id, now=now, who=who, change=change)
-    add_measurements(conn, result.id, measurements, samples, new=True)
+    if samples is not None:
+        add_measurements(conn, result.id, measurements, samples, new=True)
     return result, True
+
+
+def take_run(
+    conn: sa.Connection,
+    *,
+    now: float,
+    who: str,
+    job_id: int,
+    attempt: int,
+    started: float,
+    host_print: str | None,
+    created: float,
+    **columns: Any,
+) -> tuple[Result, bool]:
+    """Add a result of a file that says of which run it is: as that run's, where this lab has measured it.
+
+    Where the run is another lab's, or has a result already, it is added as one that no job has left.
+    """
+    owner = owner_of_run(conn, job_id, attempt, started)
+    if owner is None or result_of_attempt(conn, job_id, attempt) is not None:
+        return take_result(conn, now=now, who=who, owner=LAB, created=created, **columns)
+    of_run: dict[str, Any] = {"job_id": job_id, "attempt": attempt, "created": created, "changed": created}
+    result, new = take_result(conn, now=now, who=who, owner=owner, **of_run, **columns)
+    fingerprint = result.fingerprint
+    if new and fingerprint is not None and host_print is not None:
+        conditions = {**fingerprint["host"], **NOT_OF_HOSTS}
+        place_result(
+            conn, result.id, fingerprint=conditions, host_fingerprint=host_print, measured=started, now=now
+        )  # fmt: skip
+    return get_result(conn, result.id), new
+
+
+def owner_of_run(conn: sa.Connection, job_id: int, attempt: int, started: float) -> str | None:
+    """Return whose job a run was of; None where this lab has measured no such run that began just then."""
+    where = (attempts.c.job_id == job_id, attempts.c.number == attempt)
+    found = conn.execute(
+        sa.select(jobs.c.owner, attempts.c.report)
+        .join_from(attempts, jobs, jobs.c.id == attempts.c.job_id)
+        .where(*where)
+    ).first()
+    return found.owner if found is not None and (found.report or {}).get("started") == started else None
 
 
 def list_filed(conn: sa.Connection) -> tuple[Filed, ...]:

@@ -49,6 +49,7 @@ def add_result(
     fingerprint_id: str | None = None,
     measurements: Sequence[Mapping[str, Any]] = (),
     samples: bytes | None = None,
+    created: float | None = None,
 ) -> Result:
     """Add the result of a run (JOB.ATTEMPT); the same file again changes nothing, another is a Conflict.
 
@@ -56,6 +57,7 @@ def add_result(
 
     `path` is relative to the results directory, `sha256` in hex, `size` in bytes, `benchmarks` the number of
     benchmarks with values, `failed` one object for each that failed. Its epoch is found by `epochs.place_result`.
+    `created` is when the run ended, where that is not now.
     `measurements` and `samples` are as `add_measurements` takes them, where it has values.
     """
     if owner is None:
@@ -80,8 +82,8 @@ def add_result(
         "size": size,
         "benchmarks": benchmarks,
         "failed": tuple(failed),
-        "created": now,
-        "changed": now,
+        "created": now if created is None else created,
+        "changed": now if created is None else created,
         "changed_by": who,
         "owner": require(owner, f"job {job_id}"),
         "note": "",
