@@ -204,7 +204,7 @@ def test_trash(conn: sa.Connection, make_job: MakeJob) -> None:
         with pytest.raises(Conflict, match=r"is in the trash and cannot be changed any more$"):
             call()
     assert results.expired_trash(conn, 10.0) == ()
-    assert results.expired_trash(conn, 10.1) == (trashed,)
+    assert results.expired_trash(conn, 10.1) == results.expired_trash(conn, 10.1, limit=1) == (trashed,)
     gone = results.forget_file(conn, result.id, now=20.0, who="lab")
     assert (gone.path, gone.sha256, gone.status) == (None, trashed.sha256, "trashed")
     assert results.forget_file(conn, result.id, now=21.0, who="lab") == gone

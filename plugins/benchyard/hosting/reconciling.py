@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from benchyard.results import importing, trash
-from benchyard.results.errors import ResultError
+from benchyard.results.errors import ResultError, StorageError
 from benchyard.results.files import read_file
 from benchyard.results.index import index_suite
 from benchyard.results.layout import PACKED, VALUES, read_name, valueless_kind
@@ -77,6 +77,28 @@ def reconcile(lab: Lab, *, storing_s: float = STORING_S, anew: bool = False) -> 
     done = Reconciled(added, missing, back + moved, 0, unreadable)
     measured, damaged = measure_missing(lab, anew=known[-1].id if anew and known else 0)
     return done._replace(measured=measured, unreadable=unreadable + damaged)
+
+
+def empty_trash(lab: Lab, *, days: float) -> int:
+    """Remove for good what has been in the trash for longer than `days`; tells of how many results that was.
+
+    A row whose file is gone for good says so, and is looked after no more. Then files that have no row go, too.
+    """
+    emptied = 0
+    before = time.time() - days * 86_400
+    while rows := lab.transact(results.expired_trash, before, limit=_PAGE):
+        for row in rows:
+            if lab.pause():
+                return emptied
+            try:
+                trash.remove(lab.root, row.id, str(row.path))
+            except StorageError as exc:
+                lab.say(str(exc))
+                return emptied
+            lab.transact(results.forget_file, row.id, now=time.time(), who=LAB)
+            emptied += 1
+    trash.empty(lab.root, days=days)
+    return emptied
 
 
 def rebuild(lab: Lab) -> Reconciled:

@@ -280,10 +280,10 @@ def trash_result(conn: sa.Connection, id: int, *, now: float, who: str, path: st
     return change_row(conn, id, {**change, "trashed": now}, now=now, who=who, change=change)
 
 
-def expired_trash(conn: sa.Connection, before: float) -> tuple[Result, ...]:
+def expired_trash(conn: sa.Connection, before: float, *, limit: int = 100) -> tuple[Result, ...]:
     """Return the results whose files were put in the trash before a time and are there still, oldest first."""
     where = sa.and_(results.c.trashed < before, results.c.path.is_not(None))
-    statement = sa.select(results).where(where).order_by(results.c.trashed, results.c.id)
+    statement = sa.select(results).where(where).order_by(results.c.trashed, results.c.id).limit(page_size(limit))
     return tuple(to_row(Result, row) for row in conn.execute(statement).mappings())
 
 

@@ -230,7 +230,8 @@ def _reply(row: Result) -> Reply:
 def _place(root: Path, row: Result) -> tuple[Path, str]:
     """Where a result's file is: the folder, and the path below it."""
     if row.path is None:
-        raise Problem(404, f"result {row.id} has no file yet")
+        gone = "is gone for good, it was in the trash" if row.status == "trashed" else "is not there yet"
+        raise Problem(404, f"the file of result {row.id} {gone}")
     return trash.folder_of(root, row.id, row.path) if row.status == "trashed" else root, row.path
 
 
