@@ -136,3 +136,11 @@ def note_found(conn: sa.Connection, id: int, *, path: str, now: float, who: str)
         return result
     values = {"enabled": True, "missing": None, "path": path}
     return change_row(conn, id, values, now=now, who=who, change=values)
+
+
+def note_restored(conn: sa.Connection, id: int, *, path: str, now: float, who: str) -> Result:
+    """Keep that somebody has brought the file of a result again, known to be missing or not: it is at this path."""
+    result = note_missing(conn, id, now=now, who=who)
+    if result.missing is None and result.path != path:  # it does not count, and is not to
+        return change_row(conn, id, {"path": path}, now=now, who=who, change={"path": path})
+    return note_found(conn, id, path=path, now=now, who=who)
