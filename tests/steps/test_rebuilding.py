@@ -11,13 +11,14 @@ import pytest
 import sqlalchemy as sa
 
 from benchyard.hosting.reconciling import Lab, Reconciled, rebuild
+from benchyard.results import importing
 from benchyard.results.intake import take_in
 from benchyard.results.runs import BY_LAB
 from benchyard.steps.calibration import run_means
 from benchyard.steps.filing import deliver, delivery_path, file_result
 from benchyard.steps.kinds import find_kind
 from benchyard.steps.store import _note
-from benchyard.store import attempts, jobs, results
+from benchyard.store import attempts, jobs, results, trashed
 from benchyard.store.migrate import migrate
 from benchyard.store.tables import epochs, measurements, samples
 from benchyard.store.tables import results as results_table
@@ -136,7 +137,7 @@ def test_runs_of_another_lab(bench: Bench, report: dict[str, Any]) -> None:
 def test_a_file_that_came_back(bench: Bench, report: dict[str, Any]) -> None:
     """The file of a result in the trash that somebody puts back by hand is a result of no job: the run has its row."""
     id = bench.measure("benchmarks", report)
-    bench.transact(results.trash_result, id, now=1.0, who="ada")
+    bench.transact(trashed.trash_result, id, now=1.0, who="ada")
     assert rebuild(bench.lab) == Reconciled(added=1)
     (found,) = bench.transact(results.list_results)
     assert (found.job_id, found.attempt, found.kind, found.mode) == (None, None, "benchmarks", "fast")
@@ -167,7 +168,11 @@ def test_given_by_hand(bench: Bench, report: dict[str, Any], tmp_path: Path) -> 
         {"interpreter": {}},
         {"interpreter": {"id": "a", "version": 3, "machine": "m", "system": "s"}},
         {"fingerprint": {"host": 3}},
+        {"fingerprint": {"host": {"cpu": 3}}},
         {"flags": "jit"},
+        {"failed": [{}]},
+        {"grade": "D"},
+        {"interpreter": {"id": "a", "version": "3", "machine": "m", "system": "s", "executable": 7}},
         {"commit": "1" * 501},
     ],
 )
@@ -183,3 +188,15 @@ def test_what_no_lab_says(bench: Bench, report: dict[str, Any], wrong: dict[str,
     assert rebuild(bench.lab) == Reconciled(unreadable=1)
     assert "is no result: what the result file says of its run cannot be: " in bench.said[-1]
     assert bench.index() == []
+
+
+def test_an_address_that_is_none(bench: Bench, report: dict[str, Any]) -> None:
+    """Where the commit is said to be from names the file at most."""
+    bench.measure("benchmarks", report)
+    (path,) = bench.root.rglob("*.json.gz")
+    document = json.loads(gzip.decompress(path.read_bytes()))
+    said = json.loads(document["metadata"][BY_LAB])
+    said["interpreter"]["url"] = "http://[::1"
+    document["metadata"][BY_LAB] = json.dumps(said)
+    content = importing.open_content(json.dumps(document).encode())
+    assert importing.examine(content, "x.json", now=1.0).place.name.split("-")[4] == "python"

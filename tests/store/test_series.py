@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from benchyard.results.means import means_of
-from benchyard.store import calibrations, measurements, results
+from benchyard.store import calibrations, measurements, results, trashed
 from benchyard.store.rows import Job, Noise
 from benchyard.store.series import (
     known_floors,
@@ -116,7 +116,7 @@ def test_what_does_not_count(conn: sa.Connection, add: Add) -> None:
     add(enabled=False)
     add(commit=None)
     add(kind="calibrate")
-    results.trash_result(conn, add(), now=300.0, who="ada")
+    trashed.trash_result(conn, add(), now=300.0, who="ada")
     assert ids(conn) == [counts]
 
 

@@ -19,7 +19,7 @@ from benchyard.results.files import read_file
 from benchyard.results.index import index_suite
 from benchyard.results.layout import PACKED, VALUES, read_name, valueless_kind
 from benchyard.results.reading import read_suite
-from benchyard.store import filed, measurements, results
+from benchyard.store import filed, measurements, trashed
 from benchyard.store.filed import Filed
 from benchyard.store.history import LAB
 from benchyard.store.rows import Result
@@ -86,7 +86,7 @@ def empty_trash(lab: Lab, *, days: float) -> int:
     """
     emptied = 0
     before = time.time() - days * 86_400
-    while rows := lab.transact(results.expired_trash, before, limit=_PAGE):
+    while rows := lab.transact(trashed.expired_trash, before, limit=_PAGE):
         for row in rows:
             if lab.pause():
                 return emptied
@@ -95,7 +95,7 @@ def empty_trash(lab: Lab, *, days: float) -> int:
             except StorageError as exc:
                 lab.say(str(exc))
                 return emptied
-            lab.transact(results.forget_file, row.id, now=time.time(), who=LAB)
+            lab.transact(trashed.forget_file, row.id, now=time.time(), who=LAB)
             emptied += 1
     trash.empty(lab.root, days=days)
     return emptied
@@ -219,7 +219,7 @@ def _adopt(lab: Lab, paths: Iterable[str], storing_s: float) -> tuple[int, int, 
             if time.time() - written < storing_s:
                 continue
             content = importing.open_content((lab.root / path).read_bytes())
-            same: Result | None = lab.transact(results.result_of_content, content.sha256)
+            same: Result | None = lab.transact(filed.result_of_content, content.sha256)
             if same is not None:
                 if same.missing is not None:
                     lab.say(f"the file of result {same.id} is there again: {path}")

@@ -18,7 +18,7 @@ from benchyard.hosting.reconciling import empty_trash, reconcile
 from benchyard.hosting.registration import HostExists, forget_host, register_host, write_host
 from benchyard.results import trash
 from benchyard.results.kept import KeptSuites
-from benchyard.store import answers, filed, results
+from benchyard.store import answers, filed, trashed
 from benchyard.store import hosts as store
 from benchyard.store.history import LAB
 from benchyard.store.retention import prunable
@@ -212,7 +212,7 @@ class LabService(BuildbotService):
         transact = self.master.db.pool.do_with_transaction
         rows = await transact(prunable, keep_all_days=keep_all_days, now=time.time(), tagged=tagged)
         for row in () if dry_run else rows:
-            await transact(results.trash_result, row.id, now=time.time(), who=who)
+            await transact(trashed.trash_result, row.id, now=time.time(), who=who)
             if await transact(filed.is_free, str(row.path)):
                 await threads.deferToThread(trash.throw_away, self.results_dir, row.id, str(row.path), row.sha256)
         if rows and not dry_run:

@@ -13,10 +13,21 @@ from benchyard.results.errors import ResultError
 #: Where it is in the metadata.
 BY_LAB = "benchyard_result"
 
+#: Of the text; most of it are the ends of the logs of what has failed.
+MOST_CHARACTERS = 4_000_000
+
 # Columns that an index is made of cannot be longer.
 _Word = Annotated[str, msgspec.Meta(max_length=500)]
 _Number = Annotated[int, msgspec.Meta(ge=1, lt=2**31)]
 _Time = Annotated[float, msgspec.Meta(ge=0.0, lt=1e11)]
+
+
+class _Failed(msgspec.Struct, forbid_unknown_fields=True):
+    """A benchmark without values."""
+
+    name: str
+    error: str | None = None
+    log_tail: str = ""
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +54,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     mode: _Word
     benchmarks: Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
     failed: tuple[dict[str, Any], ...] = ()
-    grade: _Word | None = None
+    grade: Annotated[str, msgspec.Meta(pattern="^[ABC]$")] | None = None
     grade_reasons: tuple[str, ...] = ()
     fingerprint: dict[str, Any] | None = None
     fingerprint_id: _Word | None = None
@@ -59,20 +70,51 @@ _OF_LAB = ("job", "attempt", "started", "host_print")
 
 
 class _Interpreter(msgspec.Struct):
-    """What is relied on, of what a run says of its interpreter."""
+    """What is relied on, of what a run says of its interpreter: by the lab, and by those who ask it."""
 
     id: _Word
     version: _Word
     machine: _Word
     system: _Word
+    executable: str = ""
+    implementation: _Word = ""
+    configure_args: str = ""
+    compiler: str = ""
+    libc: str = ""
     commit: _Word | None = None
     branch: _Word | None = None
+    remote: _Word | None = None
     ref: _Word | None = None
+    merge_base: _Word | None = None
     patch: _Word | None = None
     url: str | None = None
     commit_date: _Word | None = None
     build_date: _Word | None = None
     flags: tuple[_Word, ...] = ()
+    sysconfig: dict[str, Any] = {}
+    environ: dict[str, str] = {}
+    toolchain: dict[str, Any] | None = None
+
+
+class _HostPrint(msgspec.Struct):
+    """The same of the host's part of its conditions."""
+
+    cpu: str = ""
+    microcode: str = ""
+    kernel: str = ""
+    governor: str = ""
+    boost: str = ""
+    smt: str = ""
+    isolation: str = ""
+
+
+class _Fingerprint(msgspec.Struct):
+    """The same of all its conditions."""
+
+    host: _HostPrint
+    libc: str = ""
+    compiler: str = ""
+    suite: str = ""
 
 
 class _Some(msgspec.Struct):
@@ -86,8 +128,9 @@ def check_run(said: Any) -> Run:
     try:
         run = msgspec.convert(said, Run)
         msgspec.convert(run.interpreter, _Interpreter)
-        (run.fingerprint or {}).get("host", {}).get("cpu")
-    except (msgspec.ValidationError, AttributeError) as exc:
+        msgspec.convert(run.failed, tuple[_Failed, ...])
+        msgspec.convert(run.fingerprint, _Fingerprint | None)
+    except msgspec.ValidationError as exc:
         raise ResultError(f"what the result file says of its run cannot be: {exc}") from exc
     return run
 
@@ -109,6 +152,8 @@ def read_run(metadata: dict[str, Any]) -> Run | None:
     said = metadata.get(BY_LAB)
     if said is None:
         return None
+    if isinstance(said, str) and len(said) > MOST_CHARACTERS:
+        raise ResultError(f"what the result file says of its run is longer than {MOST_CHARACTERS / 1e6:g} MB")
     try:
         return check_run(msgspec.json.decode(said if isinstance(said, str) else b""))
     except (msgspec.DecodeError, UnicodeError, RecursionError) as exc:

@@ -7,9 +7,10 @@ import msgspec
 import sqlalchemy as sa
 
 from benchyard.store.epochs import NOT_OF_HOSTS, place_result
+from benchyard.store.errors import Conflict
 from benchyard.store.history import LAB, record
 from benchyard.store.measurements import add_measurements
-from benchyard.store.results import change_row, get_result, result_of_attempt, result_of_content
+from benchyard.store.results import change_row, get_result, locked_result, result_of_attempt
 from benchyard.store.rows import BENCHMARKS, Result
 from benchyard.store.sql import insert_row, lock_content, to_row
 from benchyard.store.tables import attempts, jobs, results
@@ -25,6 +26,75 @@ class Filed(msgspec.Struct, frozen=True):
     missing: float | None
     trashed: float | None
     sha256: str | None
+
+
+def result_of_content(conn: sa.Connection, sha256: str) -> Result | None:
+    """Return the result whose file has this content; the newest of several. What is in the trash may come back."""
+    where = (results.c.sha256 == sha256, results.c.status == "stored")
+    row = conn.execute(sa.select(results).where(*where).order_by(results.c.id.desc()).limit(1)).mappings().first()
+    return None if row is None else to_row(Result, row)
+
+
+def check_content(conn: sa.Connection, id: int, sha256: str) -> None:
+    """Let a result have a file of this content; a Conflict where another has it, as two cannot have one file."""
+    lock_content(conn, sha256)
+    known = result_of_content(conn, sha256)
+    if known is not None and known.id != id:
+        raise Conflict(f"result {known.id} has this very file already: use that one")
+
+
+def attach_file(
+    conn: sa.Connection,
+    id: int,
+    *,
+    now: float,
+    who: str,
+    path: str,
+    sha256: str,
+    size: int,
+    version: str | None,
+    interpreter: dict[str, Any] | None,
+    flags: Sequence[str],
+    suite: str | None,
+    suite_version: str | None,
+    mode: str | None,
+    benchmarks: int,
+    grade: str | None = None,
+    grade_reasons: Sequence[str] = (),
+    fingerprint: dict[str, Any] | None = None,
+    fingerprint_id: str | None = None,
+    measurements: Sequence[Mapping[str, Any]] = (),
+    samples: bytes | None = None,
+) -> Result:
+    """Give a result its file, once: the same bytes again change nothing, others are a Conflict.
+
+    So is a file that another result has.
+    """
+    result = locked_result(conn, id)
+    if result.sha256 == sha256:
+        return result
+    if result.sha256 is not None:
+        raise Conflict(f"result {id} has a file already, with other bytes: {result.path}")
+    check_content(conn, id, sha256)
+    values = {
+        "path": path,
+        "sha256": sha256,
+        "size": size,
+        "version": version,
+        "interpreter": interpreter,
+        "flags": tuple(flags),
+        "suite": suite,
+        "suite_version": suite_version,
+        "mode": mode,
+        "benchmarks": benchmarks,
+        "grade": grade,
+        "grade_reasons": tuple(grade_reasons),
+        "fingerprint": fingerprint,
+        "fingerprint_id": fingerprint_id,
+    }
+    if samples is not None:
+        add_measurements(conn, id, measurements, samples)
+    return change_row(conn, id, values, now=now, who=who, change={"path": path, "sha256": sha256})
 
 
 def take_result(
@@ -89,7 +159,7 @@ def take_run(
     result, new = take_result(conn, now=now, who=who, owner=owner, **of_run, **columns)
     fingerprint = result.fingerprint
     if new and fingerprint is not None and host_print is not None:
-        conditions = {**fingerprint["host"], **NOT_OF_HOSTS}
+        conditions = {**fingerprint.get("host", {}), **NOT_OF_HOSTS}
         place_result(
             conn, result.id, fingerprint=conditions, host_fingerprint=host_print, measured=started, now=now
         )  # fmt: skip

@@ -11,7 +11,7 @@ from benchyard.results import importing
 from benchyard.results.files import store_file
 from benchyard.results.importing import Content, Foreign
 from benchyard.results.layout import plain_path
-from benchyard.store import filed, results
+from benchyard.store import filed
 from benchyard.store.rows import Result
 from benchyard.web.calls import Call, Route
 from benchyard.web.problems import Problem
@@ -47,7 +47,7 @@ async def import_result(call: Call) -> Imported:
     """Take in a file that pyperf, pyperformance, bench_runner or PORTAL has made; it may be packed by gzip."""
     query: ImportQuery = call.query
     content: Content = await threads.deferToThread(importing.open_content, call.body)
-    known = await call.jobs.db(results.result_of_content, content.sha256)
+    known = await call.jobs.db(filed.result_of_content, content.sha256)
     if known is not None:
         return await _known(call, known, content)
     foreign: Foreign = await threads.deferToThread(
