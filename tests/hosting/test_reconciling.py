@@ -14,10 +14,10 @@ import pytest
 import sqlalchemy as sa
 
 from benchyard.hosting import reconciling
-from benchyard.hosting.reconciling import Lab, Reconciled, rebuild, reconcile
+from benchyard.hosting.reconciling import Lab, Reconciled, empty_trash, rebuild, reconcile
 from benchyard.results import importing, trash
 from benchyard.results.files import read_file
-from benchyard.store import filed, jobs, measurements, results
+from benchyard.store import filed, jobs, measurements, results, trashed
 from benchyard.store.migrate import migrate
 from benchyard.store.rows import Result
 from benchyard.store.tables import measurements as measurements_table
@@ -234,7 +234,7 @@ def test_trash_is_finished(bench: Bench, data: list[bytes]) -> None:
     os.utime(bench.root / path, (1.0, 1.0))
     reconcile(bench.lab, storing_s=0.0)
     removed = bench.rows()[0].id
-    bench.transact(results.trash_result, removed, now=2.0, who="ada")
+    bench.transact(trashed.trash_result, removed, now=2.0, who="ada")
     assert reconcile(bench.lab, storing_s=0.0) == Reconciled()
     assert not (bench.root / path).exists() and (trash.folder_of(bench.root, removed, path) / path).is_file()
     assert len(bench.rows()) == 1
@@ -246,7 +246,7 @@ def test_place_of_a_removed_result(bench: Bench, data: list[bytes], *, before: b
     path = bench.put(1, data[0])
     reconcile(bench.lab, storing_s=0.0)
     (first,) = bench.rows()
-    bench.transact(results.trash_result, first.id, now=time.time(), who="ada")
+    bench.transact(trashed.trash_result, first.id, now=time.time(), who="ada")
     trash.throw_away(bench.root, first.id, path, first.sha256)
     if before:
         old = bench.root / trash.FOLDER / path
@@ -270,7 +270,7 @@ def test_back_from_the_trash(bench: Bench, data: list[bytes], *, emptied: bool) 
     path = bench.put(1, data[0])
     reconcile(bench.lab, storing_s=0.0)
     (removed,) = bench.rows()
-    bench.transact(results.trash_result, removed.id, now=time.time(), who="ada")
+    bench.transact(trashed.trash_result, removed.id, now=time.time(), who="ada")
     trash.throw_away(bench.root, removed.id, path, removed.sha256)
     if emptied:
         trash.empty(bench.root, days=-1.0)
@@ -283,6 +283,33 @@ def test_back_from_the_trash(bench: Bench, data: list[bytes], *, emptied: bool) 
     assert reconcile(bench.lab, storing_s=0.0) == Reconciled()
     assert read_file(bench.root / path) == data[0]
     assert bench.transact(results.get_result, removed.id).status == "trashed"
+
+
+def test_emptying_the_trash(bench: Bench, data: list[bytes]) -> None:
+    """What was there long enough is gone for good, and its row says so; what was not, and what comes again, stays."""
+    paths = [bench.put(number, one) for number, one in enumerate(data)]
+    reconcile(bench.lab, storing_s=0.0)
+    old, young, _ = bench.rows()
+    flame = bench.root / f"{old.path}.d" / "nbody.svg"
+    flame.parent.mkdir()
+    flame.write_text("<svg/>")
+    for row, days in ((old, 40), (young, 20)):
+        trash.throw_away(bench.root, row.id, str(row.path), row.sha256)
+        bench.transact(trashed.trash_result, row.id, now=time.time() - days * 86_400, who="ada")
+    stray = bench.root / trash.FOLDER / "bm-x.json"
+    stray.write_text("{}")
+    os.utime(stray, (1.0, 1.0))
+    assert bench.put(0, data[0]) == paths[0]
+    assert empty_trash(bench.lab._replace(pause=lambda: True), days=30.0) == 0
+    assert empty_trash(bench.lab, days=30.0) == 1
+    gone = bench.transact(results.get_result, old.id)
+    assert (gone.path, gone.status, gone.sha256) == (None, "trashed", old.sha256)
+    assert not (bench.root / trash.FOLDER / str(old.id)).exists() and not stray.exists()
+    kept = bench.transact(results.get_result, young.id)
+    assert kept.path == paths[1] and (trash.folder_of(bench.root, young.id, paths[1]) / paths[1]).is_file()
+    assert read_file(bench.root / paths[0]) == data[0]
+    assert empty_trash(bench.lab, days=30.0) == 0
+    assert reconcile(bench.lab, storing_s=0.0) == Reconciled(added=1)
 
 
 def test_rebuilt_index(bench: Bench, real_results: Path) -> None:

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from benchyard.results.compare import compare
-from benchyard.results.differences import Conditions, conditions_of, find_differences, find_marks
+from benchyard.results.differences import Conditions, compare_rows, conditions_of, find_differences, find_marks
 from benchyard.results.errors import ResultError
 from benchyard.results.exports import comparison_csv, comparison_report
 from benchyard.results.kept import KeptSuites
@@ -29,6 +29,7 @@ class Row(msgspec.Struct, frozen=True):
     epoch: int | None = 1
     suite: str | None = "pyperformance"
     suite_version: str | None = "1.14.0"
+    mode: str | None = "default"
     grade: str | None = "A"
     grade_reasons: tuple[str, ...] = ()
     fingerprint: dict[str, Any] | None = None
@@ -85,6 +86,20 @@ def test_disturbed_results_are_marked() -> None:
         "head is of grade C: disturbed: nbody; not pinned",
     )
     assert find_marks(Conditions(grade="B"), Conditions()) == ()
+
+
+def test_another_mode_is_marked_and_counts(make_file: MakeFile) -> None:
+    """What was measured in another mode is said to be; it is the same benchmark, so it counts all the same."""
+    suite = read_suite(make_file({"nbody": [0.9, 1.0, 1.1]}))
+    for other, said in (
+        ("fast", ("mode default against fast: the one has fewer values than the other",)),
+        ("unknown", ()),
+    ):
+        found = compare_rows((Row(), suite), (Row(mode=other), suite))
+        assert (found.marks, found.differences) == (said, ())
+        assert found.geometric_mean is not None and found.geometric_mean.n == 1
+        report = comparison_report(found, base=Described(title="a"), head=Described(title="b"))
+        assert ("mode" in report) is bool(said)
 
 
 def test_benchmarks_of_other_versions_do_not_count(make_file: MakeFile) -> None:

@@ -3,11 +3,9 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from benchyard.results.changepoints import NoChangePoints
-from benchyard.results.series import Lane, Value, branch_of, mean_series, moment_of, series_of, values_of
+from benchyard.results.series import Lane, Value, branch_of, moment_of, series_of, values_of
 
 LANE = Lane("bench1", ("lto", "pgo"), "main", "cpython", "pyperformance", "1.14.0", "full")
 DAY = 86400.0
@@ -91,49 +89,6 @@ def test_unit_of_the_newest() -> None:
     """Bytes and seconds are not in one series."""
     (series,) = series_of([value(1, unit="byte"), value(2), value(3)])
     assert (series.unit, series.points) == ("second", 2)
-
-
-def test_mean_is_relative_to_the_first() -> None:
-    """The geometric mean over the benchmarks, of which the first point is 1."""
-    made = [
-        value(n, mean * factor, benchmark=name)
-        for n, factor in enumerate([1.0, 1.21, 1.44])
-        for name, mean in (("a", 1.0), ("b", 50.0))
-    ]
-    made[-1] = value(2, 50.0, benchmark="b")
-    (series,) = mean_series(made)
-    assert [point.value for point in series.stretches[0].points] == pytest.approx([1.0, 1.21, 1.2])
-    assert (series.benchmark, series.unit) == ("", "")
-
-
-def test_mean_bears_what_fails_for_once() -> None:
-    """A benchmark that is missing in one result keeps what it was; one that comes later does not count."""
-    made = [
-        value(n, mean, benchmark=name)
-        for n in range(20)
-        for name, mean in (("a", 1.0), ("b", 9.0))
-        if (n, name) != (7, "b")
-    ]
-    made += [value(n, 100.0 * n, benchmark="late") for n in range(15, 20)]
-    (series,) = mean_series(made)
-    points = series.stretches[0].points
-    assert [point.value for point in points] == pytest.approx([1.0] * 20)
-    assert [point.n for point in points] == [2] * 7 + [1] + [2] * 12
-
-
-def test_mean_leaves_out_what_is_not_the_same() -> None:
-    """A benchmark of two versions is not compared with itself."""
-    made = [value(n, 1.0, benchmark="a") for n in range(4)]
-    made += [value(n, 10.0**n, benchmark="b", version=str(n)) for n in range(4)]
-    assert [point.value for point in mean_series(made)[0].stretches[0].points] == pytest.approx([1.0] * 4)
-    assert mean_series([value(n, version=str(n)) for n in range(4)]) == []
-
-
-@given(st.lists(st.floats(1e-9, 1e9), min_size=1, max_size=8), st.floats(1e-3, 1e3))
-def test_mean_of_all_scaled_alike(means: list[float], factor: float) -> None:
-    """Where all benchmarks take so much longer, so does their mean."""
-    made = [value(n, mean * factor**n, benchmark=f"b{place}") for n in range(2) for place, mean in enumerate(means)]
-    assert mean_series(made)[0].stretches[0].points[1].value == pytest.approx(factor, rel=1e-9)
 
 
 def row(**given: Any) -> tuple[Any, ...]:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from benchyard.store import calibrations, epochs, results
+from benchyard.store import calibrations, epochs, results, trashed
 from benchyard.store.rows import Calibration, Job, Noise, Result
 
 Calibrate = Callable[..., Calibration]
@@ -65,7 +65,7 @@ def test_earlier_ones_of_a_series(conn: sa.Connection, calibrate: Calibrate) -> 
     assert calibrations.earlier_calibrations(conn, last, since=2.0) == (second, third)
     assert calibrations.earlier_calibrations(conn, second) == (first,)
     results.enable_result(conn, first.result_id, False, now=6.0, who="ada")
-    results.trash_result(conn, second.result_id, now=6.0, who="ada")
+    trashed.trash_result(conn, second.result_id, now=6.0, who="ada")
     assert calibrations.earlier_calibrations(conn, last) == (third,)
     assert calibrations.earlier_calibrations(conn, calibrate(7.0, kernel="6.8")) == ()
 

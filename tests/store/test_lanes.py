@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from benchyard.store import lanes, results
+from benchyard.store import lanes, results, trashed
 from benchyard.store.rows import Job
 
 Add = Callable[..., int]
@@ -41,7 +41,7 @@ def test_newest_is_by_time(conn: sa.Connection, add: Add) -> None:
 def test_what_does_not_count(conn: sa.Connection, add: Add) -> None:
     """What is in the trash, disabled, no benchmarks, or of another branch or target is not the newest."""
     add(100.0)
-    results.trash_result(conn, add(200.0), now=201.0, who="ada")
+    trashed.trash_result(conn, add(200.0), now=201.0, who="ada")
     results.enable_result(conn, add(300.0), False, now=301.0, who="ada")
     for given in ({"kind": "calibrate"}, {"kind": "profile"}, {"branch": "3.14"}, {"target": "macos"}):
         add(400.0, **given)

@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from benchyard.store import measurements, results
+from benchyard.store import measurements, results, trashed
 from benchyard.store.rows import Job, Measurement
 
 ROW: dict[str, Any] = {
@@ -27,7 +27,7 @@ def _result(conn: sa.Connection, make_job: Callable[..., Job], **given: Any) -> 
     job = make_job(conn)
     values: dict[str, Any] = {"target": job.target, "interpreter": {"id": "ab"}, "commit": None, "branch": None}
     values |= {"version": "3.14.0", "flags": (), "suite": "pyperformance", "suite_version": "1.14.0", "host": "sulaco"}
-    values |= {"mode": "fast", "path": f"p/{job.id}", "sha256": f"{job.id:064}", "size": 1, "benchmarks": 1}
+    values |= {"mode": "fast", "path": f"p/{job.id}.json", "sha256": f"{job.id:064}", "size": 1, "benchmarks": 1}
     return results.add_result(conn, now=5.0, who="lab", job_id=job.id, attempt=1, **values | given).id
 
 
@@ -55,8 +55,8 @@ def test_measurements_again(conn: sa.Connection, make_job: Callable[..., Job]) -
 def test_unmeasured(conn: sa.Connection, make_job: Callable[..., Job]) -> None:
     """Results with values and a file that nothing is known of are found, page by page; profiles are none of them."""
     known, missing, later = (_result(conn, make_job) for _ in range(3))
-    profile, trashed = _result(conn, make_job, kind="profile"), _result(conn, make_job)
-    results.trash_result(conn, trashed, now=6.0, who="ada")
+    profile, removed = _result(conn, make_job, kind="profile", path="a.profile"), _result(conn, make_job)
+    trashed.trash_result(conn, removed, now=6.0, who="ada")
     measurements.add_measurements(conn, known, [ROW], b"1")
     assert [row.id for row in measurements.unmeasured(conn)] == [missing, later]
     assert [row.id for row in measurements.unmeasured(conn, limit=1)] == [missing]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from benchyard.store import attempts, results
+from benchyard.store import attempts, filed, results, trashed
 from benchyard.store.errors import Conflict, NotFound, Stale, StoreError
 from benchyard.store.history import history_of
 from benchyard.store.rows import Job, Result
@@ -101,7 +101,7 @@ def _attach(conn: sa.Connection, id: int, **given: Any) -> Result:
         "mode": None,
         "benchmarks": 2,
     }
-    return results.attach_file(conn, id, **values | given)
+    return filed.attach_file(conn, id, **values | given)
 
 
 def _new(conn: sa.Connection, **given: Any) -> Result:
@@ -187,14 +187,14 @@ def test_trash(conn: sa.Connection, make_job: MakeJob) -> None:
     job = make_job(conn)
     result = _add(conn, job)
     with pytest.raises(Conflict, match="is not in the trash, its file is kept"):
-        results.forget_file(conn, result.id, now=6.0, who="lab")
-    trashed = results.trash_result(conn, result.id, now=10.0, who="ada", path=".trash/1.json")
-    assert (trashed.status, trashed.trashed, trashed.path) == ("trashed", 10.0, ".trash/1.json")
-    assert results.trash_result(conn, result.id, now=11.0, who="eve") == trashed
-    assert results.get_result(conn, result.id) == trashed
+        trashed.forget_file(conn, result.id, now=6.0, who="lab")
+    row = trashed.trash_result(conn, result.id, now=10.0, who="ada", path=".trash/1.json")
+    assert (row.status, row.trashed, row.path) == ("trashed", 10.0, ".trash/1.json")
+    assert trashed.trash_result(conn, result.id, now=11.0, who="eve") == row
+    assert results.get_result(conn, result.id) == row
     assert results.list_results(conn) == results.list_results(conn, job=job.id) == ()
-    assert results.list_results(conn, status=["trashed"]) == (trashed,)
-    assert _add(conn, job) == trashed
+    assert results.list_results(conn, status=["trashed"]) == (row,)
+    assert _add(conn, job) == row
     calls: list[Callable[[], object]] = [
         lambda: results.modify_result(conn, result.id, now=12.0, who="ada", note="x"),
         lambda: results.enable_result(conn, result.id, False, now=12.0, who="ada"),
@@ -203,12 +203,12 @@ def test_trash(conn: sa.Connection, make_job: MakeJob) -> None:
     for call in calls:
         with pytest.raises(Conflict, match=r"is in the trash and cannot be changed any more$"):
             call()
-    assert results.expired_trash(conn, 10.0) == ()
-    assert results.expired_trash(conn, 10.1) == (trashed,)
-    gone = results.forget_file(conn, result.id, now=20.0, who="lab")
-    assert (gone.path, gone.sha256, gone.status) == (None, trashed.sha256, "trashed")
-    assert results.forget_file(conn, result.id, now=21.0, who="lab") == gone
-    assert results.expired_trash(conn, 100.0) == ()
+    assert trashed.expired_trash(conn, 10.0) == ()
+    assert trashed.expired_trash(conn, 10.1) == trashed.expired_trash(conn, 10.1, limit=1) == (row,)
+    gone = trashed.forget_file(conn, result.id, now=20.0, who="lab")
+    assert (gone.path, gone.sha256, gone.status) == (None, row.sha256, "trashed")
+    assert trashed.forget_file(conn, result.id, now=21.0, who="lab") == gone
+    assert trashed.expired_trash(conn, 100.0) == ()
 
 
 def test_filters(conn: sa.Connection) -> None:

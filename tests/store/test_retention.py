@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from benchyard.store import results
+from benchyard.store import results, trashed
 from benchyard.store.retention import prunable
 from benchyard.store.rows import Job
 
@@ -87,7 +87,7 @@ def test_what_always_stays(conn: sa.Connection, add: Add, make_job: Callable[...
 
 def test_trash_is_not_pruned(conn: sa.Connection, add: Add) -> None:
     """What is in the trash is there already, and does not keep another from staying."""
-    kept, trashed = add(0.0), add(1.0)
+    kept, removed = add(0.0), add(1.0)
     assert gone(conn) == [kept]
-    results.trash_result(conn, trashed, now=1.0, who="ada")
+    trashed.trash_result(conn, removed, now=1.0, who="ada")
     assert gone(conn) == []

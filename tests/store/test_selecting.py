@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from benchyard.store import results
+from benchyard.store import results, trashed
 from benchyard.store.errors import NotFound, Unclear
 from benchyard.store.rows import Job, Result
 from benchyard.store.selecting import read_selector, select_results
@@ -77,7 +77,7 @@ def test_last_is_the_newest_that_counts(conn: sa.Connection, add: Add) -> None:
     one = add()
     add(kind="profile")
     add(enabled=False)
-    results.trash_result(conn, add().id, now=300.0, who="ada")
+    trashed.trash_result(conn, add().id, now=300.0, who="ada")
     results.new_result(conn, now=400.0, who="a", owner="a", host="h", target=None, commit=None, branch=None)
     assert found(conn, "last") == [one.id]
     jit = add(flags=("jit", "lto", "pgo"))

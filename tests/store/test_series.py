@@ -1,14 +1,23 @@
 """What series are made of: the measurements of the results that count, on both databases."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from benchyard.store import calibrations, measurements, results
+from benchyard.results.means import means_of
+from benchyard.store import calibrations, measurements, results, trashed
 from benchyard.store.rows import Job, Noise
-from benchyard.store.series import known_floors, measured_values
+from benchyard.store.series import (
+    known_floors,
+    measured_benchmarks,
+    measured_means,
+    measured_results,
+    measured_values,
+)
 from benchyard.store.tables import results as table
 
 Add = Callable[..., int]
@@ -68,13 +77,46 @@ def test_all_that_a_series_needs(conn: sa.Connection, add: Add) -> None:
     assert {row.benchmark for row in measured_values(conn)} == {"nbody", "go"}
 
 
+def test_means_of_all(conn: sa.Connection, add: Add) -> None:
+    """One row for a result, with the means of all its benchmarks in one order."""
+    add(enabled=False)
+    one, two = add(nbody=0.1), add(nbody=1.0 / 3.0, host="other")
+    rows = measured_means(conn)
+    assert [row.id for row in rows] == [one, two]
+    for row, nbody in zip(rows, (0.1, 1.0 / 3.0), strict=True):
+        names, units, versions = (json.loads(text) for text in (row.benchmarks, row.units, row.versions))
+        assert dict(zip(names, json.loads(row.means), strict=True)) == pytest.approx(
+            {"nbody": nbody, "go": 5.0}, rel=1e-14
+        )
+        assert (units, versions) == (["second"] * 2, ["1"] * 2)
+    assert tuple(rows[0])[:14] == tuple(measured_values(conn, benchmark="go")[0])[:14]
+    assert [row.id for row in measured_means(conn, host="other")] == [two]
+    assert [row.id for row in measured_means(conn, ids=[one])] == [one]
+    assert [row.id for row in measured_means(conn, most=1)] == [two]
+    (found,) = means_of(measured_means(conn, ids=[one]))
+    assert dict(zip(found.kinds, np.exp(found.logs).tolist(), strict=True)) == pytest.approx(
+        {("nbody", "second", "1"): 0.1, ("go", "second", "1"): 5.0}
+    )
+
+
+def test_what_a_lane_has(conn: sa.Connection, add: Add) -> None:
+    """The results that count with the dates of their commits, and the benchmarks of all."""
+    one = add()
+    add(enabled=False)
+    add(host="other")
+    (row,) = measured_results(conn, host="sulaco", flags=("pgo", "lto"))
+    assert (row.id, row.commit_date, row.build_date, row.created) == (one, "2026-01-01", None, 101.0)
+    assert measured_benchmarks(conn, host="sulaco", flags=("pgo", "lto")) == ["go", "nbody"]
+    assert measured_benchmarks(conn, host="sulaco", flags=("jit",)) == []
+
+
 def test_what_does_not_count(conn: sa.Connection, add: Add) -> None:
     """Disabled and trashed results, calibrations, and what is of no commit, are in no series."""
     counts = add()
     add(enabled=False)
     add(commit=None)
     add(kind="calibrate")
-    results.trash_result(conn, add(), now=300.0, who="ada")
+    trashed.trash_result(conn, add(), now=300.0, who="ada")
     assert ids(conn) == [counts]
 
 

@@ -9,7 +9,7 @@ import msgspec
 from benchyard.publish.service import PublishFacts, PublishService
 from benchyard.publish.settings import Codespeed
 from benchyard.results.intake import take_in
-from benchyard.store import results
+from benchyard.store import filed, results
 from benchyard.store.rows import Result
 
 
@@ -53,5 +53,5 @@ class Publisher:
         what = {"host": host, "target": "linux-x86_64", "commit": commit, "branch": "main", "owner": "anna"}
         row: Result = await self.service.db(results.new_result, **what, **who)
         taken = take_in(self.lab / "results", data, host=host, commit=commit, branch="main", now=now, present=None)
-        added: Result = await self.service.db(results.attach_file, row.id, **taken, **who)
+        added: Result = await self.service.db(filed.attach_file, row.id, **taken, **who)
         return added

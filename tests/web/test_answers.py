@@ -1,10 +1,20 @@
 """What the REST interface answers when all is well."""
 
+import json
 import re
+import time
+from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
+import sqlalchemy as sa
 
+from benchyard.cli.root import main
+from benchyard.client import Client
+from benchyard.daemon.lock import held
+from benchyard.lab.paths import LabPaths
+from benchyard.store.tables import jobs
 from benchyard.tasks.suite import installed_suite
 from benchyard.web.views import time_text
 
@@ -135,6 +145,28 @@ def test_health(lab: "Lab") -> None:
     assert (health["status"], health["title"]) == ("degraded", "benchyard")
     assert {host["connected"] for host in health["hosts"]} == {False}
     assert set(health["jobs"]) >= {"created", "queued", "running", "success"}
+
+
+def test_stale_lanes(make_lab: "Callable[..., Lab]", capsys: pytest.CaptureFixture[str]) -> None:
+    """A queue that has not moved is in the lab's health, and `lab status` shows it; the lab works nevertheless."""
+    lab = make_lab()
+    assert "stale" not in lab.call("GET", "/health").json()
+    lab.call("POST", f"/queues/{lab.target}/pause", "admin", json={})
+    job = lab.submit("admin", run=True)
+    since = time.time() - 13 * 3600
+    with lab.engine().begin() as conn:
+        conn.execute(sa.update(jobs).where(jobs.c.id == job["id"]).values(changed=since))
+    with Client(lab.url, token=lab.tokens["admin"]) as client:
+        health = client.health()
+    (stale,) = health.stale
+    text = f"{lab.target}: 1 job waits, and nothing has begun for 13 h, as the queue is paused"
+    assert (stale.text, stale.target, health.status) == (text, lab.target, "degraded")
+    assert datetime.fromisoformat(stale.since).timestamp() == pytest.approx(since, abs=1.0)
+    with held(LabPaths(lab.root).lock):
+        main(["lab", "status", str(lab.root)])
+        assert f"stale    {text}" in capsys.readouterr().out.splitlines()
+        main(["lab", "status", str(lab.root), "--json"])
+    assert [one["text"] for one in json.loads(capsys.readouterr().out)["stale"]] == [text]
 
 
 def test_host_joins(lab: "Lab") -> None:

@@ -1,11 +1,12 @@
 """Files that belong to a result, over REST."""
 
 import hashlib
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from benchyard.client import Client
 from benchyard.results.attachments import Attachment, store_attachment
 from benchyard.results.files import store_file
 from benchyard.store import jobs, results
@@ -94,6 +95,22 @@ def test_nothing_in_it_is_run(lab: "Lab", profile: int, name: str, data: bytes, 
     assert answer.headers["content-security-policy"] == "default-src 'none'; style-src 'unsafe-inline'; sandbox"
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["etag"] == f'"{hashlib.sha256(data).hexdigest()}"'
+
+
+def test_export(lab: "Lab", profile: int, tmp_path: Path) -> None:
+    """They are written beside their result, byte for byte; what is cut off is gone on with, and done twice is done."""
+    with Client(lab.url, token=lab.tokens["ada"]) as client:
+        result = client.results.get(profile)
+        place = "bm-20261122-3.15.0-abc/bm-x.profile"
+        assert [(one.file, one.outcome) for one in client.results.export_to(tmp_path, [result])] == [
+            (place, "exported")
+        ]
+        files = {path.name: path.read_bytes() for path in (tmp_path / f"{place}.d").iterdir()}
+        assert files == {"nbody.svg": HOSTILE, "nbody.folded": STACKS, "page.html": HOSTILE}
+        assert (tmp_path / place).read_bytes() == result.read()
+        (tmp_path / f"{place}.d" / "nbody.svg").unlink()
+        assert [one.outcome for one in client.results.export_to(tmp_path, [result])] == ["known"]
+        assert (tmp_path / f"{place}.d" / "nbody.svg").read_bytes() == HOSTILE
 
 
 @pytest.mark.parametrize("name", ["nbody", "%2e%2e%2fbm-x.profile", "..%2fbm-x.profile", "nbody.svg%00"])

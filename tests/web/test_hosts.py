@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy as sa
 
-from benchyard.store import attempts, calibrations, epochs, jobs, maintenance, results
+from benchyard.store import attempts, calibrations, epochs, jobs, maintenance, results, trashed
 from benchyard.store import hosts as store
 from benchyard.store.rows import Noise
 from benchyard.store.tables import hosts
@@ -127,7 +127,7 @@ def calibrated(lab: "Lab") -> Iterator[str]:
         calibrations.put_noise(conn, "steady", 1, noise)
     yield "steady"
     with lab.engine().begin() as conn:
-        results.trash_result(conn, row.id, now=3.0, who="lab")  # others list the results of this lab
+        trashed.trash_result(conn, row.id, now=3.0, who="lab")  # others list the results of this lab
 
 
 _FLOORS = {"2to3": 0.01, "nbody": 0.02}

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from benchrunner import BenchRunner
 
 from benchyard.client import Client, Invalid
-from benchyard.store import measurements
+from benchyard.store import filed, measurements
 from benchyard.store.tables import results as results_table
 
 if TYPE_CHECKING:
@@ -154,6 +154,26 @@ def test_export_and_import(own: "Lab", other: "Lab", tmp_path: Path) -> None:
     taken = command(other, "admin", "import", tmp_path / "out")
     assert taken.stdout == "4 imported\n", taken.stdout
     assert rows(other) == rows(own)
+
+
+@pytest.mark.parametrize("noted", [False, True])
+def test_import_of_what_was_lost(own: "Lab", client: Client, foreign: Path, *, noted: bool) -> None:
+    """The file of a result whose own is gone from the disk is brought back by it, and the result counts again."""
+    assert list(client.results.import_from(foreign))
+    (lost,) = client.results.list(host="desk-7")
+    (own.root / "results" / str(lost.path)).unlink()
+    if noted:
+        with own.engine().begin() as conn:
+            filed.note_missing(conn, lost.id, now=2.0, who="lab")
+    (dry,) = client.results.import_from(foreign / "mine.json", dry_run=True)
+    assert (dry.outcome, dry.result) == ("new", lost.id)
+    done = command(own, "ada", "import", foreign / "mine.json")
+    assert done.stdout == f"result {lost.id} has its file again: mine.json\n1 brought back\n", done.stderr
+    assert lost.read() == (foreign / "mine.json").read_bytes()
+    found = lost.refresh()
+    assert (found.path, found.enabled, found.missing) == (lost.path, True, None)
+    (again,) = client.results.import_from(foreign / "mine.json")
+    assert (again.outcome, again.result) == ("known", lost.id)
 
 
 #: bench_runner's own loader, told of a directory.

@@ -10,7 +10,7 @@ import pytest
 
 from benchyard.results.files import store_file
 from benchyard.results.layout import path_of_run
-from benchyard.store import calibrations, epochs, jobs, results
+from benchyard.store import calibrations, epochs, filed, jobs, results
 from benchyard.store.rows import Noise
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def test_removed_and_made_again(lab: "Lab", stored: dict[int, bytes]) -> None:
             row = results.new_result(
                 conn, now=1.0, who="ada", owner="ada", host="again", target=None, commit=None, branch=None
             )
-            results.attach_file(
+            filed.attach_file(
                 conn, row.id, now=1.0, who="ada", path=kept.path, sha256=kept.sha256, size=kept.size, version=None,
                 interpreter=None, flags=(), suite=None, suite_version=None, mode=None, benchmarks=1,
             )  # fmt: skip

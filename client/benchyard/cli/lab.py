@@ -292,7 +292,8 @@ def _print(health: "Health") -> None:
     from benchyard.cli.output import print_json
 
     state = {"healthy": health.ok, "url": health.url, "pid": health.pid}
-    print_json({**state, "hosts": health.hosts, "jobs": health.jobs, "uploads": health.uploads})
+    counts = {"jobs": health.jobs, "uploads": health.uploads}
+    print_json({**state, "hosts": health.hosts, **counts, "stale": health.stale})
 
 
 def _show(health: "Health") -> None:
@@ -307,5 +308,6 @@ def _show(health: "Health") -> None:
             ("hosts", ", ".join(f"{n} {'online' if up else 'offline'}" for n, up in health.hosts.items())),
             ("jobs", open_jobs),
             ("uploads", ", ".join(f"{count} {state}" for state, count in health.uploads.items() if count)),
+            *(("stale", one["text"]) for one in health.stale),
         )
     )

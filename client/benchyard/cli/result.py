@@ -32,7 +32,7 @@ from benchyard.cli.options import (
 
 if TYPE_CHECKING:
     from benchyard.client import BenchmarkResult, Upload
-    from benchyard.client.results import Interpreter
+    from benchyard.client.measured import Interpreter
 
 
 @click.group("result")

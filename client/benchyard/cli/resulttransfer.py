@@ -21,6 +21,7 @@ _SAID = {
     "imported": "imported",
     "new": "would be imported",
     "exported": "exported",
+    "restored": "brought back",
     "known": "there already",
     "skipped": "skipped",
 }
@@ -38,8 +39,8 @@ def import_results(
     """Take in results that were measured elsewhere, of all files below DIR.
 
     They may be in bench_runner's layout, have PORTAL's names, or be plain files of pyperf or pyperformance, packed by
-    gzip or not. What the lab has already is left out, so an import that was cut off goes on if it is done again. Files
-    that are no results are listed.
+    gzip or not. What the lab has already is left out, so an import that was cut off goes on if it is done again; what
+    it had and lost is brought back. Files that are no results are listed.
 
     Example: benchyard result import ~/bench_runner/results
     """
@@ -66,6 +67,8 @@ def import_results(
 def export_results(names: tuple[str, ...], everything: bool, url: str | None, as_json: bool) -> None:
     """Write the files of results into DIR, as they were measured, in bench_runner's layout.
 
+    Flame graphs and the like are in the folder NAME.d beside the file NAME that they belong to.
+
     Example: benchyard result export --all ~/results
     """
     *wanted, folder = names
@@ -89,7 +92,8 @@ def export_results(names: tuple[str, ...], everything: bool, url: str | None, as
 def prune_results(keep_days: float | None, dry_run: bool, yes: bool, url: str | None, as_json: bool) -> None:
     """Put old results into the trash: of each week one stays, of each host, branch, flags and suite.
 
-    What is of a release, has a note, or was compared with stays, and so do calibrations.
+    What is of a release, has a note, or was compared with stays, and so do calibrations. What was published of a result
+    stays there; `benchyard result remove` takes that back.
 
     Example: benchyard result prune --dry-run
     """
@@ -129,6 +133,8 @@ def _tell(transfers: "Iterable[Transfer]", number: int | None, what: str, as_jso
     for transfer in done:
         if transfer.reason:
             click.echo(clean(f"skipped {transfer.file or f'result {transfer.result}'}: {transfer.reason}"))
+        elif transfer.outcome == "restored":
+            click.echo(clean(f"result {transfer.result} has its file again: {transfer.file}"))
     said = [f"{counts[outcome]} {words}" for outcome, words in _SAID.items() if counts[outcome]]
     click.echo(", ".join(said) or "no results")
 

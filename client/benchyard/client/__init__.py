@@ -32,10 +32,11 @@ from benchyard.client.events import Event
 from benchyard.client.health import Health
 from benchyard.client.hosts import AddedHost, Host
 from benchyard.client.jobs import Job
+from benchyard.client.measured import Attachment
 from benchyard.client.notices import Notice, Telling
 from benchyard.client.queues import ExpectedStart, Queue, QueuedJob, TargetQueue
 from benchyard.client.regressions import Regression
-from benchyard.client.results import Attachment, BenchmarkResult
+from benchyard.client.results import BenchmarkResult
 from benchyard.client.series import Series
 from benchyard.client.uploads import Destination, Upload
 from benchyard.client.users import NewToken, Token, User

@@ -13,10 +13,19 @@ class HostHealth(msgspec.Struct, frozen=True, kw_only=True):
     connected: bool = False
 
 
+class StaleLane(msgspec.Struct, frozen=True, kw_only=True):
+    """A target, schedule or branch of which nothing has come for too long, in words, and since when."""
+
+    text: str
+    target: str | None = None
+    since: str = ""
+
+
 class Health(Document, frozen=True, kw_only=True):
     """Status "ok" or "degraded", title and version; who is logged in gets hosts, jobs by status, and uploads by state.
 
-    Of uploads, those that are outstanding; None where there are none.
+    Of uploads, those that are outstanding; None where there are none. `stale` are the lanes of which nothing comes any
+    more, which makes no lab degraded.
     """
 
     status: str
@@ -27,3 +36,4 @@ class Health(Document, frozen=True, kw_only=True):
     targets: tuple[str, ...] = ()
     jobs: dict[str, int] | None = None
     uploads: dict[str, int] | None = None
+    stale: tuple[StaleLane, ...] = ()

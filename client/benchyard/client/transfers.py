@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from benchyard.client.entities import Document, Link, make_document
-from benchyard.client.errors import Conflict, Invalid, ServerError
+from benchyard.client.errors import Conflict, Invalid, NotFound, ServerError
 
 if TYPE_CHECKING:
     from benchyard.client.results import BenchmarkResult
@@ -27,10 +27,13 @@ _PACKED = ".json.gz"
 
 
 class Transfer(msgspec.Struct, frozen=True):
-    """What became of one file: `reason` says why it was skipped, `result` is its number in the lab."""
+    """What became of one file: `reason` says why it was skipped, `result` is its number in the lab.
+
+    One is `restored` if the lab had lost the file of a result, and has it again by this.
+    """
 
     file: str
-    outcome: Literal["imported", "known", "new", "exported", "skipped"]
+    outcome: Literal["imported", "known", "new", "restored", "exported", "skipped"]
     host: str = ""
     result: int | None = None
     reason: str = ""
@@ -41,7 +44,7 @@ class _Number(msgspec.Struct, frozen=True):
 
 
 class _Imported(Document, frozen=True, kw_only=True):
-    outcome: Literal["imported", "known", "new"]
+    outcome: Literal["imported", "known", "new", "restored"]
     host: str = ""
     result: _Number | None = None
 
@@ -95,28 +98,46 @@ def import_files(
 def export_results(results: "Iterable[BenchmarkResult]", folder: Path) -> Iterator[Transfer]:
     """Write the files of results below a folder, in bench_runner's layout; what is there already is not sent again.
 
-    Raises OSError where the folder cannot be written.
+    What belongs to a result besides, such as flame graphs, is beside its file, in the folder NAME.d. Raises OSError
+    where the folder cannot be written.
     """
     for result in results:
         place = _place(result)
         if place is None:
-            yield Transfer("", "skipped", result.host or "", result.id, "it has no file of values")
+            yield Transfer("", "skipped", result.host or "", result.id, "it has no file")
             continue
-        target = folder / place
-        if target.is_file():
-            same = hashlib.sha256(target.read_bytes()).hexdigest() == result.sha256
-            reason = "" if same else "another file is there: choose an empty directory"
-            outcome: Literal["known", "skipped"] = "known" if same else "skipped"
-            yield Transfer(str(place), outcome, result.host or "", result.id, reason)
-            continue
+        outcome, reason = _export(result, folder / place)
+        yield Transfer(str(place), outcome, result.host or "", result.id, reason)
+
+
+def _export(result: "BenchmarkResult", target: Path) -> tuple[Literal["exported", "known", "skipped"], str]:
+    """Write a file, after what belongs to it, so that an export that was cut off goes on there."""
+    there = target.is_file()
+    if there and hashlib.sha256(target.read_bytes()).hexdigest() != result.sha256:
+        return "skipped", "another file is there: choose an empty directory"
+    try:
+        if result.job is not None or result.kind != "benchmarks":  # what was measured elsewhere has none
+            _export_attachments(result, target.with_name(target.name + ".d"))
+        if there:
+            return "known", ""
         _write(target, result.read())
-        yield Transfer(str(place), "exported", result.host or "", result.id)
+    except NotFound as exc:
+        return "skipped", str(exc)
+    return "exported", ""
+
+
+def _export_attachments(result: "BenchmarkResult", folder: Path) -> None:
+    for attachment in result.attachments():
+        name = attachment.name
+        if name.startswith(".") or PurePosixPath(name).name != name or (folder / name).is_file():
+            continue
+        _write(folder / name, result.attachment(name))
 
 
 def _place(result: "BenchmarkResult") -> PurePosixPath | None:
     """Where a result's file goes; None for one that has none, or whose place would be elsewhere."""
     path = PurePosixPath(result.path or "")
-    if result.status != "stored" or not path.name.endswith(_ENDS) or path.is_absolute() or ".." in path.parts:
+    if result.status != "stored" or not path.name or path.is_absolute() or ".." in path.parts:
         return None
     return path.with_suffix("") if path.name.endswith(_PACKED) else path
 

@@ -15,7 +15,10 @@ HEALTH_PATH = "plugins/benchyard/api/v1/health"
 
 @dataclass(frozen=True)
 class Health:
-    """What was found: the supervisor's process, what the master answered, and which of its hosts are connected."""
+    """What was found: the supervisor's process, what the master answered, and which of its hosts are connected.
+
+    `stale` are lanes of which nothing comes any more: there the lab works, and somebody is to look why.
+    """
 
     url: str
     pid: int | None
@@ -24,6 +27,7 @@ class Health:
     hosts: dict[str, bool] = field(default_factory=dict)
     jobs: dict[str, int] = field(default_factory=dict)
     uploads: dict[str, int] = field(default_factory=dict)
+    stale: tuple[dict[str, Any], ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -49,7 +53,8 @@ def look(paths: LabPaths, settings: Settings) -> Health:
     pid = daemon.running(paths.lock)
     answer = _ask(own_url(settings)) if pid is not None else {}  # else it would be another lab that answers
     hosts = {host["name"]: host["connected"] for host in answer.get("hosts", [])}
-    counts = {"jobs": answer.get("jobs", {}), "uploads": answer.get("uploads", {})}
+    counts: dict[str, Any] = {"jobs": answer.get("jobs", {}), "uploads": answer.get("uploads", {})}
+    counts["stale"] = tuple(answer.get("stale", ()))
     return Health(settings.lab.url, pid, bool(answer), answer.get("status") == "ok", hosts, **counts)
 
 

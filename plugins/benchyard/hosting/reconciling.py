@@ -1,23 +1,25 @@
 """Result files and their index, held against each other after whatever has happened: a crash, a restored backup.
 
-A file without a row gets one, of what it and its name tell. A row whose file is gone is told and counts no more until
-the file is there again, be it elsewhere. Results whose measurements are not in the index, as in labs of before, get
-them. Nothing is removed. All of it blocks, and may be done again at any time, or be cut off.
+A file without a row gets one, of what it and its name tell; that of a run of the lab's own gets the row that it had. A
+row whose file is gone is told and counts no more until the file is there again, be it elsewhere. Results whose
+measurements are not in the index, as in labs of before, get them. Nothing is removed. All of it blocks, and may be done
+again at any time, or be cut off.
 """
 
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from benchyard.results import importing, trash
-from benchyard.results.errors import ResultError
+from benchyard.results.errors import ResultError, StorageError
 from benchyard.results.files import read_file
 from benchyard.results.index import index_suite
-from benchyard.results.layout import PACKED, VALUES
+from benchyard.results.layout import PACKED, VALUES, read_name, valueless_kind
 from benchyard.results.reading import read_suite
-from benchyard.store import filed, measurements, results
+from benchyard.store import filed, measurements, trashed
 from benchyard.store.filed import Filed
 from benchyard.store.history import LAB
 from benchyard.store.rows import Result
@@ -71,10 +73,32 @@ def reconcile(lab: Lab, *, storing_s: float = STORING_S, anew: bool = False) -> 
         return Reconciled()
     missing, back = _check_rows(lab, known)
     having = {one.path for one in known if one.status == "stored"}
-    added, moved, unreadable = _adopt(lab, sorted(files - having), storing_s)
+    added, moved, unreadable = _adopt(lab, files - having, storing_s)
     done = Reconciled(added, missing, back + moved, 0, unreadable)
     measured, damaged = measure_missing(lab, anew=known[-1].id if anew and known else 0)
     return done._replace(measured=measured, unreadable=unreadable + damaged)
+
+
+def empty_trash(lab: Lab, *, days: float) -> int:
+    """Remove for good what has been in the trash for longer than `days`; tells of how many results that was.
+
+    A row whose file is gone for good says so, and is looked after no more. Then files that have no row go, too.
+    """
+    emptied = 0
+    before = time.time() - days * 86_400
+    while rows := lab.transact(trashed.expired_trash, before, limit=_PAGE):
+        for row in rows:
+            if lab.pause():
+                return emptied
+            try:
+                trash.remove(lab.root, row.id, str(row.path))
+            except StorageError as exc:
+                lab.say(str(exc))
+                return emptied
+            lab.transact(trashed.forget_file, row.id, now=time.time(), who=LAB)
+            emptied += 1
+    trash.empty(lab.root, days=days)
+    return emptied
 
 
 def rebuild(lab: Lab) -> Reconciled:
@@ -86,13 +110,26 @@ def rebuild(lab: Lab) -> Reconciled:
 
 
 def result_files(root: Path) -> Iterator[str]:
-    """The paths of the pyperf files below the results directory; what is hidden, or belongs to a result, is none."""
-    for path in root.rglob(f"*{VALUES}*"):
+    """The paths of the pyperf files below the results directory, and of those that are named like results.
+
+    What is hidden, or belongs to a result, is none.
+    """
+    for path in root.rglob("*"):
         below = path.relative_to(root)
         if any(part.startswith(".") or part.endswith(".d") for part in below.parts):
             continue
-        if below.name.endswith((VALUES, VALUES + PACKED)) and path.is_file():
+        values = below.name.endswith((VALUES, VALUES + PACKED))
+        if (values or read_name(PurePosixPath(below.parent, below.stem + VALUES)) is not None) and path.is_file():
             yield below.as_posix()
+
+
+def _by_age(root: Path, paths: Iterable[str]) -> list[tuple[float, str]]:
+    """The paths with the times at which the files were written, the oldest first; without those that are gone."""
+    found = []
+    for path in paths:
+        with suppress(FileNotFoundError):
+            found.append((root.joinpath(path).stat().st_mtime, path))
+    return sorted(found)
 
 
 def measure_missing(lab: Lab, *, anew: int = 0) -> tuple[int, int]:
@@ -169,25 +206,33 @@ def _finish_removal(lab: Lab, row: Filed) -> None:
         trash.throw_away(lab.root, row.id, row.path, row.sha256)
 
 
-def _adopt(lab: Lab, paths: Sequence[str], storing_s: float) -> tuple[int, int, int]:
-    """Give files their rows; how many results were added, how many have their files again, and what is unreadable."""
+def _adopt(lab: Lab, paths: Iterable[str], storing_s: float) -> tuple[int, int, int]:
+    """Give files their rows; how many results were added, how many have their files again, and what is unreadable.
+
+    They come in the order in which they were written: so the epochs of hosts are found again.
+    """
     added = moved = unreadable = 0
-    for path in paths:
+    for written, path in _by_age(lab.root, paths):
         if lab.pause():
             break
         try:
-            written = (lab.root / path).stat().st_mtime
             if time.time() - written < storing_s:
                 continue
             content = importing.open_content((lab.root / path).read_bytes())
-            same: Result | None = lab.transact(results.result_of_content, content.sha256)
+            same: Result | None = lab.transact(filed.result_of_content, content.sha256)
             if same is not None:
                 if same.missing is not None:
                     lab.say(f"the file of result {same.id} is there again: {path}")
                     lab.transact(filed.note_found, same.id, path=path, now=time.time(), who=LAB)
                     moved += 1
                 continue
-            foreign = importing.examine(content, path, hosts=lab.hosts, now=written)
+            foreign = (
+                importing.examine(content, path, hosts=lab.hosts, now=written)
+                if valueless_kind(path) is None
+                else importing.examine_without_values(content)
+            )
+            if foreign is None:
+                continue  # somebody's notes
         except FileNotFoundError:
             continue  # it was removed meanwhile
         except (OSError, ResultError) as exc:
@@ -198,8 +243,12 @@ def _adopt(lab: Lab, paths: Sequence[str], storing_s: float) -> tuple[int, int, 
             lab.say(f"{path} in the results directory cannot be taken for a result: {_fault(exc)}")
             unreadable += 1
             continue
-        columns = {**foreign.columns, "path": path}
-        row, new = lab.transact(filed.take_result, now=time.time(), who=LAB, owner=LAB, **columns)
+        columns = {**foreign.columns, "path": path, "now": time.time(), "who": LAB}
+        if (run := foreign.run) is None:
+            row, new = lab.transact(filed.take_result, owner=LAB, **columns)
+        else:
+            told = {"job_id": run.job, "attempt": run.attempt, "started": run.started, "host_print": run.host_print}
+            row, new = lab.transact(filed.take_run, **told, **columns)
         lab.say(f"{path} in the results directory is result {row.id} from now on")
         added += new
     return added, moved, unreadable

@@ -14,11 +14,11 @@ from twisted.internet import defer, task, threads
 from twisted.python import log
 
 from benchyard.hosting.reconciling import Lab as ReconciledLab
-from benchyard.hosting.reconciling import reconcile
+from benchyard.hosting.reconciling import empty_trash, reconcile
 from benchyard.hosting.registration import HostExists, forget_host, register_host, write_host
 from benchyard.results import trash
 from benchyard.results.kept import KeptSuites
-from benchyard.store import answers, filed, results
+from benchyard.store import answers, filed, trashed
 from benchyard.store import hosts as store
 from benchyard.store.history import LAB
 from benchyard.store.retention import prunable
@@ -165,7 +165,7 @@ class LabService(BuildbotService):
         await super().stopService()
 
     def _reconcile(self) -> None:
-        """Hold files and index against each other, in a thread, unless that is under way."""
+        """Hold files and index against each other, then empty the trash; in a thread, unless that is under way."""
         if self._reconciling is None:
             done = threads.deferToThread(self._reconciled).addErrback(log.err, "benchyard: while reconciling results")
             self._reconciling = done
@@ -183,9 +183,11 @@ class LabService(BuildbotService):
         # The wait keeps most of the time for everything else.
         lab = ReconciledLab(self.results_dir, transact, tuple(self.hosts), lambda: self._leaving.wait(PAUSE_S), say)
         say(f"results: {reconcile(lab)}")
+        if emptied := empty_trash(lab, days=self.facts.trash_days):
+            say(f"{emptied} results that were in the trash for {self.facts.trash_days:g} days are gone for good")
 
     def _tidy(self) -> Any:
-        """Remove for good what was kept long enough: files in the trash, answers to repeated requests."""
+        """Look after results, whose trash is emptied then, and forget answers that nobody asks for again."""
         self._reconcile()
         now = time.time()
         if self.facts.prunes and time.localtime(now).tm_hour == NIGHT and now - self._pruned > 2 * TIDY_S:
@@ -194,7 +196,6 @@ class LabService(BuildbotService):
             done.addErrback(log.err, "benchyard: while pruning results")
         return defer.gatherResults(
             [
-                threads.deferToThread(trash.empty, self.results_dir, days=self.facts.trash_days),
                 self.master.db.pool.do_with_transaction(answers.forget_old, time.time()),
                 self.master.db.pool.do_with_transaction(_note_all_seen, self._connected(), time.time()),
             ],
@@ -203,12 +204,15 @@ class LabService(BuildbotService):
 
     @async_to_deferred
     async def prune(self, *, who: str, keep_all_days: float, dry_run: bool = False) -> tuple[Result, ...]:
-        """Put the results into the trash that the policy has no use for; gives them as they were."""
+        """Put the results into the trash that the policy has no use for; gives them as they were.
+
+        What was published of them stays: that somebody saw a result is no less true once the lab has no room for it.
+        """
         tagged = tuple(await threads.deferToThread(self.all_tagged))
         transact = self.master.db.pool.do_with_transaction
         rows = await transact(prunable, keep_all_days=keep_all_days, now=time.time(), tagged=tagged)
         for row in () if dry_run else rows:
-            await transact(results.trash_result, row.id, now=time.time(), who=who)
+            await transact(trashed.trash_result, row.id, now=time.time(), who=who)
             if await transact(filed.is_free, str(row.path)):
                 await threads.deferToThread(trash.throw_away, self.results_dir, row.id, str(row.path), row.sha256)
         if rows and not dry_run:

@@ -34,6 +34,7 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
     suite: str | None = None
     suite_version: str | None = None
     benchmark_hash: str | None = None
+    mode: str | None = None
     grade: str | None = None
     grade_reasons: tuple[str, ...] = ()
     host_print: Mapping[str, Any] = {}
@@ -50,6 +51,8 @@ class Row(Protocol):
     def suite(self) -> str | None: ...
     @property
     def suite_version(self) -> str | None: ...
+    @property
+    def mode(self) -> str | None: ...
     @property
     def grade(self) -> str | None: ...
     @property
@@ -71,6 +74,7 @@ def conditions_of(row: Row, metadata: Mapping[str, Any]) -> Conditions:
         suite=row.suite,
         suite_version=row.suite_version,
         benchmark_hash=said("benchmark_hash"),
+        mode=row.mode,
         grade=row.grade,
         grade_reasons=row.grade_reasons,
         host_print=(row.fingerprint or {}).get("host") or {},
@@ -110,8 +114,14 @@ def find_differences(base: Conditions, head: Conditions) -> tuple[str, ...]:
 
 
 def find_marks(base: Conditions, head: Conditions) -> tuple[str, ...]:
-    """What is to be known of either result, though it may be the same of both: that it was disturbed."""
+    """What is to be known beside the numbers, and takes nothing from them: that a result was disturbed, or the mode.
+
+    In another mode the same is measured, more or fewer times: the values of one side are fewer, as every test and
+    interval here takes into account. So they are compared, and count.
+    """
     found = []
+    if _differ(base.mode, head.mode):
+        found.append(f"{_words('mode', base.mode, head.mode)}: the one has fewer values than the other")
     for side, conditions in (("base", base), ("head", head)):
         if conditions.grade == _DISTURBED:
             reasons = "; ".join(conditions.grade_reasons)

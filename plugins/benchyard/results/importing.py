@@ -14,6 +14,7 @@ from benchyard.results.intake import UNKNOWN, describe_file
 from benchyard.results.layout import path_of_run
 from benchyard.results.packing import unpacked
 from benchyard.results.reading import read_suite
+from benchyard.results.runs import Run, read_run, run_without_values
 
 
 class Content(msgspec.Struct, frozen=True):
@@ -24,10 +25,11 @@ class Content(msgspec.Struct, frozen=True):
 
 
 class Foreign(msgspec.Struct, frozen=True):
-    """A file that may be taken in: where it belongs, and the columns of its row."""
+    """A file that may be taken in: where it belongs, the columns of its row, and of which lab's run it says to be."""
 
     place: PurePosixPath
     columns: dict[str, Any]
+    run: Run | None = None
 
 
 def open_content(file: bytes) -> Content:
@@ -39,9 +41,13 @@ def open_content(file: bytes) -> Content:
 def examine(content: Content, name: str, *, host: str | None = None, hosts: Iterable[str] = (), now: float) -> Foreign:
     """Read a file named `name`, measured on `host` if that is said; ResultError if it is no pyperf file. Blocks.
 
-    `hosts` are those that the lab knows. What tells nothing of its time was measured `now`.
+    `hosts` are those that the lab knows. What tells nothing of its time was measured `now`. What a lab has written into
+    it of its run comes before all else.
     """
     suite = read_suite(content.data)
+    run = read_run(suite.metadata)
+    if run is not None:
+        return _of_run(run, content, host or run.host, {"benchmarks": len(suite.benchmarks), **index_suite(suite)})
     told = read_foreign(name, suite.metadata, sha256=content.sha256, hosts=hosts)
     columns = describe_file(suite, content.sha256)
     interpreter = columns["interpreter"]
@@ -69,6 +75,18 @@ def examine(content: Content, name: str, *, host: str | None = None, hosts: Iter
     keeps = told.place is not None and host == told.host
     place = told.place if keeps and told.place else path_of_run(interpreter, host=host, started=measured)
     return Foreign(place, columns)
+
+
+def examine_without_values(content: Content) -> Foreign | None:
+    """The same of a file that is not pyperf's, as that of a profile; None where no lab says what it is. Blocks."""
+    run = run_without_values(content.data)
+    return None if run is None else _of_run(run, content, run.host, {})
+
+
+def _of_run(run: Run, content: Content, host: str, found: dict[str, Any]) -> Foreign:
+    place = path_of_run(run.interpreter, host=host, started=run.started)
+    columns = {**run.columns, "host": host, "sha256": content.sha256, "size": len(content.data), **found}
+    return Foreign(place, columns, run)
 
 
 def keep(root: Path, content: Content, foreign: Foreign) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from benchyard.results.index import index_suite
 from benchyard.results.layout import path_of_run
 from benchyard.results.packing import unpacked
 from benchyard.results.reading import Suite, read_suite
+from benchyard.results.runs import read_run
 
 #: The suite that a file without word of one is taken to be from.
 UNKNOWN = "unknown"
@@ -23,6 +24,12 @@ _LETTERS = ("A", "B", "C")
 _GRADE = ("grade", "grade_reasons", "fingerprint")
 _HOST = ("cpu", "microcode", "kernel", "mitigations", "governor", "boost", "isolation")
 _REST = ("libc", "compiler", "suite")
+
+
+# What is read from a file, of the columns of a row; the others are told by whoever adds it.
+_OF_FILE = frozenset(
+    ("version", "flags", "suite", "suite_version", "mode", "grade", "grade_reasons", "fingerprint", "fingerprint_id")
+)
 
 
 def take_in(
@@ -48,6 +55,11 @@ def take_in(
 
 def describe_file(suite: Suite, sha256: str, *, commit: str | None = None, branch: str | None = None) -> dict[str, Any]:
     """The columns of a row that a file of that digest tells; what people say of commit and branch comes first."""
+    run = read_run(suite.metadata)
+    if run is not None:
+        facts = {**run.interpreter, "commit": commit or run.commit, "branch": branch or run.branch}
+        said = {name: value for name, value in run.columns.items() if name in _OF_FILE}
+        return {**said, "interpreter": facts, "benchmarks": len(suite.benchmarks)}
     facts = _facts({**suite.python, **suite.metadata}, sha256, commit=commit, branch=branch)
     version = suite.metadata.get("performance_version")
     return {

@@ -26,6 +26,9 @@ _FLAG_NAMES = {"debug": "DEBUG", "jit": "JIT", "nogil": "NOGIL", "tailcall": "TA
 VALUES = ".json"
 PACKED = ".gz"
 
+# Whose the repository is that all others are forks of.
+_UPSTREAM = "python"
+
 _HASH_LENGTH = 7
 _REF_LENGTH = 20
 # Linux takes no longer names than 255 bytes, and files of values have one that is longer than that of bench_runner.
@@ -158,9 +161,12 @@ def valueless_kind(path: str) -> str | None:
 
 def _owner(url: str | None) -> str:
     """Whose repository is at an address such as https://github.com/OWNER/cpython; python's where it does not say."""
-    parts = urlsplit(url or "")
-    names = parts.path.strip("/").split("/")
-    return names[-2] if parts.hostname and len(names) > 1 else "python"
+    with suppress(ValueError):  # what is no address says nothing of it
+        parts = urlsplit(url or "")
+        names = parts.path.strip("/").split("/")
+        if parts.hostname and len(names) > 1:
+            return names[-2]
+    return _UPSTREAM
 
 
 def _day(build_date: str | None, started: float) -> date:

@@ -5,21 +5,20 @@ was measured under other conditions of the host (another epoch) or with another 
 its own: between two of them nothing can be said. Results of one commit are one point.
 """
 
-import math
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import msgspec
-import numpy as np
 
 from benchyard.results.changepoints import ChangePoint, NoChangePoints, find_changes
 from benchyard.results.statistics import geometric_mean
 
 K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
 
-#: Benchmarks of a geometric mean are those that so many of a stretch's points have.
-_USUAL = 0.9
+# What comes first in the datastore's rows, and tells what a result is of.
+_FACTS = 14
 
 
 class Lane(msgspec.Struct, frozen=True, order=True):
@@ -80,7 +79,8 @@ class Stretch(msgspec.Struct, frozen=True):
 class Series(msgspec.Struct, frozen=True):
     """The series of a `benchmark`, in `unit`, or of the geometric mean of all (an empty name).
 
-    A geometric mean is relative to the first point of its stretch, and has no unit: 0.97 takes 3 % less.
+    A geometric mean (`results.means`) is relative to the first point of its stretch, and has no unit: 0.97 takes 3 %
+    less.
     """
 
     lane: Lane
@@ -94,25 +94,40 @@ class Series(msgspec.Struct, frozen=True):
         return sum(len(stretch.points) for stretch in self.stretches)
 
 
-def values_of(rows: Iterable[Any]) -> list[Value]:
-    """Values of the datastore's rows (`store.series`), without those of patched interpreters: these are no commits."""
-    lanes: dict[tuple[Any, ...], Lane] = {}
-    found = []
-    for row in rows:
-        id, host, branch, commit, suite, suite_version, mode, epoch, created, flags = row[:10]
-        commit_date, build_date, implementation, patch, benchmark, unit, version, mean, n, stdev = row[10:]
+class Lanes:
+    """The lanes of the datastore's rows (`store.series`), each made once."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Any, ...], Lane] = {}
+
+    def of(self, row: Sequence[Any]) -> Lane | None:
+        """The lane of a row; None where its interpreter was patched: what that gave is of no commit."""
+        _, host, branch, commit, suite, suite_version, mode, _, _, flags, _, _, implementation, patch = row[:_FACTS]
         if patch:
-            continue
+            return None
         branch = branch_of(branch, commit)
         key = (host, flags, branch, implementation, suite, suite_version, mode)
-        lane = lanes.get(key)
+        lane = self._known.get(key)
         if lane is None:
             # Files of suites with many versions of pyperf do not say it of all; others than CPython do.
             kind = implementation if implementation not in (None, "", "unknown") else "cpython"
             words = (kind, suite or "", suite_version or "", mode or "")
-            lane = lanes.setdefault(key, Lane(host, tuple(sorted(flags)), branch, *words))
-        committed = moment_of(commit_date or build_date)
-        found.append(Value(id, lane, epoch, version, unit, commit, committed, created, benchmark, mean, n, stdev))
+            lane = self._known.setdefault(key, Lane(host, tuple(sorted(flags)), branch, *words))
+        return lane
+
+
+def values_of(rows: Iterable[Any]) -> list[Value]:
+    """Values of the datastore's rows, without those of patched interpreters."""
+    lanes = Lanes()
+    found = []
+    for row in rows:
+        lane = lanes.of(row)
+        if lane is None:
+            continue
+        benchmark, unit, version, mean, n, stdev = row[_FACTS:]
+        commit, epoch, created, dates = row[3], row[7], row[8], row[10:12]
+        committed = moment_of(dates[0] or dates[1])
+        found.append(Value(row[0], lane, epoch, version, unit, commit, committed, created, benchmark, mean, n, stdev))
     return found
 
 
@@ -122,33 +137,15 @@ def series_of(values: Iterable[Value], *, noise: Mapping[tuple[int | None, str],
     Of several units, that of the newest result is taken.
     """
     found = []
-    for (lane, benchmark), all_of_it in _by(values, lambda value: (value.lane, value.benchmark)).items():
+    for (lane, benchmark), all_of_it in grouped(values, lambda value: (value.lane, value.benchmark)).items():
         unit = max(all_of_it, key=lambda value: value.result).unit
-        alike = _by((v for v in all_of_it if v.unit == unit), lambda value: (value.epoch, value.version))
+        alike = grouped((v for v in all_of_it if v.unit == unit), lambda value: (value.epoch, value.version))
         stretches = [
-            _stretch(epoch, version, _points(those), noise.get((epoch, benchmark)))
+            stretch_of(epoch, version, _points(those), noise.get((epoch, benchmark)))
             for (epoch, version), those in alike.items()
         ]
-        found.append(Series(lane, benchmark, unit, _in_order(stretches)))
+        found.append(Series(lane, benchmark, unit, stretches_in_order(stretches)))
     return sorted(found, key=lambda series: (-series.points, series.lane, series.benchmark))
-
-
-def mean_series(values: Iterable[Value]) -> list[Series]:
-    """The series of the geometric mean over all benchmarks, of each lane.
-
-    The base is the first point of a stretch. Benchmarks are those of the base that nine of ten points have, in one
-    unit and version; one that fails for once keeps what it was, so that it does not move the mean.
-    """
-    found = []
-    for lane, all_of_it in _by(values, lambda value: value.lane).items():
-        stretches = []
-        for epoch, those in _by(all_of_it, lambda value: value.epoch).items():
-            points = _mean_points(those)
-            if points:
-                stretches.append(_stretch(epoch, "", points, None))
-        if stretches:
-            found.append(Series(lane, "", "", _in_order(stretches)))
-    return sorted(found, key=lambda series: (-series.points, series.lane))
 
 
 def moment_of(text: object) -> float | None:
@@ -167,7 +164,8 @@ def branch_of(branch: str | None, commit: str) -> str:
     return "" if branch is None or branch.startswith(commit[:7]) or commit.startswith(branch) else branch
 
 
-def _stretch(epoch: int | None, version: str, points: list[Point], noise: float | None) -> Stretch:
+def stretch_of(epoch: int | None, version: str, points: list[Point], noise: float | None) -> Stretch:
+    """Points that can be compared, with the changes of their level where these can be found."""
     try:
         changes = find_changes([point.value for point in points], noise=noise)
     except NoChangePoints:  # the points are worth seeing by themselves
@@ -178,7 +176,7 @@ def _stretch(epoch: int | None, version: str, points: list[Point], noise: float 
 def _points(values: Iterable[Value]) -> list[Point]:
     """One point for each commit, in order."""
     points = []
-    for commit, those in _by(values, lambda value: value.commit).items():
+    for commit, those in grouped(values, lambda value: value.commit).items():
         means = [value.mean for value in those]
         first = min(those, key=lambda value: value.created)
         points.append(
@@ -196,47 +194,19 @@ def _points(values: Iterable[Value]) -> list[Point]:
     return sorted(points, key=_order)
 
 
-def _mean_points(values: Sequence[Value]) -> list[Point]:
-    """The geometric mean of each commit, relative to the first; nothing where no benchmark is in most of them."""
-    kinds: dict[str, set[tuple[str, str]]] = {}
-    for value in values:
-        kinds.setdefault(value.benchmark, set()).add((value.unit, value.version))
-    alike = [value for value in values if len(kinds[value.benchmark]) == 1]
-    firsts: dict[tuple[str, int], Value] = {(value.commit, value.result): value for value in alike}
-    order = _points(firsts.values())
-    rows = {point.commit: row for row, point in enumerate(order)}
-    columns = {name: column for column, name in enumerate(sorted({value.benchmark for value in alike}))}
-    sums, counts = np.zeros((2, len(rows), len(columns)))
-    for value in alike:
-        place = rows[value.commit], columns[value.benchmark]
-        sums[place] += math.log(value.mean)
-        counts[place] += 1.0
-    known = counts > 0.0
-    usual = known[:1].all(axis=0) & (known.mean(axis=0) >= _USUAL) if len(rows) else np.zeros(0, dtype=bool)
-    if not usual.any():
-        return []
-    known = known[:, usual]
-    logs = sums[:, usual] / np.maximum(counts[:, usual], 1.0)
-    last = np.maximum.accumulate(np.where(known, np.arange(len(rows))[:, None], 0), axis=0)
-    logs = np.take_along_axis(logs, last, axis=0)
-    means = np.exp((logs - logs[0]).mean(axis=1)).tolist()
-    return [
-        Point(point.commit, point.time, mean, mean, mean, point.results, int(present))
-        for point, mean, present in zip(order, means, known.sum(axis=1), strict=True)
-    ]
-
-
 def _order(point: Point) -> tuple[float, int]:
     """By the commit's time; commits of one time (known to the day only) in the order in which they were measured."""
     return (point.time, point.results[0])
 
 
-def _in_order(stretches: Iterable[Stretch]) -> tuple[Stretch, ...]:
+def stretches_in_order(stretches: Iterable[Stretch]) -> tuple[Stretch, ...]:
+    """Stretches as they were measured one after the other."""
     return tuple(sorted(stretches, key=lambda stretch: (stretch.points[0].results[0], stretch.points[0].time)))
 
 
-def _by(values: Iterable[Value], key: Callable[[Value], K]) -> dict[K, list[Value]]:
-    groups: dict[K, list[Value]] = {}
+def grouped(values: Iterable[V], key: Callable[[V], K]) -> dict[K, list[V]]:
+    """What has one key together, in the order in which it comes."""
+    groups: dict[K, list[V]] = {}
     for value in values:
         groups.setdefault(key(value), []).append(value)
     return groups

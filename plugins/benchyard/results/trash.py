@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -51,8 +52,19 @@ def _may_go(file: Path, sha256: str | None) -> bool:
         return False
 
 
+def remove(root: Path, result_id: int, path: str) -> None:
+    """Remove for good what a result has in the trash; what is gone already is no fault. Blocks."""
+    file = folder_of(root, result_id, path) / path
+    try:
+        file.unlink(missing_ok=True)
+        shutil.rmtree(attachments_folder(file), ignore_errors=True)
+        shutil.rmtree(root / FOLDER / str(result_id), ignore_errors=True)
+    except OSError as exc:
+        raise StorageError(f"cannot remove {file} from the trash: {exc.strerror or exc}") from exc
+
+
 def empty(root: Path, *, days: float, now: float | None = None) -> int:
-    """Remove for good what has been in the trash for longer than `days`, and tell how many files that were."""
+    """Remove for good all that has been in the trash for longer than `days`, and tell how many files that were."""
     before = (time.time() if now is None else now) - days * 86_400
     removed = 0
     for file in sorted((root / FOLDER).rglob("*")):

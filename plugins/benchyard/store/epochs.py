@@ -18,6 +18,9 @@ from benchyard.store.rows import Epoch
 from benchyard.store.sql import to_row
 from benchyard.store.tables import epochs, results
 
+#: What a run's own fingerprint says of its host and an epoch's does not, with what that has in its place.
+NOT_OF_HOSTS = {"isolation": "", "measuring": 0}
+
 
 class Opened(msgspec.Struct, frozen=True):
     """An epoch that was opened, and what has changed since the one before it: old and new value by name."""

@@ -8,12 +8,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from benchyard.store.rows import BENCHMARKS, CALIBRATE, Measurement, Result
+from benchyard.store.rows import Measurement, Result
 from benchyard.store.sql import page_size, to_row
 from benchyard.store.tables import measurements, results, samples
 
-#: Kinds of jobs whose results have values.
-WITH_VALUES = (BENCHMARKS, CALIBRATE)
+#: How the names of files with values end.
+WITH_VALUES = (".json", ".json.gz")
 
 
 def add_measurements(
@@ -57,8 +57,7 @@ def unmeasured(conn: sa.Connection, *, after: int = 0, anew: int = 0, limit: int
     """
     where = (
         results.c.id > after,
-        results.c.kind.in_(WITH_VALUES),
-        results.c.path.is_not(None),
+        sa.or_(*(results.c.path.endswith(end, autoescape=True) for end in WITH_VALUES)),
         results.c.status == "stored",
         sa.or_(results.c.id <= anew, ~sa.exists().where(samples.c.result_id == results.c.id)),
     )

@@ -14,7 +14,7 @@ from benchyard.store.filters import between, with_commit
 from benchyard.store.history import LAB, record
 from benchyard.store.measurements import add_measurements
 from benchyard.store.rows import BENCHMARKS, RESULT_STATUSES, Result
-from benchyard.store.sql import insert_once, insert_row, lock_content, locked_row, page_size, require, to_row
+from benchyard.store.sql import insert_once, insert_row, locked_row, page_size, require, to_row
 from benchyard.store.tables import jobs, results
 
 
@@ -49,6 +49,7 @@ def add_result(
     fingerprint_id: str | None = None,
     measurements: Sequence[Mapping[str, Any]] = (),
     samples: bytes | None = None,
+    created: float | None = None,
 ) -> Result:
     """Add the result of a run (JOB.ATTEMPT); the same file again changes nothing, another is a Conflict.
 
@@ -56,6 +57,7 @@ def add_result(
 
     `path` is relative to the results directory, `sha256` in hex, `size` in bytes, `benchmarks` the number of
     benchmarks with values, `failed` one object for each that failed. Its epoch is found by `epochs.place_result`.
+    `created` is when the run ended, where that is not now.
     `measurements` and `samples` are as `add_measurements` takes them, where it has values.
     """
     if owner is None:
@@ -80,8 +82,8 @@ def add_result(
         "size": size,
         "benchmarks": benchmarks,
         "failed": tuple(failed),
-        "created": now,
-        "changed": now,
+        "created": now if created is None else created,
+        "changed": now if created is None else created,
         "changed_by": who,
         "owner": require(owner, f"job {job_id}"),
         "note": "",
@@ -167,75 +169,6 @@ def new_result(
     return result
 
 
-def result_of_content(conn: sa.Connection, sha256: str) -> Result | None:
-    """Return the result whose file has this content; the newest of several. What is in the trash may come back."""
-    where = (results.c.sha256 == sha256, results.c.status == "stored")
-    row = conn.execute(sa.select(results).where(*where).order_by(results.c.id.desc()).limit(1)).mappings().first()
-    return None if row is None else to_row(Result, row)
-
-
-def check_content(conn: sa.Connection, id: int, sha256: str) -> None:
-    """Let a result have a file of this content; a Conflict where another has it, as two cannot have one file."""
-    lock_content(conn, sha256)
-    known = result_of_content(conn, sha256)
-    if known is not None and known.id != id:
-        raise Conflict(f"result {known.id} has this very file already: use that one")
-
-
-def attach_file(
-    conn: sa.Connection,
-    id: int,
-    *,
-    now: float,
-    who: str,
-    path: str,
-    sha256: str,
-    size: int,
-    version: str | None,
-    interpreter: dict[str, Any] | None,
-    flags: Sequence[str],
-    suite: str | None,
-    suite_version: str | None,
-    mode: str | None,
-    benchmarks: int,
-    grade: str | None = None,
-    grade_reasons: Sequence[str] = (),
-    fingerprint: dict[str, Any] | None = None,
-    fingerprint_id: str | None = None,
-    measurements: Sequence[Mapping[str, Any]] = (),
-    samples: bytes | None = None,
-) -> Result:
-    """Give a result its file, once: the same bytes again change nothing, others are a Conflict.
-
-    So is a file that another result has.
-    """
-    result = _lock(conn, id)
-    if result.sha256 == sha256:
-        return result
-    if result.sha256 is not None:
-        raise Conflict(f"result {id} has a file already, with other bytes: {result.path}")
-    check_content(conn, id, sha256)
-    values = {
-        "path": path,
-        "sha256": sha256,
-        "size": size,
-        "version": version,
-        "interpreter": interpreter,
-        "flags": tuple(flags),
-        "suite": suite,
-        "suite_version": suite_version,
-        "mode": mode,
-        "benchmarks": benchmarks,
-        "grade": grade,
-        "grade_reasons": tuple(grade_reasons),
-        "fingerprint": fingerprint,
-        "fingerprint_id": fingerprint_id,
-    }
-    if samples is not None:
-        add_measurements(conn, id, measurements, samples)
-    return change_row(conn, id, values, now=now, who=who, change={"path": path, "sha256": sha256})
-
-
 def modify_result(
     conn: sa.Connection,
     id: int,
@@ -251,7 +184,7 @@ def modify_result(
 
     Stale where the result's `changed` is not the one that the caller expects.
     """
-    result = _lock(conn, id)
+    result = locked_result(conn, id)
     if expected_changed is not None and result.changed != expected_changed:
         raise Stale(f"result {id} was changed by {result.changed_by}: read it again")
     given: dict[str, Any] = {"commit": commit, "branch": branch, "note": ... if note is None else note}
@@ -261,38 +194,11 @@ def modify_result(
 
 def enable_result(conn: sa.Connection, id: int, enabled: bool, *, now: float, who: str) -> Result:
     """Let a result count in comparisons, series and uploads, or leave it out of them."""
-    result = _lock(conn, id)
+    result = locked_result(conn, id)
     if result.enabled == enabled:
         return result
     values = {"enabled": enabled, **({"missing": None} if enabled else {})}
     return change_row(conn, id, values, now=now, who=who, change=values)
-
-
-def trash_result(conn: sa.Connection, id: int, *, now: float, who: str, path: str | None = None) -> Result:
-    """Call a result trashed, its file being at `path` from then on; one in the trash already stays as it is."""
-    result = get_result(conn, id)
-    if result.status == "trashed":
-        return result
-    result = _lock(conn, id)
-    change: dict[str, Any] = {"status": "trashed"} if path is None else {"status": "trashed", "path": path}
-    return change_row(conn, id, {**change, "trashed": now}, now=now, who=who, change=change)
-
-
-def expired_trash(conn: sa.Connection, before: float) -> tuple[Result, ...]:
-    """Return the results whose files were put in the trash before a time and are there still, oldest first."""
-    where = sa.and_(results.c.trashed < before, results.c.path.is_not(None))
-    statement = sa.select(results).where(where).order_by(results.c.trashed, results.c.id)
-    return tuple(to_row(Result, row) for row in conn.execute(statement).mappings())
-
-
-def forget_file(conn: sa.Connection, id: int, *, now: float, who: str) -> Result:
-    """Keep that the file of a trashed result was deleted; its row stays, with the file's digest."""
-    result = get_result(conn, id)
-    if result.status != "trashed":
-        raise Conflict(f"result {id} is not in the trash, its file is kept")
-    if result.path is None:
-        return result
-    return change_row(conn, id, {"path": None}, now=now, who=who, change={"path": None})
 
 
 def list_results(
@@ -356,8 +262,8 @@ def result_of_job(conn: sa.Connection, job_id: int) -> Result | None:
     return next((row for row in found if row.enabled and row.path), None)
 
 
-def _lock(conn: sa.Connection, id: int) -> Result:
-    """The result, if it can be changed: those in the trash cannot."""
+def locked_result(conn: sa.Connection, id: int) -> Result:
+    """Return a result that is to be changed, and by no other transaction meanwhile; Conflict for one in the trash."""
     row = locked_row(conn, results, results.c.id == id)
     result = to_row(Result, require(row, f"result {id}"))
     if result.status == "trashed":

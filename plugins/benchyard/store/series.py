@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from benchyard.store.rows import BENCHMARKS
 from benchyard.store.tables import measurements, noise, results
@@ -26,24 +27,14 @@ def measured_values(
     flags: Sequence[str] | None = None,
     target: str | None = None,
     since: float | None = None,
+    ids: Sequence[int] | None = None,
     most: int = MOST_RESULTS,
 ) -> list[sa.Row[Any]]:
     """Rows of a benchmark, or of all, over the enabled results of commits without a patch, by result, in one query.
 
     Flags have to be the same ones. Those made at `since` or later are taken, and the newest `most` results.
     """
-    where: list[sa.ColumnElement[bool]] = [
-        results.c.status == "stored",
-        results.c.enabled == sa.literal(True, results.c.enabled.type),
-        results.c.kind == BENCHMARKS,
-        results.c.commit.is_not(None),
-    ]
-    equal = {results.c.host: host, results.c.branch: branch, results.c.target: target}
-    where += [column == value for column, value in equal.items() if value is not None]
-    if flags is not None:
-        where.append(results.c.flags == tuple(flags))
-    if since is not None:
-        where.append(results.c.created >= since)
+    where = _counting(host=host, branch=branch, flags=flags, target=target, since=since, ids=ids)
     facts = [*(results.c[name] for name in _OF_RESULT), *_facts(conn)]
     if benchmark is None:
         chosen = sa.select(*facts).where(*where).order_by(results.c.id.desc()).limit(most).subquery()
@@ -58,6 +49,75 @@ def measured_values(
     return list(reversed(conn.execute(newest).all()))
 
 
+def measured_means(
+    conn: sa.Connection,
+    *,
+    host: str | None = None,
+    branch: str | None = None,
+    flags: Sequence[str] | None = None,
+    target: str | None = None,
+    since: float | None = None,
+    ids: Sequence[int] | None = None,
+    most: int = MOST_RESULTS,
+) -> list[sa.Row[Any]]:
+    """Rows of the same results, one for each, with the benchmarks, units, versions and means of all that it has.
+
+    Each of these is a list in JSON, which the database makes: as rows of their own they took ten times as long.
+    """
+    where = _counting(host=host, branch=branch, flags=flags, target=target, since=since, ids=ids)
+    facts = [*(results.c[name] for name in _OF_RESULT), *_facts(conn)]
+    chosen = sa.select(*facts).where(*where).order_by(results.c.id.desc()).limit(most).cte("chosen")
+    lists = [
+        _as_list(conn, measurements.c[name]).label(f"{name}s") for name in ("benchmark", "unit", "version", "mean")
+    ]
+    of_result = measurements.c.result_id
+    gave = sa.select(of_result, *lists).where(of_result.in_(sa.select(chosen.c.id))).group_by(of_result).subquery()
+    columns = [*(chosen.c[name] for name in (*_OF_RESULT, *_IN_INTERPRETER)), *list(gave.c)[1:]]
+    joined = sa.select(*columns).join_from(chosen, gave, gave.c.result_id == chosen.c.id)
+    return list(conn.execute(joined.order_by(chosen.c.id)))
+
+
+def measured_results(conn: sa.Connection, *, host: str, flags: Sequence[str]) -> list[sa.Row[Any]]:
+    """The ids of all results of a host and flags that count, with when they and their commits were made."""
+    dates = [fact for fact in _facts(conn) if fact.name in ("commit_date", "build_date")]
+    columns = sa.select(results.c.id, results.c.created, *dates)
+    return list(conn.execute(columns.where(*_counting(host=host, flags=flags)).order_by(results.c.id)))
+
+
+def measured_benchmarks(conn: sa.Connection, *, host: str, flags: Sequence[str]) -> list[str]:
+    """The names of the benchmarks that any of these results has."""
+    names = sa.select(measurements.c.benchmark).distinct()
+    joined = names.join_from(results, measurements, measurements.c.result_id == results.c.id)
+    return sorted(conn.execute(joined.where(*_counting(host=host, flags=flags))).scalars())
+
+
+def _counting(
+    *,
+    host: str | None = None,
+    branch: str | None = None,
+    flags: Sequence[str] | None = None,
+    target: str | None = None,
+    since: float | None = None,
+    ids: Sequence[int] | None = None,
+) -> list[sa.ColumnElement[bool]]:
+    """Which results count, of those that are asked for."""
+    where: list[sa.ColumnElement[bool]] = [
+        results.c.status == "stored",
+        results.c.enabled == sa.literal(True, results.c.enabled.type),
+        results.c.kind == BENCHMARKS,
+        results.c.commit.is_not(None),
+    ]
+    equal = {results.c.host: host, results.c.branch: branch, results.c.target: target}
+    where += [column == value for column, value in equal.items() if value is not None]
+    if flags is not None:
+        where.append(results.c.flags == tuple(flags))
+    if since is not None:
+        where.append(results.c.created >= since)
+    if ids is not None:
+        where.append(results.c.id.in_(ids))
+    return where
+
+
 def known_floors(conn: sa.Connection, hosts: Iterable[str]) -> dict[tuple[str, int | None, str], float]:
     """The noise floors of hosts, by host, epoch and benchmark."""
     where = noise.c.host.in_(sorted(set(hosts)))
@@ -65,9 +125,16 @@ def known_floors(conn: sa.Connection, hosts: Iterable[str]) -> dict[tuple[str, i
     return {(row.host, row.epoch, row.benchmark): row.floor for row in rows}
 
 
-def _facts(conn: sa.Connection) -> list[sa.ColumnElement[Any]]:
+def _facts(conn: sa.Connection) -> list[sa.Label[Any]]:
     """What the interpreter's JSON tells: taking it apart in the database spares reading all of it here."""
     column = sa.type_coerce(results.c.interpreter, sa.Text)
     if conn.dialect.name == "sqlite":
         return [sa.func.json_extract(column, f"$.{name}").label(name) for name in _IN_INTERPRETER]
     return [sa.cast(column, sa.JSON)[name].as_string().label(name) for name in _IN_INTERPRETER]
+
+
+def _as_list(conn: sa.Connection, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    """The values of a group in JSON, those of several columns in the same order."""
+    if conn.dialect.name == "sqlite":
+        return sa.func.json_group_array(column)
+    return sa.cast(sa.func.json_agg(aggregate_order_by(column, measurements.c.benchmark)), sa.Text)

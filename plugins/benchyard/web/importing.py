@@ -8,8 +8,11 @@ from twisted.internet import threads
 
 from benchyard.access.roles import Role
 from benchyard.results import importing
+from benchyard.results.files import store_file
 from benchyard.results.importing import Content, Foreign
-from benchyard.store import filed, results
+from benchyard.results.layout import plain_path
+from benchyard.store import filed
+from benchyard.store.rows import Result
 from benchyard.web.calls import Call, Route
 from benchyard.web.problems import Problem
 from benchyard.web.results import Name
@@ -30,9 +33,12 @@ class ImportQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
 
 class Imported(msgspec.Struct, frozen=True):
-    """What became of a file: `imported` as a result, `known` already as one, or `new` in a dry run."""
+    """What became of a file: `imported` as a result, `known` already as one, or `new` in a dry run.
 
-    outcome: Literal["imported", "known", "new"]
+    `restored` is that of a result whose own was gone from the lab's disk: it is there again, and the result counts.
+    """
+
+    outcome: Literal["imported", "known", "new", "restored"]
     host: str
     result: ResultView | None = None
 
@@ -41,9 +47,9 @@ async def import_result(call: Call) -> Imported:
     """Take in a file that pyperf, pyperformance, bench_runner or PORTAL has made; it may be packed by gzip."""
     query: ImportQuery = call.query
     content: Content = await threads.deferToThread(importing.open_content, call.body)
-    known = await call.jobs.db(results.result_of_content, content.sha256)
+    known = await call.jobs.db(filed.result_of_content, content.sha256)
     if known is not None:
-        return Imported("known", known.host, result_view(known))
+        return await _known(call, known, content)
     foreign: Foreign = await threads.deferToThread(
         importing.examine, content, query.name, host=query.host, hosts=tuple(call.services.lab.hosts), now=time.time()
     )
@@ -58,6 +64,20 @@ async def import_result(call: Call) -> Imported:
     who = call.caller.name
     row, added = await call.jobs.db(filed.take_result, now=call.now(), who=who, owner=who, **columns)
     return Imported("imported" if added else "known", row.host, result_view(row))
+
+
+async def _known(call: Call, known: Result, content: Content) -> Imported:
+    """A file that the lab has; or had, and then it is put where it was."""
+    root = call.services.lab.results_dir
+    if known.path is None or await threads.deferToThread((root / known.path).is_file):
+        return Imported("known", known.host, result_view(known))
+    if call.query.dry_run:
+        return Imported("new", known.host, result_view(known))
+    place = plain_path(known.path)
+    stored = await threads.deferToThread(store_file, root, place, content.data, sha256=content.sha256)
+    who = {"now": call.now(), "who": call.caller.name}
+    row = await call.jobs.db(filed.note_restored, known.id, path=stored.path, **who)
+    return Imported("restored", row.host, result_view(row))
 
 
 ROUTES = (Route("PUT", "/results/import", Role.MEMBER, import_result, Imported, query=ImportQuery, raw=True),)

@@ -4,10 +4,11 @@ from importlib.metadata import version
 from typing import Any
 
 from benchyard.access.roles import Role
+from benchyard.publish.notices.service import find_notices
 from benchyard.store import jobs, queues, uploads
 from benchyard.store.rows import JOB_STATUSES
 from benchyard.web.calls import Call, Reply, Route
-from benchyard.web.views import HealthView, HostHealth
+from benchyard.web.views import HealthView, HostHealth, StaleLane, known_time
 
 
 async def health(call: Call) -> HealthView:
@@ -28,7 +29,14 @@ async def health(call: Call) -> HealthView:
         hosts=hosts,
         jobs=await call.jobs.db(jobs.count_by_status),
         uploads=_in_all(await call.jobs.db(uploads.count_outstanding)),
+        stale=await _stale(call),
     )
+
+
+async def _stale(call: Call) -> tuple[StaleLane, ...]:
+    service = find_notices(call.services.master)
+    found = await service.stale() if service is not None and service.running else ()
+    return tuple(StaleLane(one.subject, one.target, known_time(one.data["since"])) for one in found)
 
 
 def _in_all(outstanding: dict[str, dict[str, int]]) -> dict[str, int]:

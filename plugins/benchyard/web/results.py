@@ -15,7 +15,7 @@ from benchyard.results import importing, intake, trash
 from benchyard.results.attachments import list_attachments, read_attachment
 from benchyard.results.errors import ResultError
 from benchyard.results.files import read_file
-from benchyard.store import filed, results
+from benchyard.store import filed, results, trashed
 from benchyard.store.rows import RESULT_STATUSES, Result, Upload
 from benchyard.web.calls import MAX_ID, Call, Nothing, Paged, Reply, Route, entity_tag
 from benchyard.web.filters import Moment, Wanted, moment, split_words
@@ -154,7 +154,7 @@ async def _changed(call: Call, change: Callable[..., Changed], *args: Any) -> Re
 
 
 def _trash(conn: Any, places: Places, result_id: int, **how: Any) -> Changed:
-    row = results.trash_result(conn, result_id, **how)
+    row = trashed.trash_result(conn, result_id, **how)
     return Changed(row, outbox.take_back(conn, places, row, **how))
 
 
@@ -197,7 +197,7 @@ async def put_file(call: Call, result_id: int) -> Reply:
         raise Problem(409, f"result {result_id} is {row.status}")
     content = await threads.deferToThread(importing.open_content, call.body)
     if row.sha256 is None:  # before anything is kept
-        await call.jobs.db(results.check_content, result_id, content.sha256)
+        await call.jobs.db(filed.check_content, result_id, content.sha256)
     taken = await threads.deferToThread(
         intake.take_in,
         call.services.lab.results_dir,
@@ -208,7 +208,7 @@ async def put_file(call: Call, result_id: int) -> Reply:
         now=call.now(),
         present=row.sha256,
     )
-    return _reply(await call.jobs.db(results.attach_file, result_id, now=call.now(), who=call.caller.name, **taken))
+    return _reply(await call.jobs.db(filed.attach_file, result_id, now=call.now(), who=call.caller.name, **taken))
 
 
 async def _row(call: Call, result_id: int) -> Result:
@@ -230,7 +230,8 @@ def _reply(row: Result) -> Reply:
 def _place(root: Path, row: Result) -> tuple[Path, str]:
     """Where a result's file is: the folder, and the path below it."""
     if row.path is None:
-        raise Problem(404, f"result {row.id} has no file yet")
+        gone = "is gone for good, it was in the trash" if row.status == "trashed" else "is not there yet"
+        raise Problem(404, f"the file of result {row.id} {gone}")
     return trash.folder_of(root, row.id, row.path) if row.status == "trashed" else root, row.path
 
 

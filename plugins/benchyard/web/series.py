@@ -10,20 +10,21 @@ from twisted.internet import threads
 
 from benchyard.access.roles import Role
 from benchyard.results.exports import csv_cell
-from benchyard.results.series import Lane, Series, mean_series, series_of, values_of
+from benchyard.results.means import mean_series, means_of
+from benchyard.results.series import Lane, Series, series_of, values_of
 from benchyard.results.shifts import Shift, shifts_of
 from benchyard.results.units import format_change
 from benchyard.store import regressions
 from benchyard.store.rows import Regression
 from benchyard.store.selecting import NONE, VARIANTS
-from benchyard.store.series import MOST_RESULTS, known_floors, measured_values
+from benchyard.store.series import known_floors, measured_means, measured_values
 from benchyard.web.calls import Call, Reply, Route
 from benchyard.web.filters import Moment, Wanted, moment
 from benchyard.web.problems import Problem
 from benchyard.web.views import Time, known_time
 
-#: Lanes that are shown, those with the most points; results of which a mean is made.
-MOST_LANES, MOST_OF_ALL = 20, 1000
+#: Lanes that are shown, those with the most points.
+MOST_LANES = 20
 
 #: Records that are looked through for what is known of a change.
 _MOST_KNOWN = 1000
@@ -140,24 +141,18 @@ async def find_series(call: Call) -> tuple[list[Series], int, Sequence[Regressio
 
 
 def _read(conn: Any, query: SeriesQuery) -> Rows:
-    values = measured_values(
-        conn,
-        benchmark=query.benchmark,
-        host=query.host,
-        target=query.target,
-        branch=query.branch,
-        since=moment(query.since, "since"),
-        most=MOST_OF_ALL if query.mean else MOST_RESULTS,
-    )
+    which: dict[str, Any] = {"host": query.host, "target": query.target, "branch": query.branch}
+    which["since"] = moment(query.since, "since")
+    values = measured_means(conn, **which) if query.mean else measured_values(conn, benchmark=query.benchmark, **which)
     hosts = {row.host for row in values}
     records = regressions.list_regressions(conn, benchmark=query.benchmark or "", host=query.host, limit=_MOST_KNOWN)
     return Rows(values, {} if query.mean else known_floors(conn, hosts), records)
 
 
 def _made(query: SeriesQuery, rows: Rows) -> list[Series]:
-    values = [value for value in values_of(rows.values) if _wanted(value.lane, query.flags)]
     if query.mean:
-        return mean_series(values)
+        return mean_series(means for means in means_of(rows.values) if _wanted(means.lane, query.flags))
+    values = [value for value in values_of(rows.values) if _wanted(value.lane, query.flags)]
     hosts = {value.lane.host for value in values}
     found = []
     for host in hosts:

@@ -359,6 +359,14 @@ class HostHealth(msgspec.Struct, frozen=True):
     connected: bool
 
 
+class StaleLane(msgspec.Struct, frozen=True):
+    """A target, schedule or branch of which nothing has come for too long, in words, and since when."""
+
+    text: str
+    target: str | None
+    since: Time
+
+
 class HealthView(msgspec.Struct, frozen=True, omit_defaults=True):
     """The lab's health; who may not read is told no more than the first three."""
 
@@ -370,6 +378,7 @@ class HealthView(msgspec.Struct, frozen=True, omit_defaults=True):
     hosts: tuple[HostHealth, ...] = ()
     jobs: dict[str, int] = {}
     uploads: dict[str, int] = {}
+    stale: tuple[StaleLane, ...] = ()
 
 
 class ComparisonView(msgspec.Struct, frozen=True):

@@ -7,15 +7,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from benchyard.results.attachments import Attachment, attachments_folder, read_attachments, store_attachment
 from benchyard.results.errors import ResultError
 from benchyard.results.files import store_file
 from benchyard.results.index import index_suite
 from benchyard.results.layout import path_of_run, path_without_values
 from benchyard.results.reading import read_suite
+from benchyard.results.runs import check_run, with_run
 from benchyard.steps.kinds import Kind
-from benchyard.steps.trust import trust_columns
-from benchyard.store.rows import Attempt
+from benchyard.steps.trust import host_print_of, trust_columns
+from benchyard.store.rows import Attempt, Job
 
 
 def delivery_path(incoming: Path, attempt: Attempt) -> Path:
@@ -52,54 +55,64 @@ def forget_delivery(delivered: Path) -> None:
     delivered.unlink(missing_ok=True)
 
 
-def file_result(
-    root: Path, delivered: Path, attempt: Attempt, kind: Kind, source: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    """Validate and keep the delivered files; gives the columns of the row that come from the run.
+def file_result(root: Path, delivered: Path, job: Job, attempt: Attempt, kind: Kind) -> dict[str, Any]:
+    """Validate and keep the delivered files; gives the columns of the row.
 
-    `source` is what the job has built its interpreter from: an interpreter does not know whose its commit is. Where the
-    kind has no values, its result is no pyperf file, and is not named like one.
+    An interpreter does not know whose its commit is: the job knows what it has built it from. All of it is written into
+    the file, which thus makes the row again by itself. Where the kind has no values, its result is no pyperf file, and
+    is not named like one.
 
-    Safe to repeat: the same bytes have the same place. Blocks; ResultError if files or report are not usable.
+    Safe to repeat: the same run has the same bytes, and these have the same place. Blocks; ResultError if files or
+    report are not usable.
     """
     report = attempt.report or {}
     try:
         data = delivered.read_bytes()
-        interpreter: Mapping[str, Any] = {**report["interpreter"], **_origin(source)}
+        interpreter: Mapping[str, Any] = {**report["interpreter"], **_origin(job.spec.get("source"))}
         place = path_of_run(interpreter, host=attempt.host or "host", started=report["started"])
-        columns = {
+        said = {
+            "job": job.id,
+            "attempt": attempt.number,
+            "started": report["started"],
+            "created": attempt.finished or report.get("finished") or report["started"],
+            "kind": job.kind,
+            "host": attempt.host or "host",
+            "target": job.target,
             "interpreter": dict(interpreter),
             "commit": interpreter["commit"],
             "branch": interpreter["branch"],
             "version": interpreter["version"],
-            "flags": tuple(interpreter["flags"]),
+            "flags": interpreter["flags"],
             "suite": report["suite"],
             "suite_version": report["suite_version"],
             "mode": report["mode"],
+            "benchmarks": 0,
+            "failed": failed_of(job, attempt),
             **trust_columns(report),
+            "host_print": host_print_of(report),
         }
     except FileNotFoundError as exc:
         raise ResultError(f"run {attempt.run} delivered no file") from exc
     except KeyError as exc:
         raise ResultError(f"the report of run {attempt.run} lacks {exc}") from exc
-    indexed: dict[str, Any] = {}
+    run = check_run(said)
     if kind.has_values:
-        suite = read_suite(data)
-        benchmarks, indexed = len(suite.benchmarks), index_suite(suite)
+        run = structs.replace(run, benchmarks=len(read_suite(data).benchmarks))
+        data = with_run(data, run)
+        indexed: dict[str, Any] = index_suite(read_suite(data))
     else:
-        benchmarks = sum(one["status"] == "success" for one in report["benchmarks"])
+        run = structs.replace(run, benchmarks=sum(one["status"] == "success" for one in report["benchmarks"]))
+        data, indexed = with_run(data, run), {}
         place = path_without_values(place, kind.name)
     stored = store_file(root, place, data)
     for attachment in attachments_of(report):
         store_attachment(root, stored.path, attachment, attachments_folder(delivered) / attachment.name)
-    return {
-        **columns,
-        "path": stored.path,
-        "sha256": stored.sha256,
-        "size": stored.size,
-        "benchmarks": benchmarks,
-        **indexed,
-    }
+    return {**run.columns, "path": stored.path, "sha256": stored.sha256, "size": stored.size, **indexed}
+
+
+def failed_of(job: Job, attempt: Attempt) -> tuple[dict[str, Any], ...]:
+    """The benchmarks of a job without values: those left out after their smoke, and those that failed in the run."""
+    return (*(job.prepared or {}).get("left_out", ()), *attempt.failed_benchmarks)
 
 
 def _origin(source: Mapping[str, Any] | None) -> dict[str, Any]:

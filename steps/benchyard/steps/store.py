@@ -13,7 +13,7 @@ from benchyard.publish.service import find_publisher
 from benchyard.results.errors import ResultError, StorageError
 from benchyard.steps.base import JobStep
 from benchyard.steps.calibration import Means, run_means, take_calibration
-from benchyard.steps.filing import attachments_of, delivery_path, file_result, forget_delivery
+from benchyard.steps.filing import attachments_of, delivery_path, failed_of, file_result, forget_delivery
 from benchyard.steps.kinds import find_kind
 from benchyard.steps.trust import place_in_epoch
 from benchyard.store import attempts, jobs, results
@@ -35,8 +35,7 @@ class StoreResult(JobStep):
         kind = find_kind(job.kind)
         delivered = delivery_path(self.incoming, attempt)
         try:
-            source = job.spec.get("source")
-            filed = await threads.deferToThread(file_result, self.results_dir, delivered, attempt, kind, source)
+            filed = await threads.deferToThread(file_result, self.results_dir, delivered, job, attempt, kind)
         except StorageError as exc:
             return await self.later(f"{exc}; trying again")
         except ResultError as exc:
@@ -66,11 +65,6 @@ class StoreResult(JobStep):
         return f"{self.master.config.buildbotURL}plugins/benchyard/api/v1/results/{result_id}/attachments/{name}"
 
 
-def failed_of(job: Job, attempt: Attempt) -> tuple[dict[str, Any], ...]:
-    """The benchmarks of a job without values: those left out after their smoke, and those that failed in the run."""
-    return (*(job.prepared or {}).get("left_out", ()), *attempt.failed_benchmarks)
-
-
 def _note(
     conn: Any,
     job: Job,
@@ -90,10 +84,6 @@ def _note(
         who="lab",
         job_id=job.id,
         attempt=attempt.number,
-        host=attempt.host or "",
-        target=job.target,
-        failed=failed_of(job, attempt),
-        kind=job.kind,
         **filed,
     )
     told = [f"grade {row.grade}"] if row.grade else []

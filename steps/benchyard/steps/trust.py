@@ -35,6 +35,12 @@ def trust_columns(report: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def host_print_of(report: Mapping[str, Any]) -> str | None:
+    """The id of the host's conditions, by which epochs are told; None where the report does not say."""
+    fingerprint = _read(report).fingerprint
+    return None if fingerprint is None else fingerprint.host.machine.id
+
+
 def place_in_epoch(conn: sa.Connection, result_id: int, attempt: Attempt, *, now: float) -> epochs.Opened | None:
     """Put a result that was added into its host's epoch; returns the epoch if it is a new one."""
     trust = _read(attempt.report or {})

@@ -123,6 +123,25 @@ def test_by_itself(masters: "Masters", lab: MeasuredLab) -> None:
     assert set(second.db(records)) == {"", "nbody"}
 
 
+def test_a_long_history(
+    master: "Master", lab: MeasuredLab, look: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a history that is imported, whatever its order, the changes of its earliest commits are found, too."""
+    monkeypatch.setattr(watching, "LOOK_BACK", 12)
+    monkeypatch.setattr(watching, "PART", 1)
+    for number in reversed(range(1, 41)):
+        master.db(add, lab, number, nbody=1.0 if number < 12 else 1.2, go=2.0 if number < 30 else 2.5)
+    look()
+    found = {name: (each.commit, each.worse) for name, each in master.db(records).items() if name}
+    assert found == {"nbody": (f"{12:040x}", True), "go": (f"{30:040x}", True)}
+    means = [each.commit for each in master.db(regressions.list_regressions) if not each.benchmark]
+    assert sorted(means) == [f"{12:040x}", f"{30:040x}"]
+    before = master.db(regressions.list_regressions)
+    master.db(fill, lab, 41, 42, nbody=1.2, go=2.5)
+    look()
+    assert [each.key for each in master.db(regressions.list_regressions)] == [each.key for each in before]
+
+
 def test_told_once(master: "Master", lab: MeasuredLab, look: Callable[[], None]) -> None:
     """What was told of when the first slower result came is not told again."""
     master.db(fill, lab, 1, 12, nbody=1.0, go=1.0)

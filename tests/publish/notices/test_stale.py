@@ -16,7 +16,7 @@ from benchyard.publish.notices.stale import (
     stale_schedules,
     stale_targets,
 )
-from benchyard.store import attempts, hosts, jobs, notices, queues, results, users
+from benchyard.store import attempts, hosts, jobs, notices, queues, results, trashed, users
 
 HOUR = 3600.0
 LANES = (TargetLane("linux", ("bench", "spare")),)
@@ -170,7 +170,7 @@ def test_a_branch_by_what_counts(conn: sa.Connection, lab: MeasuredLab) -> None:
         lab.measured(conn, {"a": around(1.0)}, now=begun + 119 * HOUR, **given)
         for given in ({}, {}, {"kind": "profile"})
     ]
-    results.trash_result(conn, others[0].id, now=begun + 119 * HOUR, who="max")
+    trashed.trash_result(conn, others[0].id, now=begun + 119 * HOUR, who="max")
     results.enable_result(conn, others[1].id, False, now=begun + 119 * HOUR, who="max")
     (again,) = stale_branches(conn, lanes, view(begun + 121 * HOUR))
     assert again.key == notice.key

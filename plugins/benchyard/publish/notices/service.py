@@ -193,10 +193,17 @@ class NoticeService(BuildbotService):
         await self.db(notices.forget_old, now - KEPT_S)
         if now - self._begun < min(GRACE_S, stale_s):
             return
+        await self.db(_add, await self.stale())
+
+    async def stale(self) -> list[Draft]:
+        """What is to be said of the lanes that are stale just now, told of or not."""
         workers = self.master.workers.workers
         connected = {name: name in workers and workers[name].conn is not None for name in self.facts.hosts}
-        view = stale.View(now=now, stale_s=stale_s, connected=connected, link=self.facts.url)
-        await self.db(_keep_stale, self.facts, view)
+        view = stale.View(
+            now=self.seconds(), stale_s=self.facts.stale_s, connected=connected, link=self.facts.url
+        )  # fmt: skip
+        found: list[Draft] = await self.db(_stale, self.facts, view)
+        return found
 
     @async_to_deferred
     async def db(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
@@ -228,10 +235,12 @@ def _keep(conn: sa.Connection, drafts: Sequence[Draft], *, seen: int, position: 
         _add(conn, drafts)
 
 
-def _keep_stale(conn: sa.Connection, facts: NoticeFacts, view: stale.View) -> None:
-    _add(conn, stale.stale_targets(conn, facts.targets, view))
-    _add(conn, stale.stale_schedules(conn, facts.schedules, view))
-    _add(conn, stale.stale_branches(conn, facts.branches, view))
+def _stale(conn: sa.Connection, facts: NoticeFacts, view: stale.View) -> list[Draft]:
+    return [
+        *stale.stale_targets(conn, facts.targets, view),
+        *stale.stale_schedules(conn, facts.schedules, view),
+        *stale.stale_branches(conn, facts.branches, view),
+    ]
 
 
 def _add(conn: sa.Connection, drafts: Sequence[Draft]) -> None:

@@ -1,0 +1,168 @@
+"""What the lab says of a run in the file that the run has left, so that files alone make the index again.
+
+All that a result's row has and neither the values nor the names of files tell is one text of JSON, BY_LAB in the file's
+metadata; pyperf takes it for a word like others. It is written before the file is kept, which is never changed after.
+"""
+
+from typing import Annotated, Any
+
+import msgspec
+
+from benchyard.results.errors import ResultError
+
+#: Where it is in the metadata.
+BY_LAB = "benchyard_result"
+
+#: Of the text; most of it are the ends of the logs of what has failed.
+MOST_CHARACTERS = 4_000_000
+
+# Columns that an index is made of cannot be longer.
+_Word = Annotated[str, msgspec.Meta(max_length=500)]
+_Number = Annotated[int, msgspec.Meta(ge=1, lt=2**31)]
+_Time = Annotated[float, msgspec.Meta(ge=0.0, lt=1e11)]
+
+
+class _Failed(msgspec.Struct, forbid_unknown_fields=True):
+    """A benchmark without values."""
+
+    name: str
+    error: str | None = None
+    log_tail: str = ""
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """A run of a lab: the columns of its result's row.
+
+    Only in the lab that has measured it do `job` and `attempt` mean a run, which `started` tells from those of others;
+    `host_print` is the id of its host's part of the fingerprint, by which epochs are told.
+    """
+
+    job: _Number
+    attempt: _Number
+    started: _Time
+    created: _Time
+    kind: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
+    host: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{1,100}$")]
+    target: _Word
+    interpreter: dict[str, Any]
+    commit: _Word | None
+    branch: _Word | None
+    version: _Word
+    flags: tuple[_Word, ...]
+    suite: _Word
+    suite_version: _Word
+    mode: _Word
+    benchmarks: Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
+    failed: tuple[dict[str, Any], ...] = ()
+    grade: Annotated[str, msgspec.Meta(pattern="^[ABC]$")] | None = None
+    grade_reasons: tuple[str, ...] = ()
+    fingerprint: dict[str, Any] | None = None
+    fingerprint_id: _Word | None = None
+    host_print: _Word | None = None
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """The columns of the row, but for what only its own lab can tell."""
+        return {name: getattr(self, name) for name in self.__struct_fields__ if name not in _OF_LAB}
+
+
+_OF_LAB = ("job", "attempt", "started", "host_print")
+
+
+class _Interpreter(msgspec.Struct):
+    """What is relied on, of what a run says of its interpreter: by the lab, and by those who ask it."""
+
+    id: _Word
+    version: _Word
+    machine: _Word
+    system: _Word
+    executable: str = ""
+    implementation: _Word = ""
+    configure_args: str = ""
+    compiler: str = ""
+    libc: str = ""
+    commit: _Word | None = None
+    branch: _Word | None = None
+    remote: _Word | None = None
+    ref: _Word | None = None
+    merge_base: _Word | None = None
+    patch: _Word | None = None
+    url: str | None = None
+    commit_date: _Word | None = None
+    build_date: _Word | None = None
+    flags: tuple[_Word, ...] = ()
+    sysconfig: dict[str, Any] = {}
+    environ: dict[str, str] = {}
+    toolchain: dict[str, Any] | None = None
+
+
+class _HostPrint(msgspec.Struct):
+    """The same of the host's part of its conditions."""
+
+    cpu: str = ""
+    microcode: str = ""
+    kernel: str = ""
+    governor: str = ""
+    boost: str = ""
+    smt: str = ""
+    isolation: str = ""
+
+
+class _Fingerprint(msgspec.Struct):
+    """The same of all its conditions."""
+
+    host: _HostPrint
+    libc: str = ""
+    compiler: str = ""
+    suite: str = ""
+
+
+class _Some(msgspec.Struct):
+    """A file of which nothing but the metadata counts."""
+
+    metadata: dict[str, Any] = {}
+
+
+def check_run(said: Any) -> Run:
+    """The run that is said; ResultError, in one line, where no run could be so."""
+    try:
+        run = msgspec.convert(said, Run)
+        msgspec.convert(run.interpreter, _Interpreter)
+        msgspec.convert(run.failed, tuple[_Failed, ...])
+        msgspec.convert(run.fingerprint, _Fingerprint | None)
+    except msgspec.ValidationError as exc:
+        raise ResultError(f"what the result file says of its run cannot be: {exc}") from exc
+    return run
+
+
+def with_run(data: bytes, run: Run) -> bytes:
+    """A run's file, of whatever kind, with what the lab says of it; all else stays as it is, byte for byte."""
+    try:
+        file = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
+        metadata = msgspec.json.decode(file.get("metadata", b"{}"), type=dict[str, msgspec.Raw])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        raise ResultError(f"the result file is not JSON: {' '.join(str(exc).split())}") from exc
+    metadata[BY_LAB] = msgspec.Raw(msgspec.json.encode(msgspec.json.encode(run).decode()))
+    file["metadata"] = msgspec.Raw(msgspec.json.encode(metadata))
+    return msgspec.json.encode(file)
+
+
+def read_run(metadata: dict[str, Any]) -> Run | None:
+    """What the metadata of a file say of its run; None where they say nothing, ResultError for what cannot be."""
+    said = metadata.get(BY_LAB)
+    if said is None:
+        return None
+    if isinstance(said, str) and len(said) > MOST_CHARACTERS:
+        raise ResultError(f"what the result file says of its run is longer than {MOST_CHARACTERS / 1e6:g} MB")
+    try:
+        return check_run(msgspec.json.decode(said if isinstance(said, str) else b""))
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as exc:
+        raise ResultError(f"what the result file says of its run is not JSON: {exc}") from exc
+
+
+def run_without_values(data: bytes) -> Run | None:
+    """The run of a file that is not pyperf's, such as a profile; None for what is no such file."""
+    try:
+        return read_run(msgspec.json.decode(data, type=_Some).metadata)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
