@@ -62,8 +62,7 @@ class HostFacts(msgspec.Struct, frozen=True):
 class LabFacts(msgspec.Struct, frozen=True):
     """What the settings say of the lab, as far as the web needs it.
 
-    All results stay for `keep_all_days`; with `prunes` the older ones are thinned out each night. `maintainers` are the
-    regular workers that run playbooks, on the master's own machine: it has the secrets.
+    All results stay for `keep_all_days`; with `prunes` the older ones are thinned out each night.
     """
 
     directory: str
@@ -75,7 +74,6 @@ class LabFacts(msgspec.Struct, frozen=True):
     worker_port: int
     anonymous_read: bool
     trash_days: float
-    maintainers: tuple[str, ...] = ()
     keep_all_days: float = 730.0
     prunes: bool = False
 
