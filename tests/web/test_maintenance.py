@@ -82,13 +82,13 @@ def test_host_that_leaves(lab: "Lab") -> None:
     assert lab.call("POST", "/hosts", "admin", json=host).status_code == 201
     assert lab.call("POST", "/hosts", "admin", json={**host, "name": "twin"}).status_code == 201
     with lab.engine().begin() as conn:
-        check = maintenance.create(conn, "check", host="twin", target=lab.target, owner="admin", now=2.0)
-        jobs.set_status(conn, check.id, "running", now=2.0, who="lab")
+        other = maintenance.create(conn, "update", host="twin", target=lab.target, owner="admin", now=2.0)
+        jobs.set_status(conn, other.id, "running", now=2.0, who="lab")
     job = lab.call("POST", "/hosts/brief/configure", "admin", json={}).json()
     assert lab.call("DELETE", "/hosts/brief", "admin").status_code == 200
     assert wait_until_ended(lab, job["id"])["status"] == "canceled"
     with lab.engine().begin() as conn:
-        maintenance.end(conn, check.id, "success", now=3.0)
+        maintenance.end(conn, other.id, "success", now=3.0)
     assert lab.call("DELETE", "/hosts/twin", "admin").status_code == 200
 
 
