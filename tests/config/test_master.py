@@ -197,7 +197,9 @@ def test_lock_is_of_the_machine(lab: MakeLab) -> None:
     for name, address in (
         ("bench", "localhost"),
         ("bench2", "127.0.0.1"),
+        ("bench3", "LOCALHOST."),
         ("far", "a.example"),
+        ("far2", "A.example."),
         ("other", "b.example"),
     ):
         register_host(folder, name, role="isolated", target="linux", address=address)
@@ -208,9 +210,10 @@ def test_lock_is_of_the_machine(lab: MakeLab) -> None:
         access.getRenderingFor(Properties(workername=worker)).addCallback(found.extend)
         return found
 
-    locks = {name: rendered(name)[0] for name in ("bench", "bench2", "far", "other")}
+    locks = {name: rendered(name)[0] for name in ("bench", "bench2", "bench3", "far", "far2", "other")}
     assert {lock.mode for lock in locks.values()} == {"exclusive"}
-    assert locks["bench"].lockid == locks["bench2"].lockid
+    assert locks["bench"].lockid == locks["bench2"].lockid == locks["bench3"].lockid
+    assert locks["far"].lockid == locks["far2"].lockid
     assert len({lock.lockid.name for lock in locks.values()}) == 3
     assert rendered("linux-coordinator-1") == []
 

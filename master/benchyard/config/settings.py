@@ -41,7 +41,7 @@ from benchyard.config.tables import (
     Suite,
     Target,
 )
-from benchyard.hosting.registration import HOSTS_DIR, RESERVED, SECRETS_DIR
+from benchyard.hosting.registration import HOSTS_DIR, SECRETS_DIR, is_reserved
 from benchyard.publish.notices.settings import AnyNotifier
 from benchyard.publish.settings import DestinationSettings
 
@@ -207,7 +207,7 @@ def _load_hosts(folder: Path, targets: Mapping[str, Target]) -> dict[str, Host]:
         if name != path.stem:
             raise SettingsError(f"{path}: name = {name!r}: must be {path.stem!r}, as the file is called")
         check_name(path, "the file's name", name)
-        if target_of_local_worker(name) in targets or name.lower() in RESERVED:
+        if target_of_local_worker(name) in targets or is_reserved(name):
             raise SettingsError(f"{path}: {name!r} is a name that the lab needs for itself; give the host another")
         if host.target not in targets:
             raise SettingsError(
