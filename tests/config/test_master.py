@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from buildbot.process.properties import Properties
+from buildbot.worker.local import LocalWorker
 from croniter import croniter
 
 from benchyard.config.builders import capacity, coordinators, make_builders, make_lanes
@@ -111,9 +112,9 @@ def test_short_secret(two_hosts: Path, secret: str) -> None:
 
 
 def test_workers(two_hosts: Path) -> None:
-    """Each host is a worker, an isolated one for one build at a time; each coordinator holds one job."""
+    """Each host is a worker, an isolated one for one build at a time; in the master one holds each job or playbook."""
     workers = {worker.workername: worker for worker in make_workers(load_settings(two_hosts))}
-    assert sorted(workers) == ["bench", *(f"linux-coordinator-{n}" for n in (1, 2, 3)), "prep"]
+    assert sorted(workers) == ["bench", *(f"linux-coordinator-{n}" for n in (1, 2, 3)), "linux-maintainer", "prep"]
     assert workers["bench"].max_builds == 1
     assert workers["prep"].max_builds is None
     assert workers["bench"].password == secret_path(two_hosts, "bench").read_text().strip()
@@ -130,14 +131,14 @@ def test_capacity(two_hosts: Path) -> None:
             ("linux", None, tuple(coordinators(settings, "linux"))),
             ("linux-prepare", "prepare", ("prep",)),
             ("linux-measure", "measure", ("bench",)),
-            ("linux-maintain", "maintain", ("prep",)),
+            ("linux-maintain", "maintain", ("linux-maintainer",)),
             ("linux-check", "check", ("bench", "prep")),
         )
     }
 
 
 def test_target_without_hosts(lab: MakeLab) -> None:
-    """A target that nobody measures on yet has builders, and no worker that its lanes would let build."""
+    """A target that nobody measures on yet has builders, and no host that its lanes would let build."""
     settings = load_settings(lab(T))
     builders = {builder.name: builder for builder in make_builders(settings)}
     stages = ["linux-prepare", "linux-measure", "linux-maintain", "linux-check"]
@@ -145,8 +146,24 @@ def test_target_without_hosts(lab: MakeLab) -> None:
     lanes = make_lanes(settings)
     for stage in stages:
         assert builders[stage].workernames
-        assert lanes[stage].workers == ()
+        assert lanes[stage].workers == (("linux-maintainer",) if stage == "linux-maintain" else ())
     assert lanes["linux"].hosts == ()
+
+
+def test_who_builds_runs_no_playbooks(two_hosts: Path) -> None:
+    """What a patch is built by never has the key to the hosts: playbooks run in the master alone, where none is built.
+
+    So it is wherever the regular worker is, and also where there is none.
+    """
+    register_host(two_hosts, "other", role="worker", target="linux", address="10.0.0.9")
+    settings = load_settings(two_hosts)
+    builders = {builder.name: set(builder.workernames) for builder in make_builders(settings)}
+    local = {worker.workername for worker in make_workers(settings) if isinstance(worker, LocalWorker)}
+    assert builders.pop("linux-maintain") == {"linux-maintainer"} <= local
+    assert not [name for name, workers in builders.items() if "linux-maintainer" in workers]
+    register_host(two_hosts, "linux-maintainer", role="worker", target="linux", address="10.0.0.9")
+    with pytest.raises(SettingsError, match=r"'linux-maintainer' is a name that the lab needs for itself"):
+        load_settings(two_hosts)
 
 
 def test_every_builder_is_ours(two_hosts: Path) -> None:
@@ -180,7 +197,9 @@ def test_lock_is_of_the_machine(lab: MakeLab) -> None:
     for name, address in (
         ("bench", "localhost"),
         ("bench2", "127.0.0.1"),
+        ("bench3", "LOCALHOST."),
         ("far", "a.example"),
+        ("far2", "A.example."),
         ("other", "b.example"),
     ):
         register_host(folder, name, role="isolated", target="linux", address=address)
@@ -191,9 +210,10 @@ def test_lock_is_of_the_machine(lab: MakeLab) -> None:
         access.getRenderingFor(Properties(workername=worker)).addCallback(found.extend)
         return found
 
-    locks = {name: rendered(name)[0] for name in ("bench", "bench2", "far", "other")}
+    locks = {name: rendered(name)[0] for name in ("bench", "bench2", "bench3", "far", "far2", "other")}
     assert {lock.mode for lock in locks.values()} == {"exclusive"}
-    assert locks["bench"].lockid == locks["bench2"].lockid
+    assert locks["bench"].lockid == locks["bench2"].lockid == locks["bench3"].lockid
+    assert locks["far"].lockid == locks["far2"].lockid
     assert len({lock.lockid.name for lock in locks.values()}) == 3
     assert rendered("linux-coordinator-1") == []
 

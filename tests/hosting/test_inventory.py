@@ -8,7 +8,7 @@ import pytest
 from benchyard.config.facts import lab_facts
 from benchyard.config.settings import Host, SettingsError, load_settings
 from benchyard.hosting import registration
-from benchyard.hosting.inventory import group_of, inventory
+from benchyard.hosting.inventory import group_of, inventory, means_else
 from benchyard.hosting.registration import register_host, secret_path
 from benchyard.hosting.service import HostFacts
 
@@ -56,6 +56,39 @@ def test_host_that_is_called_as_the_group_of_masters_has_it(lab_dir: Path) -> No
 def test_group_of_a_target(target: str, group: str) -> None:
     """A group's name is one that Ansible takes, and no other's."""
     assert group_of(target) == group
+
+
+@pytest.mark.parametrize("name", ["target_linux", "Target_web", "lab-master", "all"])
+def test_names_of_the_inventory_are_no_hosts(lab_dir: Path, name: str) -> None:
+    """What the inventory calls something else by is no host, be its file written by hand."""
+    register_host(lab_dir, name, role="isolated", target="linux", address="10.0.0.9")
+    with pytest.raises(SettingsError, match=rf"{name!r} is a name that the lab needs for itself"):
+        load_settings(lab_dir)
+
+
+@pytest.mark.parametrize("name", ["linux_x86_64", "LINUX_x86_64", "master", "Localhost", "target_x", "workers"])
+def test_names_that_a_new_host_may_not_have(name: str) -> None:
+    """Nor what a group is called already, or the master's machine."""
+    assert means_else(name, ["linux-x86_64", "web"])
+    assert not means_else(f"{name}2", ["linux-x86_64", "web"]) or name == "target_x"
+
+
+def test_no_group_is_called_as_a_host(lab_dir: Path) -> None:
+    """Whatever targets and hosts are called: asked for by its name, each is itself alone."""
+    targets = ("linux", "master", "web", "target_web", "workers", "lab-master", "m-1")
+    (lab_dir / "benchyard.toml").write_text("".join(f"[targets.{name}]\n" for name in targets), encoding="utf-8")
+    for name in ("master", "web", "localhost", "m_1"):
+        register_host(lab_dir, name, role="isolated", target="web", address="10.0.0.9")
+    for number, target in enumerate(targets):
+        register_host(lab_dir, f"h{number}", role="isolated", target=target, address="10.0.0.9")
+    found = inventory(lab_facts(load_settings(lab_dir)))
+    hosts = set(found.pop("_meta")["hostvars"])
+    assert not {name.lower() for name in found} & {name.lower() for name in hosts}
+    of_target = {
+        name: group["hosts"] for name, group in found.items() if name not in ("workers", "isolated", "masters")
+    }
+    assert len(of_target) == len(targets)
+    assert of_target["target_web"] == ["h2", "localhost", "m_1", "master", "web"]
 
 
 def test_host_with_the_name_of_a_target(lab_dir: Path) -> None:

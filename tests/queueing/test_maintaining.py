@@ -15,6 +15,9 @@ from benchyard.store.rows import Job
 
 JOBS, MEASURE, PREPARE, MAINTAIN, CHECK = 1, 2, 3, 4, 5
 
+#: Who runs playbooks, in the master.
+KEEPER = "linux-maintainer"
+
 #: `bench` and `prep` are one machine, `far` another.
 MACHINES = {"bench": "here", "prep": "here", "far": "there"}
 SHARED: dict[str, Any] = {"hosts": ("bench", "far"), "per_host": 2, "machines": MACHINES}
@@ -22,7 +25,7 @@ LANES = {
     JOBS: Lane("linux", None, ("c1", "c2"), **SHARED),
     MEASURE: Lane("linux", "measure", ("bench", "far"), **SHARED),
     PREPARE: Lane("linux", "prepare", ("prep", "far"), **SHARED),
-    MAINTAIN: Lane("linux", "maintain", ("prep",), **SHARED),
+    MAINTAIN: Lane("linux", "maintain", (KEEPER,), **SHARED),
     CHECK: Lane("linux", "check", ("bench", "far", "prep"), **SHARED),
 }
 
@@ -49,12 +52,23 @@ class Lab:
         values = {"buildsetid": buildset, "builderid": builderid, "submitted_at": 1, "waited_for": 0}
         return self._insert(self.model.buildrequests, **values, priority=0, complete=0)
 
+    def claim(self, request: int | None) -> None:
+        """As when its build has begun."""
+        claims = self.model.buildrequest_claims
+        self.conn.execute(sa.insert(claims).values(brid=request, masterid=1, claimed_at=1))
+
     def look_after(self, host: str, kind: str = "configure", **more: Any) -> Job:
         """A job that looks after a host, with its request."""
         how: dict[str, Any] = {"host": host, "target": "linux", "owner": "ada", "now": 1.0, **more}
         job = maintenance.create(self.conn, kind, **how)
         request = self.request(CHECK if kind == "check" else MAINTAIN)
         return jobs.tie_request(self.conn, job.id, request, push=job.pushes)
+
+    def change(self, host: str) -> list[Job]:
+        """A check and the change of a host that waits for it, with their requests."""
+        how: dict[str, Any] = {"host": host, "target": "linux", "owner": "ada", "now": 1.0, "checked": True}
+        made = zip(maintenance.create_checked(self.conn, "configure", **how), (CHECK, MAINTAIN), strict=True)
+        return [jobs.tie_request(self.conn, job.id, self.request(stage), push=job.pushes) for job, stage in made]
 
     def measurement(self, *, placed: str | None = None, stage: int = MEASURE) -> tuple[Job, int]:
         """A job that is ready, and the request of its stage; on a host where `placed`."""
@@ -86,10 +100,10 @@ def test_stages_have_the_names_of_the_builders() -> None:
     assert (names.MAINTAIN, names.CHECK) == (maintaining.MAINTAIN_STAGE, maintaining.CHECK_STAGE)
 
 
-def test_it_begins_on_a_regular_worker(lab: Lab) -> None:
+def test_it_begins_in_the_master(lab: Lab) -> None:
     """A free host is looked after at once, and the job has begun by that."""
     job = lab.look_after("far")
-    assert lab.next(MAINTAIN) == Pick(job.request_id or 0, "prep")
+    assert lab.next(MAINTAIN) == Pick(job.request_id or 0, KEEPER)
     assert jobs.get_job(lab.conn, job.id).status == "building"
 
 
@@ -97,9 +111,9 @@ def test_it_waits_for_a_measurement(lab: Lab) -> None:
     """What is measured on the machine comes to its end first, also under another name of it; elsewhere it may be."""
     running, _request = lab.measurement(placed="bench")
     job, twin, far = lab.look_after("bench"), lab.look_after("prep"), lab.look_after("far")
-    assert lab.next(MAINTAIN) == Pick(far.request_id or 0, "prep")
+    assert lab.next(MAINTAIN) == Pick(far.request_id or 0, KEEPER)
     attempts.end_attempt(lab.conn, running.id, 1, status="success", cause=None, now=2.0)
-    assert lab.next(MAINTAIN) == Pick(job.request_id or 0, "prep")
+    assert lab.next(MAINTAIN) == Pick(job.request_id or 0, KEEPER)
     assert jobs.get_job(lab.conn, twin.id).status == "queued"
 
 
@@ -124,14 +138,42 @@ def test_a_check_that_waits_holds_up_its_own_host_alone(lab: Lab) -> None:
     assert lab.next(MEASURE, ["bench"]) is None
 
 
-def test_one_that_nobody_can_do_holds_up_nothing(lab: Lab) -> None:
-    """While no worker that runs playbooks is connected its machine measures; not once it has begun."""
+def test_a_change_waits_for_the_check_before_it(lab: Lab) -> None:
+    """It begins once that has ended, however; other hosts do not wait, and nothing is measured in between."""
+    check, job = lab.change("bench")
+    far = lab.look_after("far")
     _job, request = lab.measurement()
-    job = lab.look_after("bench")
+    assert lab.next(MAINTAIN) == Pick(far.request_id or 0, KEEPER)
+    lab.claim(far.request_id)
+    assert lab.next(MAINTAIN) is None
+    assert lab.next(CHECK) == Pick(check.request_id or 0, "bench")
+    assert lab.next(MAINTAIN) is None
+    for job_id in (far.id, check.id):
+        maintenance.end(lab.conn, job_id, "failed", error="boom", now=3.0)
     assert lab.next(MEASURE, ["bench"]) is None
-    assert lab.next(MEASURE, ["bench"], playbooks=False) == Pick(request, "bench")
-    jobs.set_status(lab.conn, job.id, "building", now=2.0, who="lab")
-    assert lab.next(MEASURE, ["bench"], playbooks=False) is None
+    assert lab.next(MAINTAIN) == Pick(job.request_id or 0, KEEPER)
+    assert lab.next(MEASURE, ["far"]) == Pick(request, "far")
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_change_waits_for_no_check_that_nobody_makes(lab: Lab, begun: bool) -> None:
+    """Where the host's worker has gone, be it in the middle, it begins, and the check is not made late."""
+    check, job = lab.change("bench")
+    if begun:
+        assert lab.next(CHECK) == Pick(check.request_id or 0, "bench")
+    assert lab.next(MAINTAIN, away=["far"]) is None
+    assert lab.next(MAINTAIN, away=["bench"]) == Pick(job.request_id or 0, KEEPER)
+    maintenance.end_check(lab.conn, job, now=2.0)
+    ended = jobs.get_job(lab.conn, check.id)
+    assert (ended.status, ended.error) == ("canceled", f"host bench has gone, and job {job.id} begins without it")
+    maintenance.end_check(lab.conn, job, now=3.0)
+
+
+def test_a_change_waits_for_no_disabled_check(lab: Lab) -> None:
+    """Nor for one that is held back by somebody."""
+    check, job = lab.change("bench")
+    jobs.enable_job(lab.conn, check.id, False, now=2.0, who="ada")
+    assert lab.next(MAINTAIN) == Pick(job.request_id or 0, KEEPER)
 
 
 def test_one_at_a_time_on_a_machine(lab: Lab) -> None:
@@ -142,12 +184,11 @@ def test_one_at_a_time_on_a_machine(lab: Lab) -> None:
         found = lab.next(MAINTAIN)
         assert found is not None
         picked.append(found.request_id)
-        claims = lab.model.buildrequest_claims
-        lab.conn.execute(sa.insert(claims).values(brid=found.request_id, masterid=1, claimed_at=1))
+        lab.claim(found.request_id)
     assert picked == [first.request_id, far.request_id]
     assert lab.next(MAINTAIN) is None
     maintenance.end(lab.conn, first.id, "success", now=3.0)
-    assert lab.next(MAINTAIN) == Pick(second.request_id or 0, "prep")
+    assert lab.next(MAINTAIN) == Pick(second.request_id or 0, KEEPER)
 
 
 def test_nothing_is_prepared_where_it_is_at_work(lab: Lab) -> None:

@@ -11,6 +11,7 @@ from benchyard.steps.hostcheck import _note
 from benchyard.store import hosts, jobs, maintenance
 from benchyard.store.history import history_of
 from benchyard.store.migrate import migrate
+from benchyard.store.rows import Job
 from benchyard.store.tables import epochs
 from benchyard.tasks.host.fingerprint import HostPrint
 from benchyard.tasks.host.guard import Finding, GuardReport
@@ -28,12 +29,19 @@ def conn() -> Iterator[sa.Connection]:
     engine.dispose()
 
 
-def check(conn: sa.Connection, *findings: Finding, made: float = 9.0, after: int | None = None, **more: Any) -> str:
+def check(
+    conn: sa.Connection,
+    *findings: Finding,
+    made: float = 9.0,
+    after: int | None = None,
+    job: Job | None = None,
+    **more: Any,
+) -> str:
     """Check the host, which is such a machine; gives what is said of it."""
     host = HostPrint(**{"cpu": "X", "cpus": 2, "kernel": "6.1", "governor": "powersave", **more})
     guard = GuardReport(passed=not findings, waited_s=0.0, findings=findings)
     report = LookOver(made=made, cpus="1", checks=("disk",), guard=guard, knobs=(), host=host, versions={})
-    job = maintenance.create(conn, "check", host="bench", target="linux", owner="ada", now=2.0, after=after)
+    job = job or maintenance.create(conn, "check", host="bench", target="linux", owner="ada", now=2.0, after=after)
     said = _note(conn, job, report, 3.0)
     assert jobs.get_job(conn, job.id).prepared == {"summary": said}
     assert (hosts.get_host(conn, "bench").fitness or {})["job"] == job.id
@@ -68,15 +76,38 @@ def test_what_has_changed(conn: sa.Connection) -> None:
     assert fitness["changed"] == fitness["opens_epoch"] == ["kernel", "mitigations.spectre_v2"]
 
 
+def change(conn: sa.Connection, *, checked: bool = True, fails: bool = False, **more: Any) -> int:
+    """Change the host by a job, behind a check that finds such a machine; gives the job's number."""
+    how: dict[str, Any] = {"host": "bench", "target": "linux", "owner": "ada", "now": 2.0, "checked": checked}
+    *before, job = maintenance.create_checked(conn, "configure", **how)
+    if before and not fails:
+        check(conn, job=before[0], **more)
+    maintenance.begin_changes(conn, job, now=2.0)
+    return job.id
+
+
+def test_a_change_is_compared_with_the_check_before_it(conn: sa.Connection) -> None:
+    """Whatever else was checked before or since; isolation is a part of it, though it opens no epoch."""
+    open_epoch(conn)
+    check(conn, kernel="5.10", made=1.0)
+    job = change(conn, made=90000.0)
+    check(conn, isolation="kernel", made=90001.0)
+    said = check(conn, isolation="kernel", made=90002.0, after=job)
+    assert said == "fit to measure; changed since the check before: isolation"
+    assert (hosts.get_host(conn, "bench").fitness or {})["changed"] == ["isolation"]
+    assert check(conn, isolation="kernel") == "fit to measure"
+
+
 def test_what_a_change_did_is_not_guessed(conn: sa.Connection) -> None:
-    """A check that follows a change says so where none was made shortly before that; one by itself does not."""
-    unknown = "what the change did is not known"
-    assert check(conn, after=7) == f"fit to measure; {unknown}: no check was made before it"
-    assert check(conn, made=3600.0, kernel="6.2", after=8) == "fit to measure; changed since the check before: kernel"
-    assert (
-        check(conn, made=40000.0, after=9, kernel="6.2") == f"fit to measure; {unknown}: the check before was 10 h ago"
-    )
-    assert check(conn, made=90000.0, kernel="6.2") == "fit to measure"
+    """A check that follows a change says so where none was made before that; one by itself does not."""
+    unknown = "fit to measure; what the change did is not known"
+    away = f"{unknown}: the host was not connected before it"
+    assert check(conn, after=change(conn, checked=False)) == away
+    failed = change(conn, fails=True)
+    assert check(conn, after=failed) == f"{unknown}: the check before it, job {failed - 1}, was not made"
+    assert check(conn, after=change(conn)) == "fit to measure"
+    assert check(conn, after=change(conn, checked=False)) == away
+    assert check(conn, after=99) == check(conn) == "fit to measure"
 
 
 def test_what_has_changed_before_the_first_check(conn: sa.Connection) -> None:

@@ -65,6 +65,28 @@ def test_one_that_ends_well(conn: sa.Connection) -> None:
     assert maintenance.end(conn, job.id, "success", now=4.0) is None
 
 
+def test_a_change_is_behind_a_check(conn: sa.Connection) -> None:
+    """How the host was before is kept with the job, of the check before it or a later one; of none from before that."""
+    how: dict[str, Any] = {"host": "sulaco", "target": "linux", "owner": "ada", "now": 1.0, "reason": "new kernel"}
+    (alone,) = maintenance.create_checked(conn, "configure", **how, checked=False)
+    assert alone.spec["before"] is None
+    check, job = maintenance.create_checked(conn, "update", **how, checked=True, reboot=True)
+    assert (check.kind, check.reason, check.owner, check.origin) == ("check", "before update", "ada", "lab")
+    assert (job.spec["before"], job.spec["reboot"], job.reason) == (check.id, True, "new kernel")
+    assert [found.id for found in queues.list_queue(conn, "linux")] == [alone.id, check.id, job.id]
+    hosts.set_fitness(conn, "sulaco", {"job": alone.id, "host": {"kernel": "6.1"}})
+    for number, known in ((alone.id, None), (check.id, {"kernel": "6.2"})):
+        jobs.set_prepared(conn, job.id, {"begun": 1})
+        hosts.set_fitness(conn, "sulaco", {"job": number, "host": known or {"kernel": "6.1"}})
+        maintenance.begin_changes(conn, job, now=2.0)
+        assert (jobs.get_job(conn, job.id).prepared or {}).get("before") == known
+        maintenance.give_up(conn, job)
+    maintenance.begin_changes(conn, job, now=3.0)
+    hosts.set_fitness(conn, "sulaco", {"job": check.id, "host": {"kernel": "6.3"}})
+    maintenance.begin_changes(conn, job, now=4.0)  # a second try: what the first has changed is not how it was before
+    assert jobs.get_job(conn, job.id).prepared == {"begun": 1, "before": {"kernel": "6.2"}}
+
+
 @pytest.mark.parametrize(
     ("status", "why"),
     [("failed", "configure failed: no route to host (job 1)"), ("canceled", "configure was canceled halfway (job 1)")],

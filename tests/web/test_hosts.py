@@ -1,6 +1,7 @@
 """Hosts over REST, with a real master."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -68,6 +69,32 @@ def test_a_host_that_is_looked_after_moves_later(lab: "Lab", away: str) -> None:
     with lab.engine().begin() as conn:
         jobs.set_status(conn, check.id, "canceled", now=3.0, who="admin")
     assert lab.call("PATCH", f"/hosts/{away}", "admin", json={"address": "10.0.0.9"}).json()["address"] == "10.0.0.9"
+
+
+def test_two_changes_at_once(lab: "Lab", away: str) -> None:
+    """Each finds what the other has done: neither is lost, and of two that have seen the same state one is refused."""
+    changes: list[dict[str, Any]] = [{"cpus": "3"}, {"guard": "strict"}, {"tune": False}, {"ansible_user": "ops"}]
+    with ThreadPoolExecutor(len(changes)) as pool:
+        asked = [pool.submit(lab.call, "PATCH", f"/hosts/{away}", "admin", json=change) for change in changes]
+        assert [answer.result().status_code for answer in asked] == [200] * len(changes)
+        host = lab.call("GET", f"/hosts/{away}").json()
+        for change in changes:
+            assert change.items() <= host.items()
+        headers = {"If-Match": lab.call("GET", f"/hosts/{away}").headers["ETag"]}
+        asked = [
+            pool.submit(lab.call, "PATCH", f"/hosts/{away}", "admin", json={"cpus": cpus}, headers=headers)
+            for cpus in ("1", "2")
+        ]
+        assert sorted(answer.result().status_code for answer in asked) == [200, 412]
+
+
+@pytest.mark.parametrize("name", ["target_web", "master", "localhost"])
+def test_a_host_is_not_called_as_a_group(lab: "Lab", name: str) -> None:
+    """Whoever asked Ansible for such a host would get others."""
+    host = {"role": "worker", "target": lab.target, "address": "10.0.0.8"}
+    for taken in (name, lab.target.replace("-", "_")):
+        answer = lab.call("POST", "/hosts", "admin", json={**host, "name": taken})
+        assert (answer.status_code, answer.json()["field"]) == (400, "name")
 
 
 @pytest.mark.parametrize(

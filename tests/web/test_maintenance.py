@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from benchyard.store import attempts, jobs, maintenance
 from benchyard.store import hosts as store
 
 if TYPE_CHECKING:
@@ -40,7 +41,10 @@ def test_keys_of_a_host(lab: "Lab", spare: str) -> None:
 @pytest.mark.parametrize("kind", ["configure", "update"])
 def test_job(lab: "Lab", spare: str, kind: str) -> None:
     """It is a job of the host's target, in front of its queue, and says why it has not begun; it can be canceled."""
-    waiting = lab.submit(run=True)
+    waiting, running = lab.submit(run=True), lab.submit()["id"]
+    with lab.engine().begin() as conn:
+        attempt = attempts.new_attempt(conn, running, now=1.0)
+        attempts.place_attempt(conn, running, attempt.number, host=spare, now=1.0)
     answer = lab.call("POST", f"/hosts/{spare}/{kind}", "admin", json={"check": True, "reason": "trying"})
     assert answer.status_code == 202
     job = answer.json()
@@ -48,7 +52,7 @@ def test_job(lab: "Lab", spare: str, kind: str) -> None:
     assert job["spec"]["check"] is True
     queue = lab.call("GET", f"/queues/{lab.target}").json()
     assert queue["jobs"][0]["job"] == job["id"]
-    assert queue["jobs"][0]["why"] == "no regular worker of the lab is connected"
+    assert queue["jobs"][0]["why"] == f"waits for job {running}, which is on host {spare}"
     assert lab.call("GET", f"/jobs/{job['id']}/log").text == ""
     moved = lab.call("POST", f"/queues/{lab.target}/move", "admin", json={"job": job["id"], "to": "last"})
     assert moved.status_code == 409 and f"looks after host {spare}" in moved.json()["detail"]
@@ -56,6 +60,8 @@ def test_job(lab: "Lab", spare: str, kind: str) -> None:
     for one in (job, waiting):
         assert lab.call("POST", f"/jobs/{one['id']}/cancel", "admin").status_code == 200
     ended = wait_until_ended(lab, job["id"])
+    with lab.engine().begin() as conn:
+        attempts.end_attempt(conn, running, attempt.number, status="failed", cause="boom", now=2.0)
     assert ended["status"] == "canceled"
     assert lab.call("GET", f"/hosts/{spare}").json()["enabled"] is True
 
@@ -74,9 +80,16 @@ def test_host_that_leaves(lab: "Lab") -> None:
     """What waits to look after a host ends with it."""
     host = {"name": "brief", "role": "worker", "target": lab.target, "address": "10.0.0.6"}
     assert lab.call("POST", "/hosts", "admin", json=host).status_code == 201
+    assert lab.call("POST", "/hosts", "admin", json={**host, "name": "twin"}).status_code == 201
+    with lab.engine().begin() as conn:
+        other = maintenance.create(conn, "update", host="twin", target=lab.target, owner="admin", now=2.0)
+        jobs.set_status(conn, other.id, "running", now=2.0, who="lab")
     job = lab.call("POST", "/hosts/brief/configure", "admin", json={}).json()
     assert lab.call("DELETE", "/hosts/brief", "admin").status_code == 200
     assert wait_until_ended(lab, job["id"])["status"] == "canceled"
+    with lab.engine().begin() as conn:
+        maintenance.end(conn, other.id, "success", now=3.0)
+    assert lab.call("DELETE", "/hosts/twin", "admin").status_code == 200
 
 
 def test_refused(lab: "Lab", spare: str) -> None:
@@ -95,16 +108,16 @@ def test_refused(lab: "Lab", spare: str) -> None:
     )
 
 
-def test_lab_that_cannot_run_playbooks(lab: "Lab") -> None:
-    """Playbooks need a regular worker where the secrets are: one line says so."""
-    (prep,) = [host["name"] for host in lab.call("GET", "/hosts").json()["items"] if host["role"] == "worker"]
-    assert lab.call("PATCH", f"/hosts/{prep}", "admin", json={"address": "10.0.0.3"}).status_code == 200
-    try:
-        answer = lab.call("POST", f"/hosts/{lab.isolated}/configure", "admin", json={})
-    finally:
-        assert lab.call("PATCH", f"/hosts/{prep}", "admin", json={"address": "localhost"}).status_code == 200
-    assert answer.status_code == 409
-    assert "a regular worker on the master's own machine, and this lab has none" in answer.json()["detail"]
+def test_lab_without_regular_workers(lab: "Lab", spare: str) -> None:
+    """Playbooks take none: the master runs them, and where it cannot, the job says why; the host is as it was.
+
+    No check is made before, where nobody is connected who could.
+    """
+    job = lab.call("POST", f"/hosts/{spare}/update", "admin", json={}).json()
+    assert job["spec"]["before"] is None
+    ended = wait_until_ended(lab, job["id"])
+    assert ended["status"] == "failed" and "there is no playbook update.yml in" in str(ended["error"])
+    assert lab.call("GET", f"/hosts/{spare}").json()["enabled"] is True
 
 
 def test_lease(lab: "Lab", spare: str) -> None:

@@ -29,7 +29,8 @@ def configure_host(host: str, check: bool, wait: bool, reason: str | None, url: 
     """Have a host set up as the lab wants it, by a job: users, packages, worker, tuning, isolation.
 
     It waits for what is measured there, and nothing is measured there until it has ended. If it fails, the host is
-    disabled until another succeeds. Afterwards the host is checked. The status is 1 if the job does not succeed.
+    disabled until another succeeds. The host is checked before, if its worker is connected, and afterwards. The status
+    is 1 if the job does not succeed.
 
     Example: benchyard host configure quiet-1 --check
     """

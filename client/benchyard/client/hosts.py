@@ -135,8 +135,8 @@ class Host(Entity, frozen=True, kw_only=True):
         """Have the host set up as the lab wants it; returns the job that does. Conflict where nothing can do it.
 
         It waits for what is measured on the host, and nothing is measured there until it has ended. With `check` it
-        changes nothing: the job's log() shows what would be. One that fails leaves the host disabled. After one that
-        has changed the host, followed_by() is the job that checks it.
+        changes nothing: the job's log() shows what would be. One that fails leaves the host disabled. One that changes
+        the host waits for a check of it, `spec.before`, and after it followed_by() is another.
         """
         return self._maintained("configure", {"check": check}, reason)
 

@@ -48,8 +48,8 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What a job measures: an interpreter on the host or one to build, and benchmarks as selected and as asked for.
 
     `suite` names the benchmarks' own version among the lab's, `same_loops` the result that loop counts are taken from.
-    One that looks after a host measures nothing: `check` says that it changes nothing either, `after` is the job whose
-    outcome it looks at.
+    One that looks after a host measures nothing: `check` says that it changes nothing either, `before` is the check
+    before it, `after` the job whose outcome it looks at.
     """
 
     python: str = ""
@@ -63,6 +63,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     same_loops: int | None = None
     check: bool = False
     reboot: bool = False
+    before: int | None = None
     after: int | None = None
 
     @property

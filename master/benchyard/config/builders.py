@@ -3,7 +3,7 @@
 from typing import Any
 
 from benchyard.config.locks import host_lock, machine, machines
-from benchyard.config.names import CHECK, INNER, MAINTAIN, MEASURE, PREPARE, coordinator, stage_builder
+from benchyard.config.names import CHECK, INNER, MAINTAIN, MEASURE, PREPARE, coordinator, maintainer, stage_builder
 from benchyard.config.settings import Host, Settings
 from benchyard.queueing.engine import LabBuild
 from benchyard.queueing.order import Lane
@@ -32,26 +32,21 @@ def make_lanes(settings: Settings) -> dict[str, Lane]:
     """What each builder is for, as the queue needs to know it."""
     lanes = {}
     for target in settings.targets:
-        hosts = {
-            PREPARE: preparing(settings, target),
-            MEASURE: settings.isolated(target),
-            MAINTAIN: maintaining(settings),
-            CHECK: settings.of_target(target),
+        workers = {
+            PREPARE: tuple(preparing(settings, target)),
+            MEASURE: tuple(settings.isolated(target)),
+            MAINTAIN: (maintainer(target),),
+            CHECK: tuple(settings.of_target(target)),
         }
         shared: dict[str, Any] = {
-            "hosts": tuple(hosts[MEASURE]),
+            "hosts": workers[MEASURE],
             "per_host": 1 + settings.lab.prefetch,
             "machines": machines(settings),
         }
         lanes[target] = Lane(target, None, tuple(coordinators(settings, target)), **shared)
         for stage in INNER:
-            lanes[stage_builder(target, stage)] = Lane(target, stage, tuple(hosts[stage]), **shared)
+            lanes[stage_builder(target, stage)] = Lane(target, stage, workers[stage], **shared)
     return lanes
-
-
-def maintaining(settings: Settings) -> dict[str, Host]:
-    """The regular workers that run playbooks: those on the master's own machine, which has the hosts' secrets."""
-    return {name: host for name, host in settings.hosts.items() if host.role == "worker" and host.is_local}
 
 
 def make_builders(settings: Settings) -> list[Any]:
@@ -77,7 +72,7 @@ def make_builders(settings: Settings) -> list[Any]:
             ),
             _builder(
                 stage_builder(target, MAINTAIN),
-                list(maintaining(settings)) or coordinators(settings, target),
+                [maintainer(target)],
                 _maintain_steps(settings),
                 MAINTAIN,
             ),
@@ -173,13 +168,21 @@ def _maintained(settings: Settings) -> dict[str, Any]:
 
 
 def _maintain_steps(settings: Settings) -> list[Any]:
+    """Playbooks run in the master, which has the hosts' secrets and the key to them.
+
+    No worker does both that and builds: a build is somebody's patch.
+    """
     from benchyard.config.facts import lab_facts
     from benchyard.hosting.inventory import inventory
     from benchyard.steps.maintain import Inventory, Maintain
 
     known = Inventory(inventory(lab_facts(settings)))
-    folder, values = settings.playbooks, settings.playbook_variables
-    return [Maintain(name="playbook", inventory=known, folder=folder, variables=values, **_maintained(settings))]
+    where: dict[str, Any] = {
+        "folder": settings.playbooks,
+        "variables": settings.playbook_variables,
+        "state": settings.state_dir,
+    }
+    return [Maintain(name="playbook", inventory=known, **where, **_maintained(settings))]
 
 
 def _check_steps(settings: Settings) -> list[Any]:

@@ -20,7 +20,6 @@ def lab_facts(settings: Settings) -> LabFacts:
         trash_days=lab.trash_days,
         keep_all_days=settings.retention.keep_all_days,
         prunes=settings.retention.automatic,
-        maintainers=tuple(name for name, host in settings.hosts.items() if host.role == "worker" and host.is_local),
     )
 
 

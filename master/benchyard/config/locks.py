@@ -3,6 +3,7 @@
 from typing import Any
 
 from benchyard.config.settings import Host, Settings
+from benchyard.hosting.machines import machine_of
 
 
 def host_lock(settings: Settings, named_by: str = "workername") -> Any:
@@ -29,5 +30,5 @@ def machines(settings: Settings) -> dict[str, str]:
 
 
 def machine(host: Host) -> str:
-    """What two hosts have in common that are one machine: the address, however this machine's own is spelled."""
-    return "localhost" if host.is_local else host.address
+    """What two hosts have in common that are one machine: the address, however it is spelled."""
+    return machine_of(host.address)

@@ -1,18 +1,18 @@
-"""Names that the lab makes of those of its targets: builders of stages, and the LocalWorkers of jobs."""
+"""Names that the lab makes of those of its targets: builders of stages, and the LocalWorkers in the master."""
 
 import re
 
 PREPARE, MEASURE = "prepare", "measure"
 STAGES = (PREPARE, MEASURE)
 
-#: Builders whose builds are whole jobs that look after hosts: on a regular worker, and on the host itself.
+#: Builders whose builds are whole jobs that look after hosts: in the master, and on the host itself.
 MAINTAIN, CHECK = "maintain", "check"
 MAINTENANCE = (MAINTAIN, CHECK)
 
 #: All that a target has besides the builder of its jobs.
 INNER = (*STAGES, *MAINTENANCE)
 
-_COORDINATOR = re.compile(r"(?P<target>.+)-coordinator-[0-9]+")
+_LOCAL = re.compile(r"(?P<target>.+)-(coordinator-[0-9]+|maintainer)")
 
 
 def stage_builder(target: str, stage: str) -> str:
@@ -21,11 +21,16 @@ def stage_builder(target: str, stage: str) -> str:
 
 
 def coordinator(target: str, number: int) -> str:
-    """The name of a target's LocalWorker, numbered from 1."""
+    """The name of a target's LocalWorker for jobs, numbered from 1."""
     return f"{target}-coordinator-{number}"
 
 
-def target_of_coordinator(name: str) -> str | None:
+def maintainer(target: str) -> str:
+    """The name of a target's LocalWorker for playbooks."""
+    return f"{target}-maintainer"
+
+
+def target_of_local_worker(name: str) -> str | None:
     """The target whose LocalWorker may have this name, if any may."""
-    match = _COORDINATOR.fullmatch(name)
+    match = _LOCAL.fullmatch(name)
     return match["target"] if match else None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchyard.config.names import target_of_coordinator
+from benchyard.config.names import target_of_local_worker
 from benchyard.config.publishing import check_destination, complete
 from benchyard.config.reading import SettingsError, decode, nearest
 from benchyard.config.rules import (
@@ -41,7 +41,7 @@ from benchyard.config.tables import (
     Suite,
     Target,
 )
-from benchyard.hosting.registration import HOSTS_DIR, RESERVED, SECRETS_DIR
+from benchyard.hosting.registration import HOSTS_DIR, SECRETS_DIR, is_reserved
 from benchyard.publish.notices.settings import AnyNotifier
 from benchyard.publish.settings import DestinationSettings
 
@@ -49,6 +49,9 @@ SETTINGS_FILE = "benchyard.toml"
 
 #: Of a lab's folder: where it keeps values for playbooks.
 PLAYBOOKS_DIR = "ansible"
+
+#: Of a lab's folder: what the lab's machine knows as a host, its lock above all.
+STATE_DIR = "state"
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -104,6 +107,11 @@ class Settings(msgspec.Struct, frozen=True):
     def playbook_variables(self) -> Path:
         """Where the lab keeps `group_vars` and `host_vars` for playbooks, if it has any."""
         return self.directory / PLAYBOOKS_DIR
+
+    @property
+    def state_dir(self) -> Path:
+        """What the lab's machine knows as a host: the workers that `lab init` makes there share it."""
+        return self.directory / STATE_DIR
 
     @property
     def secrets_dir(self) -> Path:
@@ -199,7 +207,7 @@ def _load_hosts(folder: Path, targets: Mapping[str, Target]) -> dict[str, Host]:
         if name != path.stem:
             raise SettingsError(f"{path}: name = {name!r}: must be {path.stem!r}, as the file is called")
         check_name(path, "the file's name", name)
-        if target_of_coordinator(name) in targets or name.lower() in RESERVED:
+        if target_of_local_worker(name) in targets or is_reserved(name):
             raise SettingsError(f"{path}: {name!r} is a name that the lab needs for itself; give the host another")
         if host.target not in targets:
             raise SettingsError(

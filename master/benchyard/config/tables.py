@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from benchyard.hosting.machines import is_local
 from benchyard.publish.notices.settings import AnyNotifier
 from benchyard.publish.settings import DestinationSettings
 from benchyard.queueing.requests import DEFAULT_KIND
@@ -160,7 +161,7 @@ class Host(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def is_local(self) -> bool:
         """Whether the host is the master's own machine."""
-        return self.address in {"localhost", "127.0.0.1", "::1"}
+        return is_local(self.address)
 
 
 class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

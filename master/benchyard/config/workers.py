@@ -1,8 +1,9 @@
-"""Buildbot's workers: one for each host, and the LocalWorkers that hold the jobs' own builds."""
+"""Buildbot's workers: one for each host, and those in the master, for the jobs' own builds and for playbooks."""
 
 from typing import Any
 
 from benchyard.config.builders import coordinators
+from benchyard.config.names import maintainer
 from benchyard.config.settings import Settings, SettingsError
 from benchyard.hosting.registration import HOSTS_DIR, secret_path
 
@@ -12,7 +13,9 @@ def make_workers(settings: Settings) -> list[Any]:
     from buildbot.plugins import worker
 
     workers: list[Any] = [
-        worker.LocalWorker(name, max_builds=1) for target in settings.targets for name in coordinators(settings, target)
+        worker.LocalWorker(name, max_builds=1)
+        for target in settings.targets
+        for name in (*coordinators(settings, target), maintainer(target))
     ]
     for name, host in settings.hosts.items():
         isolated = host.role == "isolated"

@@ -16,9 +16,9 @@ from pathlib import Path
 from benchyard.access.secrets import hash_password, hash_token, new_password, new_token
 from benchyard.config.settings import SETTINGS_FILE, Settings, SettingsError, load_settings
 from benchyard.daemon.workerdir import write_worker_dir
+from benchyard.hosting.inventory import means_else
 from benchyard.hosting.registration import (
     HOSTS_DIR,
-    RESERVED,
     SECRETS_DIR,
     register_host,
     secret_path,
@@ -96,7 +96,7 @@ def _make(paths: LabPaths, root: Path, options: LabOptions) -> NewLab:
     (paths.root / SECRETS_DIR).mkdir(mode=0o700)
     split = choose_cpus(read_topology(), available=available_cpus(), asked=options.cpus)
     _settings(paths.root)
-    host = _host_name()
+    host = _host_name(target)
     isolated = host if options.isolated else None
     _add_host(paths, f"{host}_worker", "worker", target, "", options.listen, worker_port)
     if isolated:
@@ -201,7 +201,7 @@ def _make_admin(paths: LabPaths, settings: Settings) -> str:
     return token
 
 
-def _host_name() -> str:
+def _host_name(target: str) -> str:
     """This machine's name as a host's; names of result files have no dashes."""
     name = re.sub(r"[^A-Za-z0-9_]", "_", socket.gethostname().partition(".")[0]).strip("_")[:30]
-    return name if name[:1].isalpha() and name.lower() not in RESERVED else "host"
+    return name if name[:1].isalpha() and not means_else(name, [target]) else "host"

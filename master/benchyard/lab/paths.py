@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchyard.config.settings import STATE_DIR
+
 
 @dataclass(frozen=True)
 class LabPaths:
@@ -23,7 +25,7 @@ class LabPaths:
     @property
     def state(self) -> Path:
         """What this host knows as a measuring host: its lock, its runs, its benchmark environments."""
-        return self.root / "state"
+        return self.root / STATE_DIR
 
     @property
     def lock(self) -> Path:

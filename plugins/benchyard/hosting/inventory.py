@@ -4,16 +4,23 @@ Secrets are not in it: `benchyard_secret_file` names a file on the master's mach
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
-from benchyard.hosting.registration import RESERVED, secret_path
+from benchyard.hosting.machines import is_local
+from benchyard.hosting.registration import GROUP_PREFIX, is_reserved, secret_path
 from benchyard.hosting.service import HostFacts, LabFacts
 
 #: Groups by the role of a host, and the one of the master's own machine.
 ROLES = {"worker": "workers", "isolated": "isolated"}
 MASTERS = "masters"
+
+#: The master's own machine: by its first name, unless a host has that from before it was refused.
+MASTER, OTHER_MASTER = "master", "lab-master"
+
+#: What Ansible calls the machine that it runs on.
+CONTROLLER = "localhost"
 
 #: How Ansible itself reaches the machine that it runs on: without SSH, and with the Python that runs it.
 _LOCAL = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
@@ -22,8 +29,8 @@ _LOCAL = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansib
 def inventory(lab: LabFacts) -> dict[str, Any]:
     """The inventory: groups by role and by target, and the variables of all hosts under `_meta`."""
     master_host = lab.worker_host
-    master = "master" if all(host.name != "master" for host in lab.hosts) else "lab-master"
     names = {host.name for host in lab.hosts}
+    master = OTHER_MASTER if MASTER in names else MASTER
     reached = {"benchyard_master_host": master_host, "benchyard_master_port": lab.worker_port}
     groups: dict[str, list[str]] = {group: [] for group in (*ROLES.values(), MASTERS)}
     groups[MASTERS].append(master)
@@ -38,7 +45,13 @@ def inventory(lab: LabFacts) -> dict[str, Any]:
 def group_of(target: str, hosts: Collection[str] = ()) -> str:
     """The name of a target's group: letters, digits and underscores, as Ansible takes them, and no other's name."""
     name = re.sub(r"[^A-Za-z0-9_]", "_", target)
-    return f"target_{name}" if name in RESERVED or name in hosts or name[0].isdigit() else name
+    return f"{GROUP_PREFIX}{name}" if is_reserved(name) or name in (MASTER, *hosts) or name[0].isdigit() else name
+
+
+def means_else(name: str, targets: Iterable[str]) -> bool:
+    """Whether the name of a new host would be that of something else in the inventory."""
+    groups = {group_of(target).lower() for target in targets}
+    return is_reserved(name) or name.lower() in {MASTER, CONTROLLER, *groups}
 
 
 def _variables(lab_dir: Path, host: HostFacts) -> dict[str, Any]:
@@ -58,8 +71,3 @@ def _variables(lab_dir: Path, host: HostFacts) -> dict[str, Any]:
         "benchyard_guard_wait_s": host.guard_wait_s,
         "benchyard_secret_file": str(secret_path(lab_dir, host.name)),
     }
-
-
-def is_local(address: str) -> bool:
-    """Whether an address is the master's own machine."""
-    return address in {"localhost", "127.0.0.1", "::1"}

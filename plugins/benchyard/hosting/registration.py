@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchyard.results.patterns import END
+
 HOSTS_DIR = "hosts.d"
 SECRETS_DIR = "secrets"
 
@@ -17,11 +19,11 @@ SECRETS_DIR = "secrets"
 #: result names.
 NAME_RULE = "1 to 40 letters, digits, `_` or `-`, starting with a letter"
 NAME = r"[A-Za-z][A-Za-z0-9_-]{0,39}"
-#: The end of a pattern for all of a text: `$` alone lets a newline follow, and `\Z` means nothing to clients.
-END = r"$(?!\n)"
 NAME_PATTERN = f"^{NAME}{END}"
 #: Groups of the inventory for Ansible: whoever asked there for a host of such a name would get all of the group.
-RESERVED = frozenset({"all", "ungrouped", "masters", "workers", "isolated"})
+RESERVED = frozenset({"all", "ungrouped", "masters", "workers", "isolated", "lab-master"})
+#: How the group of a target begins whose own name is that of something else.
+GROUP_PREFIX = "target_"
 
 #: What a host's file need not say, with what it means where it does not.
 DEFAULTS: Mapping[str, object] = {
@@ -43,6 +45,11 @@ class HostExists(Exception):
 def is_name(text: str) -> bool:
     """Whether `text` may name a host or a target."""
     return _NAME.fullmatch(text) is not None
+
+
+def is_reserved(name: str) -> bool:
+    """Whether the inventory for Ansible needs a name for itself."""
+    return name.lower() in RESERVED or name.lower().startswith(GROUP_PREFIX)
 
 
 def secret_path(lab_dir: Path, host: str) -> Path:

@@ -1,10 +1,10 @@
 """The lab as a running master knows it: its folders, its targets, and its hosts with what they do now."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from threading import Event
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -23,6 +23,8 @@ from benchyard.store import hosts as store
 from benchyard.store.history import LAB
 from benchyard.store.retention import prunable
 from benchyard.store.rows import Result
+
+T = TypeVar("T")
 
 SERVICE = "benchyard-lab"
 
@@ -62,8 +64,7 @@ class HostFacts(msgspec.Struct, frozen=True):
 class LabFacts(msgspec.Struct, frozen=True):
     """What the settings say of the lab, as far as the web needs it.
 
-    All results stay for `keep_all_days`; with `prunes` the older ones are thinned out each night. `maintainers` are the
-    regular workers that run playbooks, on the master's own machine: it has the secrets.
+    All results stay for `keep_all_days`; with `prunes` the older ones are thinned out each night.
     """
 
     directory: str
@@ -75,7 +76,6 @@ class LabFacts(msgspec.Struct, frozen=True):
     worker_port: int
     anonymous_read: bool
     trash_days: float
-    maintainers: tuple[str, ...] = ()
     keep_all_days: float = 730.0
     prunes: bool = False
 
@@ -259,11 +259,15 @@ class LabService(BuildbotService):
         return self.facts.worker_port
 
     @async_to_deferred
+    async def changing(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do what changes hosts while nobody else does: what it has found of them is so to its end.
+
+        add_host(), modify_host() and remove_host() are called in such work.
+        """
+        return await self._changing.run(lambda: defer.ensureDeferred(work()))
+
     async def add_host(self, host: HostFacts) -> str:
         """Let a host join and give its secret; running jobs are not touched. HostExists if the name is taken."""
-        return await self._changing.run(lambda: defer.ensureDeferred(self._add(host)))
-
-    async def _add(self, host: HostFacts) -> str:
         secret = await threads.deferToThread(register_host, self.lab_dir, **_fields(host))
         await self._reconfigure()
         if host.name not in self.hosts:
@@ -272,12 +276,8 @@ class LabService(BuildbotService):
             raise HostRefused(f"host {host.name!r} was not accepted; the master's twistd.log says why")
         return str(secret)
 
-    @async_to_deferred
     async def modify_host(self, host: HostFacts, **changes: Any) -> None:
         """Change what the settings say of a host; HostRefused, with nothing changed, if that makes them wrong."""
-        await self._changing.run(lambda: defer.ensureDeferred(self._modify(host, changes)))
-
-    async def _modify(self, host: HostFacts, changes: Mapping[str, Any]) -> None:
         changed = msgspec.structs.replace(host, **changes)
         await threads.deferToThread(write_host, self.lab_dir, **_fields(changed))
         await self._reconfigure()
@@ -286,12 +286,8 @@ class LabService(BuildbotService):
             await self._reconfigure()
             raise HostRefused(f"the change of host {host.name!r} was not accepted; the master's twistd.log says why")
 
-    @async_to_deferred
     async def remove_host(self, name: str) -> None:
         """Take a host out of the lab: its file, its secret, and its worker's connection."""
-        await self._changing.run(lambda: defer.ensureDeferred(self._remove(name)))
-
-    async def _remove(self, name: str) -> None:
         await threads.deferToThread(forget_host, self.lab_dir, name)
         await self._reconfigure()
 

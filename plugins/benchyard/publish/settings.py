@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from benchyard.results.patterns import END
+
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
 
@@ -117,7 +119,7 @@ class GitHub(Policy, frozen=True, kw_only=True, tag="github", tag_field="kind"):
     `repository` is OWNER/NAME; the token is the lab's secret `publish-NAME`. `api` is another than GitHub's own.
     """
 
-    repository: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$")]
+    repository: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+" + END)]
     comment: bool = True
     status: bool = True
     api: Text = "https://api.github.com"

@@ -88,7 +88,7 @@ async def reasons(service: "JobService", target: str, hosts: Mapping[str, bool])
     `hosts` are the target's isolated hosts, and whether each is connected.
     """
     machines = next((lane.machines for lane in service.lanes.values() if lane.target == target), {})
-    paused, closed, running, kept, measured = await service.db(_circumstances, target, machines, service.runs_playbooks)
+    paused, closed, running, kept, measured = await service.db(_circumstances, target, machines)
 
     def why(job: Job, position: int) -> str:
         able = [host for host in hosts if host not in closed and host == (job.host or host)]
@@ -136,20 +136,19 @@ def _why_not_looked_after(
     before = kept.get(host)
     if before is not None and before.id < job.id:
         return f"waits for job {before.id}, {before.kind} of host {before.host}"
-    workers = [host] if job.kind == CHECK else service.lanes[maintaining.builder_of(service, job)].workers
-    if not any(engine.is_connected(service.master, worker) for worker in workers):
-        return f"host {host} is offline" if job.kind == CHECK else "no regular worker of the lab is connected"
+    if job.kind == CHECK and host in service.away:
+        return f"host {host} is offline"
     return "it is about to start"
 
 
 def _circumstances(
-    conn: Any, target: str, machines: Mapping[str, str], playbooks: bool
+    conn: Any, target: str, machines: Mapping[str, str]
 ) -> tuple[bool, dict[str, str], list[int], dict[str, Job], dict[str, int]]:
     return (
         order.is_paused(conn, target),
         order.closed_hosts(conn, time.time()),
         order.started_jobs(conn, target),
-        maintaining.kept_free(conn, machines, playbooks=playbooks),
+        maintaining.kept_free(conn, machines),
         {attempt.host or "": attempt.job_id for attempt in attempts.running_attempts(conn)},
     )
 

@@ -96,7 +96,7 @@ class QueueChooser(buildrequestdistributor.BasicBuildChooser):
         if not free:
             return None, None
         builderid = await self.bldr.getBuilderId()
-        how = {"now": time.time(), "ending": tuple(service.ending), "playbooks": service.runs_playbooks}
+        how = {"now": time.time(), "ending": tuple(service.ending), "away": service.away}
         found = await service.db(_next_with_row, self.master.db.buildrequests, lane, builderid, free, **how)
         if found is None:
             return None, None

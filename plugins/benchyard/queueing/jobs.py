@@ -233,12 +233,10 @@ class JobService(BuildbotService):
         return {n: lane for n, lane in self.lanes.items() if lane.target == target and lane.stage is not None}
 
     @property
-    def runs_playbooks(self) -> bool:
-        """Whether a worker that runs them is connected."""
-        able = {
-            name for lane in self.lanes.values() if lane.stage == maintaining.MAINTAIN_STAGE for name in lane.workers
-        }
-        return any(engine.is_connected(self.master, name) for name in able)
+    def away(self) -> frozenset[str]:
+        """The hosts whose workers are not connected."""
+        known = {host for lane in self.lanes.values() for host in lane.machines}
+        return frozenset(host for host in known if not engine.is_connected(self.master, host))
 
     def poke(self, *builders: str) -> None:
         """Let the distributor look at these builders again."""
@@ -265,7 +263,7 @@ class JobService(BuildbotService):
         self.in_background(endings.request_completed, self, msg["buildrequestid"], msg["results"])
 
     def _on_left(self, _key: Any, _msg: Any) -> None:
-        """What waited for a job that this worker was to do may go on."""
+        """What waited for a check that this worker was to make may go on."""
         self.poke(*self.lanes)
 
     def in_background(self, work: Callable[..., Any], *args: Any) -> None:

@@ -1,7 +1,8 @@
 """Jobs that look after hosts: when each may begin, how they are asked for, and how they end.
 
-Such a job is one build, on a builder of its target's: `check` on the host itself, `maintain` on a regular worker. What
-was measured before it began comes to its end first; from the moment it is wanted, nothing new is measured on its host.
+Such a job is one build, on a builder of its target's: `check` on the host itself, `maintain` in the master. What was
+measured before it began comes to its end first; from the moment it is wanted, nothing new is measured on its host. One
+that changes a host goes between two checks of it: they tell what it has changed.
 """
 
 import time
@@ -40,14 +41,16 @@ def next_maintenance(
     *,
     check: bool,
     machines: Mapping[str, str],
+    away: Collection[str],
     now: float,
 ) -> Chosen | None:
     """The next request of a lane for maintenance whose job may begin; its job is `building` from then on.
 
-    One at a time on a machine, and none beside a measurement. A job whose host is gone begins, to say so.
+    One at a time on a machine, and none beside a measurement. One that changes its host waits for the check before it,
+    unless the host is `away`: its worker has to make that. A job whose host is gone begins, to say so.
     """
     found = conn.execute(
-        sa.select(requests.c.id, jobs.c.id.label("job"), jobs.c.host, jobs.c.status, jobs.c.enabled)
+        sa.select(requests.c.id, jobs.c.id.label("job"), jobs.c.host, jobs.c.status, jobs.c.enabled, jobs.c.spec)
         .join(jobs, jobs.c.request_id == requests.c.id)
         .where(waiting)
         .order_by(jobs.c.id)
@@ -55,14 +58,20 @@ def next_maintenance(
     if not found:
         return None
     measured = {machines.get(host) for host in maintenance.measured_hosts(conn)}
-    under_way = {job.id: machines.get(job.host or "") for job in maintenance.wanted(conn) if job.status != "queued"}
+    wanted = maintenance.wanted(conn)
+    under_way = {
+        job.id: machines.get(job.host or "")
+        for job in wanted
+        if job.status != "queued" and not (job.kind == CHECK and job.host in away)
+    }
+    checks = {job.id for job in wanted if job.kind == CHECK and job.enabled and job.host not in away}
     for row in found:
         if row.status in FINAL_JOB_STATUSES or row.host not in machines:
             return Chosen(row.id, None)
         machine = machines[row.host]
         others = {at for job, at in under_way.items() if job != row.job}
         able = [worker for worker in free_workers if worker == row.host] if check else free_workers
-        if not row.enabled or machine in measured or machine in others or not able:
+        if not row.enabled or machine in measured or machine in others or row.spec.get("before") in checks or not able:
             continue
         if row.status == "queued":
             job_store.set_status(conn, row.job, "building", now=now, who="lab")
@@ -70,18 +79,16 @@ def next_maintenance(
     return None
 
 
-def kept_free(conn: sa.Connection, machines: Mapping[str, str], *, playbooks: bool = True) -> dict[str, Job]:
+def kept_free(conn: sa.Connection, machines: Mapping[str, str]) -> dict[str, Job]:
     """The hosts on which nothing new is measured, and the job that looks after each; hosts by `machines`.
 
-    A check that waits, perhaps for a worker that is away, holds up its own host alone; where `playbooks` cannot be run
-    since no worker for that is connected, a job that waits for one holds up nothing.
+    A check that waits, perhaps for a worker that is away, holds up its own host alone.
     """
     found: dict[str, Job] = {}
     for job in maintenance.wanted(conn):
-        waits = job.status == "queued"
-        if not job.enabled or (waits and job.kind != CHECK and not playbooks):
+        if not job.enabled:
             continue
-        alone = waits and job.kind == CHECK
+        alone = job.kind == CHECK and job.status == "queued"
         machine = machines.get(job.host or "")
         for host, at in machines.items():
             if host == job.host or (not alone and at == machine):
@@ -98,10 +105,14 @@ def machines_at_work(conn: sa.Connection, machines: Mapping[str, str]) -> Collec
 async def submit(
     service: "JobService", kind: str, *, host: str, target: str, owner: str, reason: str = "", **spec: bool
 ) -> Job:
-    """A new job that looks after a host; nothing new is measured there until it has ended."""
-    how: dict[str, Any] = {"host": host, "target": target, "owner": owner, "reason": reason}
-    job = await service.db(maintenance.create, kind, now=time.time(), **how, **spec)
-    return await service.ensure_queued(job)
+    """A new job that looks after a host; nothing new is measured there until it has ended.
+
+    One that changes the host is put behind a check of how that is, unless nobody can make one.
+    """
+    how: dict[str, Any] = {"host": host, "target": target, "owner": owner, "reason": reason, **spec}
+    how["checked"] = kind != CHECK and not spec.get("check") and host not in service.away
+    made = await service.db(maintenance.create_checked, kind, now=time.time(), **how)
+    return [await service.ensure_queued(job) for job in made][-1]
 
 
 def builder_of(service: "JobService", job: Job) -> str:

@@ -58,22 +58,22 @@ def next_request(
     *,
     now: float,
     ending: Collection[int] = (),
-    playbooks: bool = True,
+    away: Collection[str] = (),
 ) -> Pick | None:
     """The next request of a builder, if one may start now; its job is `building` from then on.
 
     `model` is Buildbot's table model, `ending` are requests whose jobs have ended: their builds just say so, at once.
-    `playbooks` is whether a worker that runs them is connected.
+    `away` are the hosts whose workers are not connected.
     """
     if lane.stage is None:
         return _next_job(conn, model, lane, builderid, ending, now)
     if lane.stage in maintaining.STAGES:
         check = lane.stage == maintaining.CHECK_STAGE
-        how: dict[str, Any] = {"check": check, "machines": lane.machines, "now": now}
+        how: dict[str, Any] = {"check": check, "machines": lane.machines, "away": away, "now": now}
         waiting = _waiting(model, builderid)
         chosen = maintaining.next_maintenance(conn, waiting, model.buildrequests, free_workers, **how)
         return Pick(*chosen) if chosen is not None else None
-    return _next_stage(conn, model, lane, builderid, free_workers, now, playbooks)
+    return _next_stage(conn, model, lane, builderid, free_workers, now)
 
 
 def _waiting(model: Any, builderid: int) -> sa.ColumnElement[bool]:
@@ -164,7 +164,6 @@ def _next_stage(
     builderid: int,
     free_workers: Sequence[str],
     now: float,
-    playbooks: bool,
 ) -> Pick | None:
     """The first stage by the order of the queue; there are only as many as jobs have begun.
 
@@ -192,7 +191,7 @@ def _next_stage(
         anywhere = len(able) == len(free_workers)
         return Pick(on_queue[0], None if anywhere else able[0]) if on_queue and able else None
     paused = is_paused(conn, lane.target)
-    closed = {*closed_hosts(conn, now), *maintaining.kept_free(conn, lane.machines, playbooks=playbooks)}
+    closed = {*closed_hosts(conn, now), *maintaining.kept_free(conn, lane.machines)}
     for request_id, state in known:
         if state.placed is not None or state.cancel_by is not None:
             free = [host for host in free_workers if host == (state.placed or host)]

@@ -7,23 +7,22 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from benchyard.results.patterns import PRINTABLE
+
 Mode = Literal["default", "fast", "rigorous"]
 MODES: tuple[Mode, ...] = ("default", "fast", "rigorous")
 
 #: What a job does where nothing else is asked for. Which kinds there are is known where they are checked.
 DEFAULT_KIND = "benchmarks"
 
-#: No control characters: these texts are shown on terminals and pages, and written into logs.
-_PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
-
-Path = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=_PRINTABLE)]
-Word = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=_PRINTABLE)]
+Path = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=PRINTABLE)]
+Word = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=PRINTABLE)]
 Words = Annotated[tuple[Word, ...], msgspec.Meta(max_length=500)]
-Ref = Annotated[str, msgspec.Meta(min_length=1, max_length=250, pattern=_PRINTABLE)]
-Address = Annotated[str, msgspec.Meta(min_length=1, max_length=500, pattern=_PRINTABLE)]
+Ref = Annotated[str, msgspec.Meta(min_length=1, max_length=250, pattern=PRINTABLE)]
+Address = Annotated[str, msgspec.Meta(min_length=1, max_length=500, pattern=PRINTABLE)]
 Patch = Annotated[str, msgspec.Meta(min_length=1, max_length=640_000)]
 Arguments = Annotated[tuple[Path, ...], msgspec.Meta(max_length=50)]
-Line = Annotated[str, msgspec.Meta(max_length=1000, pattern=_PRINTABLE)]
+Line = Annotated[str, msgspec.Meta(max_length=1000, pattern=PRINTABLE)]
 
 
 class Invalid(Exception):

@@ -12,6 +12,7 @@ import msgspec
 
 from benchyard.results.errors import ResultError, StorageError
 from benchyard.results.files import keep_file
+from benchyard.results.patterns import END
 
 #: Files of one result, and bytes of each.
 MOST_FILES, MOST_BYTES = 1000, 64 * 1024 * 1024
@@ -20,7 +21,7 @@ MOST_FILES, MOST_BYTES = 1000, 64 * 1024 * 1024
 CONTENT_TYPES = {".svg": "image/svg+xml", ".folded": "text/plain; charset=utf-8"}
 UNKNOWN_CONTENT = "application/octet-stream"
 
-_Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*$", max_length=100)]
+_Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*" + END, max_length=100)]
 
 
 class Attachment(msgspec.Struct, frozen=True):
@@ -28,7 +29,7 @@ class Attachment(msgspec.Struct, frozen=True):
 
     name: _Name
     size: Annotated[int, msgspec.Meta(ge=0, le=MOST_BYTES)]
-    sha256: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
+    sha256: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}" + END)]
 
     @property
     def content_type(self) -> str:

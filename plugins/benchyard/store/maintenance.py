@@ -6,9 +6,9 @@ import sqlalchemy as sa
 
 from benchyard.store import hosts as host_store
 from benchyard.store import jobs as job_store
-from benchyard.store.errors import Conflict
+from benchyard.store.errors import Conflict, NotFound
 from benchyard.store.history import LAB, record
-from benchyard.store.rows import CHECK, FINAL_JOB_STATUSES, MAINTENANCE, Job
+from benchyard.store.rows import CHECK, FINAL_JOB_STATUSES, MAINTENANCE, Host, Job
 from benchyard.store.tables import attempts, hosts, jobs
 
 #: Statuses of a job of maintenance that is wanted, and of one that is under way.
@@ -16,10 +16,15 @@ WANTED = ("queued", "building", "ready", "running")
 UNDER_WAY = WANTED[1:]
 
 
-def spec_of(*, check: bool = False, reboot: bool = False, after: int | None = None) -> dict[str, Any]:
-    """The spec of such a job: `check` only shows what would change, `after` is the job whose outcome is looked at."""
+def spec_of(
+    *, check: bool = False, reboot: bool = False, before: int | None = None, after: int | None = None
+) -> dict[str, Any]:
+    """The spec of such a job: `check` only shows what would change.
+
+    `before` is the check that was asked for before the host is changed, `after` the job whose outcome a check looks at.
+    """
     measured: dict[str, Any] = {"python": "", "benchmarks": [], "selection": [], "mode": "default", "affinity": None}
-    return {**measured, "check": check, "reboot": reboot, "after": after}
+    return {**measured, "check": check, "reboot": reboot, "before": before, "after": after}
 
 
 def create(
@@ -49,6 +54,17 @@ def create(
         reason=reason or f"{kind} of host {host}",
         status="queued",
     )
+
+
+def create_checked(
+    conn: sa.Connection, kind: str, *, host: str, target: str, owner: str, now: float, checked: bool, **more: Any
+) -> tuple[Job, ...]:
+    """The same, behind a check of the host where it is to be `checked`; in order."""
+    how: dict[str, Any] = {"host": host, "target": target, "owner": owner, "now": now}
+    if not checked:
+        return (create(conn, kind, **how, **more),)
+    check = create(conn, CHECK, **how, origin=LAB, reason=f"before {kind}")
+    return check, create(conn, kind, **how, **more, before=check.id)
 
 
 def wanted(conn: sa.Connection, host: str | None = None) -> tuple[Job, ...]:
@@ -98,7 +114,31 @@ def begin_changes(conn: sa.Connection, job: Job, *, now: float) -> None:
     host = host_store.lock_host(conn, job.host or "")
     if host.maintained != job.id:
         conn.execute(sa.update(hosts).where(hosts.c.name == host.name).values(maintained=job.id))
+        _note_before(conn, job.id, host)
         record(conn, "host", host.name, now=now, who=LAB, change={"maintained": job.id, "by": job.kind})
+
+
+def _note_before(conn: sa.Connection, job_id: int, host: Host) -> None:
+    """Keep with a job how its host is now, as far as the check before it has told."""
+    job = job_store.get_job(conn, job_id)
+    check, known = job.spec.get("before"), host.fitness or {}
+    if check is not None and known.get("job", 0) >= check:
+        job_store.set_prepared(conn, job_id, {**(job.prepared or {}), "before": known["host"]})
+
+
+def changer(conn: sa.Connection, check: Job) -> Job | None:
+    """Return the job whose outcome a check looks at, None where it looks at the host alone."""
+    try:
+        return job_store.get_job(conn, check.spec["after"]) if check.spec.get("after") is not None else None
+    except NotFound:  # somebody has removed it
+        return None
+
+
+def end_check(conn: sa.Connection, job: Job, *, now: float) -> None:
+    """End the check before a job that begins without it: made later, it would tell what is after it."""
+    if any(check.id == job.spec.get("before") for check in wanted(conn, job.host)):
+        why = f"host {job.host} has gone, and job {job.id} begins without it"
+        job_store.set_status(conn, job.spec["before"], "canceled", now=now, who=LAB, error=why)
 
 
 def give_up(conn: sa.Connection, job: Job) -> None:

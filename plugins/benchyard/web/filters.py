@@ -6,10 +6,11 @@ from typing import Annotated
 
 import msgspec
 
+from benchyard.results.patterns import PRINTABLE
 from benchyard.web.problems import Problem
 
 #: What a filter compares with: no control characters, which PostgreSQL refuses in part.
-Wanted = Annotated[str, msgspec.Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Wanted = Annotated[str, msgspec.Meta(max_length=200, pattern=PRINTABLE)]
 
 Moment = Annotated[str, msgspec.Meta(max_length=40, extra_json_schema={"format": "date-time"})]
 

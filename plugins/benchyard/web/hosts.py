@@ -6,11 +6,13 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 
 from benchyard.access.roles import Role
-from benchyard.hosting.registration import END, NAME_PATTERN, RESERVED
+from benchyard.hosting.inventory import means_else
+from benchyard.hosting.registration import NAME_PATTERN
 from benchyard.hosting.service import HostFacts
 from benchyard.queueing import maintaining
 from benchyard.queueing.cancellation import job_of_any_request
 from benchyard.queueing.requests import Line
+from benchyard.results.patterns import END
 from benchyard.store import attempts, calibrations, epochs, jobs, maintenance, results
 from benchyard.store import hosts as store
 from benchyard.store.rows import Epoch, Host, Noise
@@ -111,10 +113,15 @@ async def add_host(call: Call) -> Reply:
     new: NewHost = call.body
     lab = call.services.lab
     _known_target(call, new.target)
-    if new.name.lower() in RESERVED:
+    if means_else(new.name, lab.targets):
         raise Problem(400, f"{new.name!r} is a name that the lab needs for itself; choose another", "name")
-    secret = await lab.add_host(HostFacts(**msgspec.structs.asdict(new)))
-    await call.jobs.db(store.ensure_host, new.name, now=call.now(), who=call.caller.name)
+
+    async def add() -> str:
+        secret: str = await lab.add_host(HostFacts(**msgspec.structs.asdict(new)))
+        await call.jobs.db(store.ensure_host, new.name, now=call.now(), who=call.caller.name)
+        return secret
+
+    secret = await lab.changing(add)
     access = WorkerAccess(name=new.name, secret=secret, master_host=lab.worker_host, master_port=lab.worker_port)
     return Reply(NewHostView(await _view(call, lab.hosts[new.name]), access))
 
@@ -126,17 +133,25 @@ async def modify_host(call: Call, name: str) -> Reply:
     fields = {key: value for key, value in msgspec.structs.asdict(call.body).items() if value is not msgspec.UNSET}
     if "target" in fields:
         _known_target(call, fields["target"])
-    await _must_match(call, name)
-    host = known_host(call, name)
-    if any(fields.get(key, getattr(host, key)) != getattr(host, key) for key in ("target", "address")):
-        await call.jobs.db(maintenance.must_be_idle, name)
-    await call.services.lab.modify_host(host, **fields)
-    await call.jobs.db(store.change_host, name, fields, now=call.now(), who=call.caller.name)
+
+    async def modify() -> None:
+        await _must_match(call, name)
+        host = known_host(call, name)
+        if any(fields.get(key, getattr(host, key)) != getattr(host, key) for key in ("target", "address")):
+            await call.jobs.db(maintenance.must_be_idle, name)
+        await call.services.lab.modify_host(host, **fields)
+        await call.jobs.db(store.change_host, name, fields, now=call.now(), who=call.caller.name)
+
+    await call.services.lab.changing(modify)
     return await host_reply(call, name)
 
 
 async def remove_host(call: Call, name: str) -> Reply:
     """Take a host out of the lab; not while it works. What waits to look after it is canceled."""
+    return Reply(await call.services.lab.changing(lambda: _remove(call, name)))
+
+
+async def _remove(call: Call, name: str) -> HostView:
     view = await _view(call, known_host(call, name))
     await _must_match(call, name)
     if view.status == "busy":
@@ -146,7 +161,7 @@ async def remove_host(call: Call, name: str) -> Reply:
     await maintaining.forget(call.jobs, name, who=call.caller.name)
     await call.services.lab.remove_host(name)
     await call.jobs.db(store.remove_host, name, now=call.now(), who=call.caller.name)
-    return Reply(view)
+    return view
 
 
 async def enable_host(call: Call, name: str) -> Reply:

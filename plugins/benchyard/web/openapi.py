@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from benchyard.access.roles import Role
+from benchyard.results.patterns import END
 from benchyard.web.calls import Nothing, Route
 
 BASE = "/plugins/benchyard/api/v1"
@@ -120,7 +121,7 @@ def _header_parameters(route: Route) -> list[dict[str, Any]]:
     headers = []
     if route.method == "POST" and not route.secret:
         words = "The same key with the same request gives the first answer again."
-        headers.append(("Idempotency-Key", words, {"type": "string", "pattern": "^[!-~]{1,100}$"}))
+        headers.append(("Idempotency-Key", words, {"type": "string", "pattern": "^[!-~]{1,100}" + END}))
     if route.method in ("PATCH", "DELETE") or route.path.endswith("/move"):
         words = "The ETag of the state that you have seen; 412 if there is another by now."
         headers.append(("If-Match", words, {"type": "string"}))

@@ -10,6 +10,7 @@ from benchyard.queueing import changes
 from benchyard.queueing.forecast import Start, forecast
 from benchyard.queueing.order import closed_hosts
 from benchyard.queueing.requests import Line
+from benchyard.results.patterns import END
 from benchyard.store import queues as store
 from benchyard.store.rows import Job
 from benchyard.web.calls import MAX_ID, Call, Nothing, Paged, Reply, Route
@@ -30,7 +31,7 @@ class Move(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A job and where it is to stand: a position from 1 on, +N later, -N earlier, first or last."""
 
     job: JobId
-    to: Annotated[str, msgspec.Meta(pattern=r"^(first|last|[+-]?[0-9]{1,9})$")]
+    to: Annotated[str, msgspec.Meta(pattern=r"^(first|last|[+-]?[0-9]{1,9})" + END)]
 
 
 class Pause(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from benchyard.access.roles import Role
+from benchyard.results.patterns import END
 from benchyard.results.units import format_change
 from benchyard.store import regressions, users
 from benchyard.store.errors import NotFound
@@ -16,7 +17,7 @@ from benchyard.web.problems import Problem
 from benchyard.web.views import Page, Time, known_time
 
 Status = Literal["new", "confirmed", "known", "fixed"]
-Comment = Annotated[str, msgspec.Meta(max_length=2000, pattern=r"^[^\x00-\x08\x0b-\x1f\x7f]*$")]
+Comment = Annotated[str, msgspec.Meta(max_length=2000, pattern=r"^[^\x00-\x08\x0b-\x1f\x7f]*" + END)]
 Id = Annotated[int, msgspec.Meta(ge=1, le=MAX_ID)]
 
 

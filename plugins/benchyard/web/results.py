@@ -15,6 +15,7 @@ from benchyard.results import importing, intake, trash
 from benchyard.results.attachments import list_attachments, read_attachment
 from benchyard.results.errors import ResultError
 from benchyard.results.files import read_file
+from benchyard.results.patterns import END
 from benchyard.store import filed, results, trashed
 from benchyard.store.rows import RESULT_STATUSES, Result, Upload
 from benchyard.web.calls import MAX_ID, Call, Nothing, Paged, Reply, Route, entity_tag
@@ -23,8 +24,8 @@ from benchyard.web.jobs import page_of
 from benchyard.web.problems import Problem
 from benchyard.web.views import AttachmentView, Page, ResultView, attachment_view, result_view
 
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_.+/-]+$")]
-Commit = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{7,64}$")]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_.+/-]+" + END)]
+Commit = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{7,64}" + END)]
 #: Headers of files that runs have left: these come from programs that people submit, under the lab's own address.
 HARMLESS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",

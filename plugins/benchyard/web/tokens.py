@@ -6,6 +6,7 @@ import msgspec
 
 from benchyard.access.origin import client_address
 from benchyard.access.roles import Role
+from benchyard.results.patterns import PRINTABLE
 from benchyard.web.calls import Call, Reply, Route
 from benchyard.web.problems import Problem
 from benchyard.web.users import UserName, find_user
@@ -15,7 +16,7 @@ from benchyard.web.views import Page, TokenView, token_view
 class NewToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A token by the name under which its user will know it."""
 
-    name: Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")]
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=PRINTABLE)]
     expires_days: Annotated[float, msgspec.Meta(gt=0, le=3650)] | None = None
     read_only: bool = False
 
@@ -25,7 +26,7 @@ class Login(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
     user: UserName
     password: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-    name: Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")] = "login"
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=PRINTABLE)] = "login"
     expires_days: Annotated[float, msgspec.Meta(gt=0, le=3650)] | None = None
 
 

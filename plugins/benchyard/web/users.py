@@ -6,12 +6,13 @@ import msgspec
 
 from benchyard.access.roles import Role
 from benchyard.queueing import trying
+from benchyard.results.patterns import END
 from benchyard.store.rows import User
 from benchyard.web.calls import Call, Nothing, Paged, Reply, Route, entity_tag
 from benchyard.web.problems import Problem
 from benchyard.web.views import Page, SecretView, UserView, user_view
 
-UserName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$")]
+UserName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}" + END)]
 Password = Annotated[str, msgspec.Meta(min_length=8, max_length=200)]
 RoleName = Literal["viewer", "member", "admin"]
 Mail = Annotated[str, msgspec.Meta(max_length=254)]

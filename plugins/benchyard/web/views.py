@@ -84,7 +84,8 @@ class SpecView(msgspec.Struct, frozen=True):
     """What a job does: `benchmarks` as resolved from the `selection` that was asked for.
 
     Its interpreter is installed on the host (`python`), or built from a `source`. One that looks after a host has
-    neither: with `check` it only shows what would change, and `after` is the job whose outcome it looks at.
+    neither: with `check` it only shows what would change, `before` is the check before it, and `after` is the job whose
+    outcome it looks at.
     """
 
     python: str
@@ -100,6 +101,7 @@ class SpecView(msgspec.Struct, frozen=True):
     upload: bool = False
     check: bool = False
     reboot: bool = False
+    before: int | None = None
     after: int | None = None
 
 

@@ -11,16 +11,13 @@ from benchyard.steps.base import STATE_VARIABLE
 from benchyard.steps.fetch import fetch_file
 from benchyard.steps.maintain import Maintained, MaintenanceStep
 from benchyard.steps.progress import TailObserver
-from benchyard.store import epochs, hosts, jobs
+from benchyard.store import epochs, hosts, jobs, maintenance
 from benchyard.store.history import LAB, record
 from benchyard.store.rows import Job
 from benchyard.tasks.host.lookover import LookOver
 
 #: Seconds that a host is given to be quiet: what has just started the check is still at work.
 QUIET_S = 10
-
-#: Hours after which the check before no longer tells how the host was when its change began.
-FRESH_H = 1.0
 
 #: What tuning does not change: where one of these differs from the present epoch, the next result opens another.
 LASTING = ("cpu", "cpus", "microcode", "kernel", "mitigations", "virtual")
@@ -54,19 +51,24 @@ class CheckHost(MaintenanceStep):
 
 
 def _note(conn: Any, job: Job, report: LookOver, now: float) -> str:
-    """Keep what a check has found, with what has changed since the one before; returns that in one line."""
+    """Keep what a check has found, with what has changed since the one before; returns that in one line.
+
+    After a change that is the check before the change: others may have been made since.
+    """
     name = job.host or ""
-    before = hosts.lock_host(conn, name).fitness or {}
+    last = hosts.lock_host(conn, name).fitness or {}
+    changer = maintenance.changer(conn, job)
+    before = ((changer.prepared or {}).get("before") if changer else None) or last.get("host")
     seen = msgspec.to_builtins(report.host)
-    changed = sorted(epochs.changes(before["host"], seen)) if "host" in before else []
+    changed = sorted(epochs.changes(before, seen)) if before is not None else []
     epoch = epochs.current_epoch(conn, name)
     opens = sorted(epochs.changes(_lasting(epoch.fingerprint), _lasting(seen))) if epoch is not None else []
     found = {**msgspec.to_builtins(report), "job": job.id, "changed": changed, "opens_epoch": opens}
     hosts.set_fitness(conn, name, found)
     if changed:
         record(conn, "host", name, now=now, who=LAB, change={"checked": job.id, "changed": changed})
-    summary = "; ".join([*_summary(report, changed, opens), *_unsure(job, before, report)])
-    jobs.set_prepared(conn, job.id, {"summary": summary})
+    summary = "; ".join([*_summary(report, changed, opens), *_unsure(changer)])
+    jobs.set_prepared(conn, job.id, {**(jobs.get_job(conn, job.id).prepared or {}), "summary": summary})
     return summary
 
 
@@ -74,14 +76,13 @@ def _lasting(fingerprint: dict[str, Any]) -> dict[str, Any]:
     return {name: fingerprint[name] for name in LASTING if name in fingerprint}
 
 
-def _unsure(job: Job, before: dict[str, Any], report: LookOver) -> list[str]:
+def _unsure(changer: Job | None) -> list[str]:
     """Why a check after a change of the host does not tell what that has changed, if it does not."""
-    if job.spec.get("after") is None:
+    if changer is None or "before" in (changer.prepared or {}):
         return []
-    if "host" not in before:
-        return ["what the change did is not known: no check was made before it"]
-    past_h = (report.made - before["made"]) / 3600
-    return [f"what the change did is not known: the check before was {past_h:.0f} h ago"] if past_h > FRESH_H else []
+    check = changer.spec.get("before")
+    why = "the host was not connected before it" if check is None else f"the check before it, job {check}, was not made"
+    return [f"what the change did is not known: {why}"]
 
 
 def _summary(report: LookOver, changed: list[str], opens: list[str]) -> list[str]:

@@ -1,5 +1,6 @@
-"""Jobs that change a host: one of the lab's playbooks, run on a regular worker while nothing is measured there."""
+"""Jobs that change a host: one of the lab's playbooks, run in the master while nothing is measured there."""
 
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 from buildbot.process.results import CANCELLED, FAILURE, SUCCESS
 
-from benchyard.steps.base import STATE_VARIABLE, JobStep, TaskStep
+from benchyard.steps.base import PYTHON_VARIABLE, STATE_VARIABLE, JobStep, TaskStep
 from benchyard.steps.playbook import PlaybookObserver, why_failed
 from benchyard.steps.prepare import END_S, build_variables
 from benchyard.store import jobs, maintenance
@@ -63,7 +64,7 @@ class MaintenanceStep(TaskStep, JobStep):
         if begun == 0:
             return await self.later("a run is on the host; it is waited for")
         if begun > TRIES:
-            return await self.fail(job, f"it was cut off {TRIES} times; see twistd.log of worker {self._worker()}")
+            return await self.fail(job, f"it was cut off {TRIES} times; see {self.log_of_worker}")
         return await self.look_after(job, host)
 
     async def look_after(self, job: Job, host: Maintained) -> int:
@@ -75,8 +76,10 @@ class MaintenanceStep(TaskStep, JobStep):
         self.descriptionDone = why
         return int(FAILURE)
 
-    def _worker(self) -> str:
-        return str(self.getProperty("workername"))
+    @property
+    def log_of_worker(self) -> str:
+        """Which log tells what has become of the worker."""
+        return f"twistd.log of worker {self.getProperty('workername')}"
 
 
 class Maintain(MaintenanceStep):
@@ -84,12 +87,22 @@ class Maintain(MaintenanceStep):
 
     `variables` is the folder where the lab keeps values for them, if it has any.
 
-    Where the host is this worker's own machine, the lock file there is held as well: nothing is prepared meanwhile.
+    Where the host is the master's own machine, the lock file there, in its `state`, is held as well: nothing is
+    prepared meanwhile.
     """
 
-    def __init__(self, *, inventory: Inventory, folder: Path | None, variables: Path, **kwargs: Any) -> None:
+    log_of_worker = "the master's twistd.log"
+
+    def __init__(
+        self, *, inventory: Inventory, folder: Path | None, variables: Path, state: Path, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
-        self.inventory, self.folder, self.variables_dir = inventory, folder, variables
+        self.inventory, self.folder, self.variables_dir, self.state_dir = inventory, folder, variables, state
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """That of a worker in the master: it has the master's Python."""
+        return {**super().environ, PYTHON_VARIABLE: sys.executable, STATE_VARIABLE: str(self.state_dir)}
 
     async def look_after(self, job: Job, host: Maintained) -> int:
         observer = PlaybookObserver()
@@ -108,7 +121,7 @@ class Maintain(MaintenanceStep):
                 await self.service.db(maintenance.give_up, job)
             return await self.fail(job, why_failed(observer, rc))
         summary = observer.summary(dry=dry)
-        await self.service.db(jobs.set_prepared, job.id, {"summary": summary})
+        await self.service.db(_summarize, job.id, summary)
         self.descriptionDone = summary
         return int(SUCCESS)
 
@@ -127,7 +140,12 @@ def _begin(conn: Any, job: Job, hosts: list[str], now: float) -> int:
     """Note that the job runs, and how often it has begun; 0 if a run is on one of these hosts, all of one machine."""
     if maintenance.measured_hosts(conn).intersection(hosts):
         return 0
+    maintenance.end_check(conn, job, now=now)
     jobs.set_status(conn, job.id, "running", now=now, who="lab")
     begun = int((job.prepared or {}).get("begun", 0)) + 1
-    jobs.set_prepared(conn, job.id, {"begun": begun})
+    jobs.set_prepared(conn, job.id, {**(job.prepared or {}), "begun": begun})
     return begun
+
+
+def _summarize(conn: Any, job_id: int, summary: str) -> None:
+    jobs.set_prepared(conn, job_id, {**(jobs.get_job(conn, job_id).prepared or {}), "summary": summary})

@@ -13,6 +13,7 @@ from benchyard.tasks.host.guard import CHECKS
 from benchyard.tasks.host.knobreport import Status
 from benchyard.tasks.host.knobs import KNOBS
 from benchyard.tasks.host.lookover import LookOver, look_over
+from benchyard.tasks.host.reserved import reserved_by
 from benchyard.tasks.host.topology import Split
 from benchyard.tasks.host.tuning import look_at_knobs, tune
 
@@ -26,10 +27,20 @@ def test_this_host(tmp_path: Path) -> None:
     assert report.cpus == str(cpus[-1])
     assert report.checks == tuple(CHECKS)
     assert {"python", "kernel", "benchyard", "pyperf"} <= report.versions.keys()
-    assert (report.host.isolation, report.host.measuring) == ("", 0)
+    assert (report.host.isolation, report.host.measuring) == (reserved_by(split.measuring) or "", 0)
     assert report.disk_free is not None and report.disk_free > 0
     assert report.knobs == before
     assert {knob.knob for knob in before} == {knob.name for knob in KNOBS if not knob.optional}
+
+
+def test_isolation_is_told(tmp_path: Path) -> None:
+    """CPUs that the host was started with for measurements alone are told as such, others are not."""
+    isolated = tmp_path / "sys/devices/system/cpu/isolated"
+    isolated.parent.mkdir(parents=True)
+    for cpus, told in (("", ""), ("2-3", "kernel"), ("3", "")):
+        isolated.write_text(f"{cpus}\n")
+        report = look_over(Split(measuring=(2, 3), housekeeping=(0, 1), why=""), root=tmp_path)
+        assert report.host.isolation == told
 
 
 def test_knobs_tell_what_they_would_be_set_to(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from benchyard.tasks.cpus import format_cpu_list
 from benchyard.tasks.host.fingerprint import HostPrint, read_host
 from benchyard.tasks.host.guard import CHECKS, GuardReport, look, wait_until_fit
 from benchyard.tasks.host.knobreport import KnobReport
+from benchyard.tasks.host.reserved import reserved_by
 from benchyard.tasks.host.topology import Split
 from benchyard.tasks.host.tuning import look_at_knobs
 
@@ -25,7 +26,7 @@ class LookOver(msgspec.Struct, frozen=True, kw_only=True):
     """What a check of a host has found; `cpus` measure, `disk_free` are bytes, and `checks` are those of the guard.
 
     A knob's `before` is what it holds, its `after` what it is set to for a measurement. `host` is the host's part of
-    the fingerprint as it is while nothing is measured.
+    the fingerprint as it is while nothing is measured: its isolation is what the system keeps up for good.
     """
 
     made: float
@@ -59,10 +60,15 @@ def look_over(
         checks=tuple(CHECKS),
         guard=guard,
         knobs=look_at_knobs(measuring=split.measuring, housekeeping=split.housekeeping, root=root),
-        host=read_host(split.measuring, isolation="", root=root).machine,
+        host=_host(split.measuring, root),
         versions=versions(),
         disk_free=shutil.disk_usage(state).free if state is not None and state.exists() else None,
     )
+
+
+def _host(measuring: Sequence[int], root: Path) -> HostPrint:
+    found = read_host(measuring, isolation="", root=root).machine
+    return msgspec.structs.replace(found, isolation=reserved_by(measuring, root) or "")
 
 
 def versions() -> dict[str, str]:
