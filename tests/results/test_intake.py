@@ -1,9 +1,14 @@
 """Files that were measured elsewhere."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyperf
+import pytest
 
+from benchyard.results.errors import ResultError
 from benchyard.results.intake import take_in
 
 
@@ -30,3 +35,24 @@ def test_file_of_another_lab(tmp_path: Path) -> None:
     interpreter = columns["interpreter"]
     assert (interpreter["remote"], interpreter["compiler"]) == ("ada", "gcc (Debian) 12.2.0")
     assert (interpreter["patch"], interpreter["ref"]) == (metadata["benchyard_patch"], None)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "said"),
+    [
+        ({"python_version": 3}, "metadata python_version is 3, and no text"),
+        ({"hostname": "a\x00b"}, r"metadata hostname has control characters: 'a\x00b'"),
+        ({"performance_version": "9" * 201}, "metadata performance_version is longer than 200 characters"),
+        ({"benchyard_flags": 1.5}, "metadata benchyard_flags is 1.5, and no text"),
+    ],
+)
+def test_metadata_that_no_tool_writes(
+    tmp_path: Path, make_file: Callable[..., bytes], metadata: dict[str, Any], said: str
+) -> None:
+    """What is no text where one is read, or none that can be shown, is refused, and nothing is kept."""
+    document = json.loads(make_file({"nbody": [1.0, 1.1]}))
+    document.setdefault("metadata", {}).update(metadata)
+    with pytest.raises(ResultError) as refused:
+        take_in(tmp_path, json.dumps(document).encode(), host="h", commit=None, branch=None, now=1.0, present=None)
+    assert str(refused.value) == f"the result file's {said}"
+    assert list(tmp_path.iterdir()) == []

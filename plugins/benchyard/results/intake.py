@@ -32,6 +32,15 @@ _OF_FILE = frozenset(
 )
 
 
+# What is read of metadata as a text: what people see in lists, what is a word like these, and what may hold anything.
+_SHOWN = ("python_version", "python_implementation", "performance_version", "hostname", "hostid", "platform")
+_WORDS = (
+    *("commit_id", "commit_branch", "commit_date", "commit_fork"),
+    *(_OURS + name for name in ("flags", "remote", "ref", "merge_base", "patch", "grade", "fingerprint")),
+)
+_TEXTS = ("python_executable", "python_config_args", "python_compiler")
+
+
 def take_in(
     root: Path, data: bytes, *, host: str, commit: str | None, branch: str | None, now: float, present: str | None
 ) -> dict[str, Any]:
@@ -60,6 +69,7 @@ def describe_file(suite: Suite, sha256: str, *, commit: str | None = None, branc
         facts = {**run.interpreter, "commit": commit or run.commit, "branch": branch or run.branch}
         said = {name: value for name, value in run.columns.items() if name in _OF_FILE}
         return {**said, "interpreter": facts, "benchmarks": len(suite.benchmarks)}
+    _check_texts({**suite.python, **suite.metadata})
     facts = _facts({**suite.python, **suite.metadata}, sha256, commit=commit, branch=branch)
     version = suite.metadata.get("performance_version")
     return {
@@ -72,6 +82,18 @@ def describe_file(suite: Suite, sha256: str, *, commit: str | None = None, branc
         "benchmarks": len(suite.benchmarks),
         **_trust(suite.metadata),
     }
+
+
+def _check_texts(metadata: Mapping[str, Any]) -> None:
+    """ResultError for metadata of a type or with characters that no tool writes: such a file was made by a mistake."""
+    for name in (*_SHOWN, *_WORDS, *_TEXTS):
+        said = metadata.get(name, "")
+        if not isinstance(said, str):
+            raise ResultError(f"the result file's metadata {name} is {said!r:.40}, and no text")
+        if name not in _TEXTS and not said.isprintable():
+            raise ResultError(f"the result file's metadata {name} has control characters: {said!r:.80}")
+        if name in _SHOWN and len(said) > _MOST_WORD:
+            raise ResultError(f"the result file's metadata {name} is longer than {_MOST_WORD} characters")
 
 
 def _trust(metadata: dict[str, Any]) -> dict[str, Any]:
