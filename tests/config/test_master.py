@@ -203,6 +203,7 @@ def test_lock_is_of_the_machine(lab: MakeLab) -> None:
         ("other", "b.example"),
     ):
         register_host(folder, name, role="isolated", target="linux", address=address)
+    register_host(folder, "named", role="isolated", target="linux", address="lab.example", connection="local")
     access = host_lock(load_settings(folder))
 
     def rendered(worker: str) -> list[Any]:
@@ -210,9 +211,9 @@ def test_lock_is_of_the_machine(lab: MakeLab) -> None:
         access.getRenderingFor(Properties(workername=worker)).addCallback(found.extend)
         return found
 
-    locks = {name: rendered(name)[0] for name in ("bench", "bench2", "bench3", "far", "far2", "other")}
+    locks = {name: rendered(name)[0] for name in ("bench", "bench2", "bench3", "named", "far", "far2", "other")}
     assert {lock.mode for lock in locks.values()} == {"exclusive"}
-    assert locks["bench"].lockid == locks["bench2"].lockid == locks["bench3"].lockid
+    assert locks["bench"].lockid == locks["bench2"].lockid == locks["bench3"].lockid == locks["named"].lockid
     assert locks["far"].lockid == locks["far2"].lockid
     assert len({lock.lockid.name for lock in locks.values()}) == 3
     assert rendered("linux-coordinator-1") == []

@@ -64,6 +64,7 @@ def test_a_host_that_is_looked_after_moves_later(lab: "Lab", away: str) -> None:
         check = maintenance.create(conn, "check", host=away, target=lab.target, owner="admin", now=2.0)
     refused = lab.call("PATCH", f"/hosts/{away}", "admin", json={"address": "10.0.0.9"})
     assert refused.status_code == 409 and f"is busy with job {check.id}" in refused.json()["detail"]
+    assert lab.call("PATCH", f"/hosts/{away}", "admin", json={"connection": "local"}).status_code == 409
     same = {"target": lab.target, "address": "10.0.0.8", "cpus": "3"}
     assert lab.call("PATCH", f"/hosts/{away}", "admin", json=same).status_code == 200
     with lab.engine().begin() as conn:

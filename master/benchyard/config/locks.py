@@ -3,7 +3,7 @@
 from typing import Any
 
 from benchyard.config.settings import Host, Settings
-from benchyard.hosting.machines import machine_of
+from benchyard.hosting.machines import HERE, machine_of
 
 
 def host_lock(settings: Settings, named_by: str = "workername") -> Any:
@@ -31,4 +31,4 @@ def machines(settings: Settings) -> dict[str, str]:
 
 def machine(host: Host) -> str:
     """What two hosts have in common that are one machine: the address, however it is spelled."""
-    return machine_of(host.address)
+    return HERE if host.is_local else machine_of(host.address)

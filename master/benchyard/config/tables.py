@@ -160,8 +160,8 @@ class Host(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def is_local(self) -> bool:
-        """Whether the host is the master's own machine."""
-        return is_local(self.address)
+        """Whether the host is the master's own machine: by its address, or by how playbooks reach it."""
+        return self.connection == "local" or is_local(self.address)
 
 
 class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -37,6 +37,8 @@ Address = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9:][A-Za-z0-9._:-]{0,1
 Cpus = Annotated[
     str, msgspec.Meta(max_length=200, pattern=r"^([0-9]{1,4}(-[0-9]{1,4})?(,[0-9]{1,4}(-[0-9]{1,4})?)*)?" + END)
 ]
+#: What tells jobs which machine a host is, and whose queue they are in.
+KNOWN_BY = ("target", "address", "connection")
 HostRole = Literal["worker", "isolated"]
 GuardPolicy = Literal["strict", "warn", "off"]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=86400)]
@@ -127,8 +129,8 @@ async def add_host(call: Call) -> Reply:
 
 
 async def modify_host(call: Call, name: str) -> Reply:
-    """Change what the settings say of a host; running jobs are not touched. Its target and address change only while
-    nothing is under way on it, nor waits to look after it: those jobs know it by them.
+    """Change what the settings say of a host; running jobs are not touched. Its target, address and connection change
+    only while nothing is under way on it, nor waits to look after it: those jobs know it by them.
     """
     fields = {key: value for key, value in msgspec.structs.asdict(call.body).items() if value is not msgspec.UNSET}
     if "target" in fields:
@@ -137,7 +139,7 @@ async def modify_host(call: Call, name: str) -> Reply:
     async def modify() -> None:
         await _must_match(call, name)
         host = known_host(call, name)
-        if any(fields.get(key, getattr(host, key)) != getattr(host, key) for key in ("target", "address")):
+        if any(fields.get(key, getattr(host, key)) != getattr(host, key) for key in KNOWN_BY):
             await call.jobs.db(maintenance.must_be_idle, name)
         await call.services.lab.modify_host(host, **fields)
         await call.jobs.db(store.change_host, name, fields, now=call.now(), who=call.caller.name)
