@@ -1,6 +1,7 @@
 """The lab's hosts as Ansible knows them."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,23 @@ def test_inventory(lab_dir: Path) -> None:
     }
     assert hostvars["prep"]["ansible_connection"] == hostvars["master"]["ansible_connection"] == "local"
     assert secret not in json.dumps(hostvars)
+
+
+def test_hosts_trust_the_labs_certificate(lab_dir: Path) -> None:
+    """Where the lab speaks TLS with workers, by the name in it; what is no certificate is none."""
+    secret = register_host(lab_dir, "far", role="isolated", target="linux", address="10.0.0.9")
+    folder = secret_path(lab_dir, "far").parent
+    (folder / "worker.crt").write_text(secret)
+    names = {"benchyard_certificate_file", "benchyard_certificate_name"}
+    assert not names & set(inventory(lab_facts(load_settings(lab_dir)))["_meta"]["hostvars"]["far"])
+    argv = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    argv += ["-subj", "/CN=lab.example", "-keyout", str(folder / "worker.key"), "-out", str(folder / "worker.crt")]
+    subprocess.run(argv, check=True, capture_output=True, timeout=60)
+    far = inventory(lab_facts(load_settings(lab_dir)))["_meta"]["hostvars"]["far"]
+    assert {name: far[name] for name in names} == {
+        "benchyard_certificate_file": str(folder / "worker.crt"),
+        "benchyard_certificate_name": "lab.example",
+    }
 
 
 def test_host_that_is_called_as_the_group_of_masters_has_it(lab_dir: Path) -> None:

@@ -8,6 +8,9 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from OpenSSL import crypto
+from twisted.internet.ssl import Certificate
+
 from benchyard.hosting.registration import RESERVED, secret_path
 from benchyard.hosting.service import HostFacts, LabFacts
 
@@ -24,7 +27,11 @@ def inventory(lab: LabFacts) -> dict[str, Any]:
     master_host = lab.worker_host
     master = "master" if all(host.name != "master" for host in lab.hosts) else "lab-master"
     names = {host.name for host in lab.hosts}
-    reached = {"benchyard_master_host": master_host, "benchyard_master_port": lab.worker_port}
+    reached = {
+        "benchyard_master_host": master_host,
+        "benchyard_master_port": lab.worker_port,
+        **_trusted(Path(lab.directory)),
+    }
     groups: dict[str, list[str]] = {group: [] for group in (*ROLES.values(), MASTERS)}
     groups[MASTERS].append(master)
     hostvars: dict[str, dict[str, Any]] = {master: {"ansible_host": master_host, **_LOCAL, **reached}}
@@ -58,6 +65,20 @@ def _variables(lab_dir: Path, host: HostFacts) -> dict[str, Any]:
         "benchyard_guard_wait_s": host.guard_wait_s,
         "benchyard_secret_file": str(secret_path(lab_dir, host.name)),
     }
+
+
+def _trusted(lab_dir: Path) -> dict[str, str]:
+    """What workers trust, where the lab has a certificate for them beside their secrets.
+
+    It is of a name, which need not be the one of the lab's URL.
+    """
+    path = secret_path(lab_dir, "").with_name("worker.crt")
+    try:
+        subject = Certificate.loadPEM(path.read_bytes()).getSubject()
+    except (OSError, crypto.Error):
+        return {}
+    name = {"benchyard_certificate_name": subject["commonName"].decode()} if "commonName" in subject else {}
+    return {"benchyard_certificate_file": str(path), **name}
 
 
 def is_local(address: str) -> bool:
