@@ -373,6 +373,8 @@ def test_an_update_begins_beside_no_run(
         assert f" END {job}.1 " in log.read_text()
         assert (done.ok, done.changed) == (True, {"quiet-1": 1}), done.text
         assert systemd.told() == ["start benchyard-worker.service"]
+    started.unlink()
+    started.parent.rmdir()
     assert is_free(state)
 
 
