@@ -6,7 +6,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 import debiantree
@@ -32,6 +32,73 @@ def new_tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str
     yield make
     for tree in made:
         subprocess.run(["rm", "--recursive", "--force", "--one-file-system", str(tree.path)], check=True, timeout=300)
+
+
+SYSTEMCTL = """#!/bin/sh
+echo "$*" >> /run/systemctl.log
+command=$1; shift
+[ "$command $1" != 'disable --now' ] || { command=stop; shift; }
+for unit; do
+  case $command in
+    show) echo LoadState=loaded; [ -e "/run/active/$unit" ] && echo ActiveState=active || echo ActiveState=inactive;;
+    is-active) [ -e "/run/active/$unit" ] && echo active || echo inactive;;
+    is-enabled) echo enabled;;
+    start|restart|reload-or-restart) mkdir -p /run/active; touch "/run/active/$unit";;
+    stop) rm -f "/run/active/$unit";;
+  esac
+done
+"""
+
+UPDATE_GRUB = """#!/bin/sh -e
+test -e /run/grub-can-be-written
+mkdir -p /boot/grub
+[ ! -e /etc/default/grub.d/benchyard.cfg ] || . /etc/default/grub.d/benchyard.cfg
+echo "linux /vmlinuz root=/ $GRUB_CMDLINE_LINUX_DEFAULT" > /boot/grub/grub.cfg
+"""
+
+
+class Manager:
+    """Stands in for what no tree has: systemd, as far as which units it was told to start, and GRUB.
+
+    Playbooks take the tree for a system that runs with `benchyard_running`.
+    """
+
+    def __init__(self, tree: Tree) -> None:
+        self.tree, self.log = tree, tree / "run/systemctl.log"
+
+    def active(self, unit: str) -> Path:
+        """A file that is there while the unit is active."""
+        path = self.tree / "run/active" / unit
+        path.parent.mkdir(exist_ok=True)
+        return path
+
+    def told(self) -> list[str]:
+        """What it was told to do since this was last asked."""
+        said = self.log.read_text().splitlines() if self.log.exists() else []
+        self.log.unlink(missing_ok=True)
+        return [line for line in said if line.split()[0] not in ("show", "is-active", "is-enabled")]
+
+
+@contextmanager
+def managed(tree: Tree) -> Iterator[Manager]:
+    """The tree with what stands in for systemd, which is gone afterwards."""
+    real, away = tree / "usr/bin/systemctl", tree / "run/systemctl.real"
+    grub = tree / "usr/sbin/update-grub"
+    real.rename(away)
+    try:
+        for path, text in ((real, SYSTEMCTL), (grub, UPDATE_GRUB)):
+            path.write_text(text)
+            path.chmod(0o755)
+        yield Manager(tree)
+    finally:
+        grub.unlink()
+        away.replace(real)
+
+
+@pytest.fixture(scope="session")
+def manager() -> Callable[[Tree], AbstractContextManager[Manager]]:
+    """`with manager(tree) as told`: systemd's and GRUB's stand-ins."""
+    return managed
 
 
 class Unit:

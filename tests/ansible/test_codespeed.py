@@ -14,7 +14,9 @@ from debiantree import Tree
 from playbooks import Site, environ, tool
 
 if TYPE_CHECKING:
-    from tests.ansible.conftest import Unit
+    from contextlib import AbstractContextManager
+
+    from tests.ansible.conftest import Manager, Unit
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.slow]
 
@@ -49,16 +51,25 @@ def site(new_tree: Callable[[str], Tree], tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture(scope="module")
-def codespeed(site: Site, unit: "Callable[..., Unit]", wait: Callable[..., None]) -> Iterator[httpx.Client]:
+def codespeed(
+    site: Site,
+    unit: "Callable[..., Unit]",
+    manager: "Callable[[Tree], AbstractContextManager[Manager]]",
+    wait: Callable[..., None],
+) -> Iterator[httpx.Client]:
     """A client of the codespeed, which trusts the certificate that the role has made."""
     tree = site.trees["speed"]
     vault = in_vault(site.folder, vault_codespeed_password=PASSWORD)
-    first = site.play("site.yml", *vault)
-    assert first.ok and first.changed["speed"] > 0, first.text
-    assert PASSWORD not in first.text
-    for options in (("--check",), ()):
-        again = site.play("site.yml", *vault, *options)
-        assert (again.ok, again.changed) == (True, {"speed": 0}), again.text
+    with manager(tree) as systemd:
+        first = site.play("site.yml", *vault, benchyard_running=True)
+        assert first.ok and first.changed["speed"] > 0, first.text
+        assert PASSWORD not in first.text
+        told = systemd.told()
+        assert {"restart codespeed.service", "reload-or-restart nginx.service"} <= set(told), told
+        for options in (("--check",), ()):
+            again = site.play("site.yml", *vault, *options, benchyard_running=True)
+            assert (again.ok, again.changed) == (True, {"speed": 0}), again.text
+        assert systemd.told() == []
     service = unit(tree, "codespeed")
     service.start()
     web = subprocess.Popen(tree.inside("/usr/sbin/nginx", "-g", "daemon off;"), stdin=subprocess.DEVNULL)

@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,8 +20,12 @@ from debiantree import Tree
 from network import Network, NotPermitted, behind, cabled
 from playbooks import Site
 
+from benchyard.tasks.hostlock import try_lock
+
 if TYPE_CHECKING:
-    from tests.ansible.conftest import Unit
+    from contextlib import AbstractContextManager
+
+    from tests.ansible.conftest import Manager, Unit
 
 pytestmark = [pytest.mark.timeout(1800), pytest.mark.slow]
 
@@ -120,10 +125,10 @@ def applied_twice(site: Site, playbook: str, host: str, tree: Tree) -> None:
     again_unchanged(site, playbook, host, tree)
 
 
-def again_unchanged(site: Site, playbook: str, host: str, tree: Tree) -> None:
+def again_unchanged(site: Site, playbook: str, host: str, tree: Tree, **variables: Any) -> None:
     """Applied again, it changes nothing, neither by its own word nor in the tree."""
     before = tree.listing()
-    again = site.play(playbook, "--limit", host)
+    again = site.play(playbook, "--limit", host, **variables)
     assert (again.ok, again.changed[host]) == (True, 0), again.text
     assert "ignored=0" in again.text, again.text
     assert differences(before, tree.listing()) == []
@@ -133,6 +138,14 @@ def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     """The files that have come, gone or changed; Python's own copies of its modules are none."""
     names = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
     return sorted(name for name in names if "__pycache__" not in name)
+
+
+def is_free(state: Path, lock: str = "host.lock") -> bool:
+    """Whether nobody holds the host whose worker has this folder."""
+    fd = try_lock(state / lock)
+    if fd is not None:
+        os.close(fd)
+    return fd is not None
 
 
 class RunningLab:
@@ -214,17 +227,40 @@ def test_a_job_runs_on_a_host_that_ansible_made(lab: RunningLab, quiet: "Unit", 
 
 
 def test_a_run_of_ansible_that_fails_half_way_is_healed_by_the_next(
-    lab: RunningLab, trees: Trees, unit: "Callable[..., Unit]", wait: Callable[..., None], tmp_path: Path
+    lab: RunningLab,
+    trees: Trees,
+    unit: "Callable[..., Unit]",
+    manager: "Callable[[Tree], AbstractContextManager[Manager]]",
+    wait: Callable[..., None],
+    tmp_path: Path,
 ) -> None:
-    """With other names, too: what could not be installed is, the next time, and then the host measures."""
+    """With other names, too: what could not be installed is, the next time, and then the host measures.
+
+    Likewise what a change should have brought about: the boot loader's menu, and a note that the host is to start anew.
+    """
     half = debiantree.packed(debiantree.wheelhouse(*debiantree.HOSTS), tmp_path / "half.tar", "msgspec")
     failed = trees.site.play("configure.yml", "--limit", "bench_02", benchyard_wheelhouse=str(half))
     assert failed.failed == {"bench_02": 1} and "msgspec" in failed.text, failed.text
     assert (trees.other / "srv/benchyard/bin/python").exists()
     assert not (trees.other / "etc/systemd/system/benchyard-worker.service").exists()
-    healed = trees.site.play("configure.yml", "--limit", "bench_02")
-    assert healed.ok, healed.text
-    again_unchanged(trees.site, "configure.yml", "bench_02", trees.other)
+    with manager(trees.other) as systemd:
+        systemd.active("irqbalance.service").touch()
+        running = {"benchyard_running": True}
+        failed = trees.site.play("configure.yml", "--limit", "bench_02", **running)
+        assert failed.failed == {"bench_02": 1} and "update-grub" in failed.text, failed.text
+        told = systemd.told()
+        assert "reload-or-restart nftables.service" in told and "stop irqbalance.service" not in told, told
+        (trees.other / "run/grub-can-be-written").touch()
+        healed = trees.site.play("configure.yml", "--limit", "bench_02", **running)
+        assert healed.ok, healed.text
+        assert f"isolcpus=managed_irq,domain,{MEASURING} " in trees.other.read("boot/grub/grub.cfg")
+        assert "kernel's command line" in trees.other.read("run/reboot-required")
+        told = systemd.told()
+        assert "reload-or-restart nftables.service" not in told, told
+        assert {"stop irqbalance.service", "start benchyard-worker.service"} < set(told), told
+        assert is_free(trees.other / "srv/meter/w/state")
+        again_unchanged(trees.site, "configure.yml", "bench_02", trees.other, **running)
+        assert set(systemd.told()) == {"daemon-reload"}
     worker = unit(trees.other, "benchyard-worker", **trees.environ)
     assert (worker.said["User"], "/srv/benchyard/bin" in worker.said["ExecStart"]) == ("meter", True)
     worker.start()
@@ -273,7 +309,8 @@ def test_the_lab_configures_a_host_as_its_operator_does(
     with sshd(trees.quiet, [], free_ports[2], QUIET, wait):
         refused = lab.tree.try_run(*lab.command(*configure), user="benchyard", environ=lab.environ)
         assert refused.returncode == 1 and "Permission denied" in refused.stdout, refused
-        assert "configure failed: unreachable" in lab.cli("host", "get", "quiet-1")
+        # It was not changed, and so it goes on.
+        assert lab.hosts()["quiet-1"] == "online"
         lab.tree.run("install", "--mode=600", "--owner=benchyard", KEY, key)
         before = trees.quiet.listing()
         assert "nothing would change" in lab.cli(*configure, "--check")
@@ -293,27 +330,52 @@ def test_the_lab_configures_a_host_as_its_operator_does(
     assert said == ["quiet", *(f"{option}{MEASURING}" for option in wanted)]
 
 
-def test_an_update_waits_for_no_run(lab: RunningLab, trees: Trees, quiet: "Unit", wait: Callable[..., None]) -> None:
-    """update.yml refuses a host that measures, by the name of its run; afterwards it has nothing to do."""
+def test_an_update_begins_beside_no_run(
+    lab: RunningLab,
+    trees: Trees,
+    quiet: "Unit",
+    manager: "Callable[[Tree], AbstractContextManager[Manager]]",
+    wait: Callable[..., None],
+) -> None:
+    """update.yml waits for a run, and says by its name which one where it does not; then it has the host for itself.
+
+    What runs with another version than the installed one is started anew, though this time nothing is installed.
+    """
     what = (
         "--python",
         "/usr/bin/python3",
         "--benchmarks",
         "nbody,json_loads",
+        "--rigorous",
         "--host",
         "quiet-1",
         "--json",
     )
     job = json.loads(lab.cli("submit", *what))["id"]
-    log = trees.quiet / "var/lib/benchyard/worker/state/runs/runs.log"
+    state = trees.quiet / "var/lib/benchyard/worker/state"
+    log = state / "runs/runs.log"
     wait(lambda: f" START {job}.1 " in log.read_text(), "the run starts", JOB_S)
     options = ("--limit", "quiet-1")
-    refused = trees.site.play("update.yml", *options, benchyard_update_system=False)
-    assert refused.failed == {"quiet-1": 1} and f"{job}.1" in refused.text, refused.text
-    lab.cli("job", "cancel", str(job))
-    wait(lambda: f" END {job}.1 " in log.read_text(), "the run has ended", 120)
-    done = trees.site.play("update.yml", *options, benchyard_update_system=False)
-    assert (done.ok, done.changed) == (True, {"quiet-1": 0}), done.text
+    how: dict[str, Any] = {"benchyard_update_system": False, "benchyard_running": True}
+    refused = trees.site.play("update.yml", *options, benchyard_wait_s=0, **how)
+    assert refused.failed == {"quiet-1": 1} and f"run {job}.1 is on it" in refused.text, refused.text
+    started = trees.quiet / "run/benchyard-worker/started"
+    started.parent.mkdir()
+    started.touch()
+    os.utime(started, (0, 0))
+    with manager(trees.quiet) as systemd, ThreadPoolExecutor(1) as pool:
+        waits = pool.submit(trees.site.play, "update.yml", *options, benchyard_wait_s=100, **how)
+        # It is the next one: whatever else comes waits for its turn.
+        wait(lambda: not is_free(state, "host.turn"), "the playbook waits for the run")
+        assert not waits.done() and f" END {job}.1 " not in log.read_text()
+        lab.cli("job", "cancel", str(job))
+        done = waits.result(timeout=300)
+        assert f" END {job}.1 " in log.read_text()
+        assert (done.ok, done.changed) == (True, {"quiet-1": 1}), done.text
+        assert systemd.told() == ["start benchyard-worker.service"]
+    started.unlink()
+    started.parent.rmdir()
+    assert is_free(state)
 
 
 def test_a_lost_lab_is_restored(
@@ -348,26 +410,45 @@ def test_a_host_that_reaches_the_master_only_through_another(
     network: Network | None,
     free_ports: list[int],
     unit: "Callable[..., Unit]",
+    manager: "Callable[[Tree], AbstractContextManager[Manager]]",
     wait: Callable[..., None],
 ) -> None:
-    """Cut off from all but another host, which dials in by ssh, a host measures a job to success; so does the other."""
+    """Cut off from all but another host, which dials in by ssh, a host measures a job to success; so does the other.
+
+    The other one is told to dial anew where something of it is new, and to stop where no gateway is said any more.
+    """
     if network is None:
         pytest.xfail("network namespaces are not permitted here")
     site = trees.site
     far_address = f"10.204.{network.address.split('.')[2]}.2"
     site.groups["isolated"]["quiet-1"] |= {"benchyard_gateway": "bench_02", "benchyard_tunnel_address": far_address}
     quiet.stop()
-    with behind(network) as namespace:
+    how: dict[str, Any] = {"benchyard_running": True}
+    dials, units = "benchyard-tunnel-quiet-1.service", trees.other / "etc/systemd/system"
+    wrong = site.play("configure.yml", "--limit", "quiet-1", **how)
+    assert wrong.failed == {"quiet-1": 1} and "must be another host of the inventory, with a regular" in wrong.text
+    # Only who measures nothing is changed beside its work.
+    site.groups["workers"] = {"bench_02": site.groups["isolated"].pop("bench_02")}
+    with (
+        behind(network) as namespace,
+        manager(trees.quiet) as systemd,
+        manager(trees.other) as gate,
+    ):
+        (trees.quiet / "run/grub-can-be-written").touch()
         far = ["ip", "netns", "exec", namespace]
         worker = unit(trees.quiet, "benchyard-worker", *far, **trees.environ)
         said = (trees.quiet / "var/lib/benchyard/worker/twistd.log").stat().st_size
         worker.start()
         wait(lambda: "Scheduling retry 3" in twistd_log(trees.quiet, said), "the worker does not reach the master")
         worker.stop()
-        played = site.play("configure.yml", "--limit", "quiet-1")
+        played = site.play("configure.yml", "--limit", "quiet-1", **how)
         assert played.ok, played.text
-        again = site.play("configure.yml", "--limit", "quiet-1")
-        assert (again.ok, set(again.changed.values())) == (True, {0}), again.text
+        assert f"restart {dials}" in gate.told() and "reload-or-restart ssh.service" in systemd.told()
+        # As if the last one had died before it told the gateway.
+        (trees.other / "var/lib/benchyard-in-force/tunnel-quiet-1").unlink()
+        again = site.play("configure.yml", "--limit", "quiet-1", **how)
+        assert (again.ok, again.changed) == (True, {"quiet-1": 1}), again.text
+        assert f"restart {dials}" in gate.told() and set(systemd.told()) == {"daemon-reload"}
         worker.start()
         near = unit(trees.other, "benchyard-worker", *network.inside(), **trees.environ)
         near.start()
@@ -383,6 +464,17 @@ def test_a_host_that_reaches_the_master_only_through_another(
             assert measured(lab, ODD)["host"] == ODD
             refuses_all_else(trees.other, tunnel)
             tunnel.stop()
+        del site.groups["isolated"]["quiet-1"]["benchyard_gateway"]
+        retired = site.folder / "retired.yml"
+        role = {"name": "tunnel", "tasks_from": "retire.yml"}
+        retired.write_text(json.dumps([{"hosts": "isolated", "tasks": [{"ansible.builtin.include_role": role}]}]))
+        for changes in (True, False):
+            stopped = site.play(retired, **how)
+            assert (stopped.ok, stopped.changed["quiet-1"] > 0) == (True, changes), stopped.text
+        assert gate.told() == [f"disable --now {dials}"]
+        assert not [path for path in (units, units / "multi-user.target.wants") if (path / dials).is_symlink()]
+        assert not (units / dials).exists()
+        assert not (trees.quiet / "var/lib/benchyard-tunnel/.ssh/authorized_keys").exists()
         near.stop()
         worker.stop()
 

@@ -1,6 +1,7 @@
 """The lab's hosts as Ansible knows them."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,34 @@ def test_inventory(lab_dir: Path) -> None:
     }
     assert hostvars["prep"]["ansible_connection"] == hostvars["master"]["ansible_connection"] == "local"
     assert secret not in json.dumps(hostvars)
+
+
+def test_hosts_trust_the_labs_certificate(lab_dir: Path) -> None:
+    """Where the lab speaks TLS with workers, by the name in it, wherever it is; what is no certificate is none."""
+    secret = register_host(lab_dir, "far", role="isolated", target="linux", address="10.0.0.9")
+    names = {"benchyard_certificate_file", "benchyard_certificate_name"}
+
+    def said() -> dict[str, str]:
+        far = inventory(lab_facts(load_settings(lab_dir)))["_meta"]["hostvars"]["far"]
+        return {name: far[name] for name in names if name in far}
+
+    assert said() == {}
+    folder = lab_dir / "tls"
+    folder.mkdir()
+    certificate, key = folder / "lab.pem", folder / "lab.key"
+    argv = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    argv += ["-subj", "/CN=lab.example", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(argv, check=True, capture_output=True, timeout=60)
+    settings = lab_dir / "benchyard.toml"
+    settings.write_text(
+        f'[lab]\nworker_certificate = "tls/lab.pem"\nworker_key = "tls/lab.key"\n{settings.read_text()}'
+    )
+    assert said() == {
+        "benchyard_certificate_file": str(certificate),
+        "benchyard_certificate_name": "lab.example",
+    }
+    certificate.write_text(secret)
+    assert said() == {}
 
 
 def test_host_that_is_called_as_the_group_of_masters_has_it(lab_dir: Path) -> None:

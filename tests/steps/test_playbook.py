@@ -56,10 +56,17 @@ TASK [Gathering Facts] *********************************************************
 """
 NO_ROOT = 'fatal: [far]: FAILED! => {"msg": "sudo: The \\"no new privileges\\" flag is set"}\n'
 
+BUSY = """
+TASK [common : The host is not free] *******************************************
+fatal: [far]: FAILED! => {"changed": false, "msg": "the host is not free: run 7.1 is on it"}
+"""
+
 
 @pytest.mark.parametrize(
     ("text", "untouched"),
     [
+        (LOOKING + BUSY + RECAP.format(ok=4, changed=0, failed=1), True),
+        (LOOKING + BUSY + RECAP.format(ok=4, changed=1, failed=1), False),
         (LOOKING + UNREACHABLE + RECAP.format(ok=0, changed=0, failed=0), True),
         (LOOKING + NO_ROOT + RECAP.format(ok=0, changed=0, failed=1), True),
         (BEGIN + UNREACHABLE + RECAP.format(ok=0, changed=0, failed=0), True),
@@ -71,7 +78,7 @@ NO_ROOT = 'fatal: [far]: FAILED! => {"msg": "sudo: The \\"no new privileges\\" f
     ],
 )
 def test_host_that_is_as_it_was(text: str, untouched: bool) -> None:
-    """Only a playbook that has done no task at all, and says so at its end, has surely changed nothing."""
+    """Only a playbook that has done no task at all, or waited in vain, and says so at its end, has changed nothing."""
     assert read(text).untouched is untouched
 
 

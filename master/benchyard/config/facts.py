@@ -20,6 +20,7 @@ def lab_facts(settings: Settings) -> LabFacts:
         trash_days=lab.trash_days,
         keep_all_days=settings.retention.keep_all_days,
         prunes=settings.retention.automatic,
+        worker_certificate=str(settings.directory / lab.worker_certificate) if lab.worker_certificate else "",
     )
 
 

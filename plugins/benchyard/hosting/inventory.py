@@ -8,6 +8,9 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
+from OpenSSL import crypto
+from twisted.internet.ssl import Certificate
+
 from benchyard.hosting.machines import is_local
 from benchyard.hosting.registration import GROUP_PREFIX, is_reserved, secret_path
 from benchyard.hosting.service import HostFacts, LabFacts
@@ -31,7 +34,11 @@ def inventory(lab: LabFacts) -> dict[str, Any]:
     master_host = lab.worker_host
     names = {host.name for host in lab.hosts}
     master = OTHER_MASTER if MASTER in names else MASTER
-    reached = {"benchyard_master_host": master_host, "benchyard_master_port": lab.worker_port}
+    reached = {
+        "benchyard_master_host": master_host,
+        "benchyard_master_port": lab.worker_port,
+        **_trusted(lab.worker_certificate),
+    }
     groups: dict[str, list[str]] = {group: [] for group in (*ROLES.values(), MASTERS)}
     groups[MASTERS].append(master)
     hostvars: dict[str, dict[str, Any]] = {master: {"ansible_host": master_host, **_LOCAL, **reached}}
@@ -71,3 +78,15 @@ def _variables(lab_dir: Path, host: HostFacts) -> dict[str, Any]:
         "benchyard_guard_wait_s": host.guard_wait_s,
         "benchyard_secret_file": str(secret_path(lab_dir, host.name)),
     }
+
+
+def _trusted(certificate: str) -> dict[str, str]:
+    """What workers trust, where the lab has a certificate: it is of a name, which need not be the one of its URL."""
+    if not certificate:
+        return {}
+    try:
+        subject = Certificate.loadPEM(Path(certificate).read_bytes()).getSubject()
+    except (OSError, crypto.Error):
+        return {}
+    name = {"benchyard_certificate_name": subject["commonName"].decode()} if "commonName" in subject else {}
+    return {"benchyard_certificate_file": certificate, **name}

@@ -64,7 +64,8 @@ class HostFacts(msgspec.Struct, frozen=True):
 class LabFacts(msgspec.Struct, frozen=True):
     """What the settings say of the lab, as far as the web needs it.
 
-    All results stay for `keep_all_days`; with `prunes` the older ones are thinned out each night.
+    All results stay for `keep_all_days`; with `prunes` the older ones are thinned out each night. With a
+    `worker_certificate`, a file, workers are spoken to by TLS.
     """
 
     directory: str
@@ -78,6 +79,7 @@ class LabFacts(msgspec.Struct, frozen=True):
     trash_days: float
     keep_all_days: float = 730.0
     prunes: bool = False
+    worker_certificate: str = ""
 
     @property
     def worker_host(self) -> str:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import msgspec
 
 from benchyard.results.errors import ResultError
+from benchyard.results.patterns import END
 
 #: Where it is in the metadata.
 BY_LAB = "benchyard_result"
@@ -41,8 +42,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     attempt: _Number
     started: _Time
     created: _Time
-    kind: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
-    host: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{1,100}$")]
+    kind: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_-]{0,39}" + END)]
+    host: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{1,100}" + END)]
     target: _Word
     interpreter: dict[str, Any]
     commit: _Word | None
@@ -54,7 +55,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     mode: _Word
     benchmarks: Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
     failed: tuple[dict[str, Any], ...] = ()
-    grade: Annotated[str, msgspec.Meta(pattern="^[ABC]$")] | None = None
+    grade: Annotated[str, msgspec.Meta(pattern="^[ABC]" + END)] | None = None
     grade_reasons: tuple[str, ...] = ()
     fingerprint: dict[str, Any] | None = None
     fingerprint_id: _Word | None = None

@@ -13,8 +13,8 @@ _RECAP = re.compile(r"\S+\s+: ok=(?P<ok>\d+)\s+changed=(?P<changed>\d+)\s.*")
 #: How an error begins that says that a host was not reached.
 _UNREACHABLE = "unreachable: "
 
-#: Ansible's own first task, which only looks.
-_LOOKING = "Gathering Facts"
+#: Tasks that only look: Ansible's own first one, and ours that waits for what is under way on the host.
+_LOOKING = ("Gathering Facts", "common : The host is not free")
 
 #: Characters of an error that is told in one line.
 _LONGEST = 400
@@ -43,9 +43,11 @@ class PlaybookObserver(TailObserver):
 
     @property
     def untouched(self) -> bool:
-        """Whether no task was done on the host: it was never reached, or did not let even a look at it become root."""
+        """Whether nothing was done on the host: it was never reached, or not as root, or was not free."""
+        if self._counts is None or self._counts[0]:
+            return False
         unreachable = self.failure is not None and self.failure.startswith(_UNREACHABLE)
-        return self._counts == (0, 0) and (unreachable or self.task == _LOOKING)
+        return self.task in _LOOKING or (unreachable and self._counts[1] == 0)
 
     def summary(self, *, dry: bool) -> str:
         """How much was changed, in a few words."""

@@ -1,0 +1,240 @@
+"""Rules that all roles share: a play holds the host that it changes, and what a change brings about is not lost."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from playbooks import ANSIBLE, environ, tool
+
+from benchyard.tasks.hostlock import hold_host, try_lock
+
+pytestmark = pytest.mark.timeout(120)
+
+HOLD = ANSIBLE / "roles/common/templates/hold.py.j2"
+
+
+class Holding:
+    """The program that holds a host, as its role starts it, with a worker's folder of this test's."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.state, self.text = folder / "run", folder / "state", HOLD.read_text()
+        self.state.mkdir()
+        for name in ("host.lock", "host.turn"):
+            (self.state / name).touch()
+
+    def __call__(self, verb: str, play: str) -> tuple[int, str]:
+        """Its exit status and what it says."""
+        argv = [sys.executable, "-", verb, play, str(self.folder), str(self.state), str(self.state / "none")]
+        done = subprocess.run(argv, input=self.text, capture_output=True, text=True, timeout=60)
+        assert done.stderr == ""
+        return done.returncode, done.stdout.strip()
+
+    @property
+    def is_held(self) -> bool:
+        """Whether nobody else gets the host, not even to share it."""
+        fd = try_lock(self.state / "host.lock", shared=True)
+        if fd is not None:
+            os.close(fd)
+        return fd is None
+
+
+@pytest.fixture
+def holding(tmp_path: Path) -> Iterator[Holding]:
+    """The program, whose process is gone afterwards, whoever it was for."""
+    one = Holding(tmp_path)
+    yield one
+    note = one.folder / "holder"
+    if note.exists():
+        one("free", note.read_text().splitlines()[1])
+    assert not one.is_held
+
+
+def test_a_play_holds_the_host(holding: Holding) -> None:
+    """From the first time that it asks until it frees it; a stranger frees nothing."""
+    assert holding("hold", "ann@far/1") == (0, "held")
+    assert holding.is_held
+    assert holding("free", "bob@far/2") == (0, "")
+    assert holding("hold", "ann@far/1") == (0, "held")
+    assert holding.is_held
+    assert holding("free", "ann@far/1") == (0, "")
+    assert not holding.is_held
+
+
+def test_what_is_under_way_is_waited_for(holding: Holding) -> None:
+    """A build is, and a run by its name; what comes later does not overtake the play."""
+    alive = holding.state / "runs/12.1/alive.lock"
+    with hold_host(holding.state, shared=True):
+        assert holding("hold", "ann@far/1") == (0, "something is prepared or built on it")
+        assert try_lock(holding.state / "host.turn") is None
+        alive.parent.mkdir(parents=True)
+        fd = try_lock(alive)
+        assert fd is not None
+        assert holding("hold", "ann@far/1") == (0, "run 12.1 is on it")
+        os.close(fd)
+    assert holding("hold", "ann@far/1") == (0, "held")
+    assert holding.is_held
+
+
+def test_a_play_is_taken_over_by_its_owners_next(holding: Holding) -> None:
+    """Who died is not waited for where the same one begins anew; another's play is, and who was taken over is told."""
+    assert holding("hold", "ann@far/1") == (0, "held")
+    assert holding("hold", "ann@far/2") == (0, "held")
+    assert holding("hold", "ann@far/1") == (1, "a later playbook of ann@far has taken it over")
+    assert holding("free", "ann@far/1") == (0, "")
+    assert holding.is_held
+    assert holding("hold", "bob@far/3") == (0, "a playbook of ann@far is at work on it")
+    assert holding("free", "ann@far/2") == (0, "")
+    assert holding("hold", "bob@far/3") == (0, "held")
+
+
+def test_a_dead_play_does_not_hold_it_for_ever(holding: Holding, wait: Callable[..., None]) -> None:
+    """A host that nobody has asked for is free again."""
+    holding.text = holding.text.replace("UNASKED_S = 3600.0", "UNASKED_S = 0.5")
+    holding("hold", "ann@far/1")
+    wait(lambda: not holding.is_held, "the host is free")
+
+
+def test_it_goes_nowhere_that_a_worker_leads_it(holding: Holding, tmp_path: Path) -> None:
+    """A link where a lock should be is not followed, and a pipe is not waited for."""
+    (tmp_path / "other").touch()
+    fd = try_lock(tmp_path / "other")
+    assert fd is not None
+    (holding.state / "host.lock").unlink()
+    (holding.state / "host.lock").symlink_to(tmp_path / "other")
+    (holding.state / "host.turn").unlink()
+    os.mkfifo(holding.state / "host.turn")
+    assert holding("hold", "ann@far/1") == (0, "held")
+    os.close(fd)
+    holding("free", "ann@far/1")
+
+
+IN_FORCE = """
+- hosts: here
+  gather_facts: false
+  vars:
+    common_effect: test
+    common_files: ["{{ folder }}/a", "{{ folder }}/b"]
+    common_command: [sh, -c, "echo done >> {{ folder }}/log; exit $(cat {{ folder }}/status)"]
+  tasks:
+    - ansible.builtin.include_role: &made {name: common, tasks_from: in_force.yml}
+      when: step == "first"
+    - ansible.builtin.copy: {content: one, dest: "{{ folder }}/b"}
+      when: step == "first"
+    - ansible.builtin.include_role: *made
+    - ansible.builtin.include_role: *made
+      when: step == "last"
+    - ansible.builtin.file: {path: "{{ folder }}/b", state: absent}
+      when: step == "last"
+    - ansible.builtin.include_role: *made
+      when: step == "last"
+    - ansible.builtin.include_role: *made
+      when: step == "last"
+"""
+
+HOLDS = """
+- hosts: here
+  gather_facts: false
+  tasks:
+    - ansible.builtin.include_role: {name: common, tasks_from: hold.yml}
+    - ansible.builtin.command: flock --nonblock --conflict-exit-code 9 {{ folder }}/state/host.lock true
+      register: tried
+      failed_when: tried.rc != expected
+    - ansible.builtin.include_role: {name: common, tasks_from: free.yml}
+    - ansible.builtin.command: flock --nonblock --conflict-exit-code 9 {{ folder }}/state/host.lock true
+      when: expected == 9
+"""
+
+ADDRESSES = """
+- hosts: here
+  gather_facts: false
+  vars: {benchyard_http_port: 8010, benchyard_host_name: lab.example, ansible_facts: {}}
+  tasks:
+    - ansible.builtin.include_vars: {{ roles }}/master/vars/main.yml
+    - ansible.builtin.template: {src: "{{ roles }}/master/templates/nginx.conf.j2", dest: "{{ folder }}/{{ item }}"}
+      loop: ["0.0.0.0", "192.0.2.7", "::", "2001:db8::7", "127.0.0.1"]
+      vars: {benchyard_listen: "{{ item }}"}
+"""
+
+
+def play(folder: Path, text: str, *options: str, caller: str = "", **variables: Any) -> tuple[bool, int, str]:
+    """Run a playbook on this machine, with a /run and notes of its own; whether it did, its changes, and its words."""
+    (folder / "playbook.yml").write_text(text.replace("{{ roles }}", str(ANSIBLE / "roles")))
+    values = {
+        "ansible_connection": "local",
+        "ansible_python_interpreter": sys.executable,
+        "folder": str(folder),
+        "benchyard_worker_dir": str(folder),
+        "benchyard_home": str(folder / "home"),
+        **variables,
+    }
+    (folder / "hosts.json").write_bytes(msgspec.json.encode({"all": {"hosts": {"here": values}}}))
+    own = [folder / "own/run", folder / "own/lib"]
+    for each in own:
+        each.mkdir(parents=True, exist_ok=True)
+    mounts = f"mount --bind {own[0]} /run && mount --bind {own[1]} /var/lib"
+    done = subprocess.run(
+        ["unshare", "--mount", "--propagation", "private", "--", "sh", "-ec", f'{mounts}; exec "$@"', "sh",
+         tool("ansible-playbook"), "--inventory", str(folder / "hosts.json"), str(folder / "playbook.yml"), *options],
+        env=environ(folder) | ({"BENCHYARD_STATE": caller} if caller else {}),
+        capture_output=True, text=True, timeout=100, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    text = done.stdout + done.stderr
+    changed = text.rpartition("changed=")[2].split()
+    return done.returncode == 0, int(changed[0]) if changed else -1, text
+
+
+@pytest.mark.slow
+def test_what_a_change_brings_about_is_not_lost(tmp_path: Path) -> None:
+    """It is made until it was made, whoever died in between, of files that come, change and go, and then not again."""
+
+    def done(step: str, *options: str) -> tuple[bool, int, int]:
+        ok, changed, text = play(tmp_path, IN_FORCE, *options, step=step)
+        assert changed >= 0, text
+        return ok, changed, (tmp_path / "log").read_text().count("done")
+
+    (tmp_path / "status").write_text("3")
+    # Nothing was there at first; then a file, and the play died.
+    assert done("first") == (False, 1, 1)
+    (tmp_path / "status").write_text("0")
+    assert done("then", "--check") == (True, 1, 1)
+    # Made at last, and again when the file has gone.
+    assert done("last") == (True, 3, 3)
+
+
+@pytest.mark.slow
+def test_a_playbook_holds_the_host(tmp_path: Path) -> None:
+    """For the time of the play; what is under way is told where it is not waited for. Its caller is not."""
+    state = tmp_path / "state"
+    state.mkdir()
+    (state / "host.lock").touch()
+    ok, _, text = play(tmp_path, HOLDS, expected=9)
+    assert ok, text
+    with hold_host(state, shared=False):
+        ok, _, text = play(tmp_path, HOLDS, expected=9, benchyard_wait_s=0)
+        assert not ok and "something is prepared or built on it; wait for its end" in text, text
+        # The lab's own worker holds it for the playbook that it runs.
+        ok, _, text = play(tmp_path, HOLDS, caller=str(state), expected=9)
+        assert "the host is not free" not in text, text
+    fd = try_lock(state / "host.lock")
+    assert fd is not None
+    os.close(fd)
+
+
+@pytest.mark.slow
+def test_a_lab_is_reached_where_it_listens(tmp_path: Path) -> None:
+    """On one address, on all of them, and of both kinds."""
+    ok, _, text = play(tmp_path, ADDRESSES)
+    assert ok, text
+    for listen, address in (
+        ("0.0.0.0", "127.0.0.1"),  # noqa: S104
+        ("192.0.2.7", "192.0.2.7"),
+        ("::", "[::1]"),
+        ("2001:db8::7", "[2001:db8::7]"),
+        ("127.0.0.1", "127.0.0.1"),
+    ):
+        assert f"proxy_pass http://{address}:8010;" in (tmp_path / listen).read_text()
