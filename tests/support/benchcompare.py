@@ -2,8 +2,9 @@
 
 By turns, on the same two files: a request to a running master, our command line, pyperf; and requests for a table and a
 picture beside bench_runner, which writes both as well. `compare_vs_pyperf` is how many times faster than the process of
-pyperf the server answers, `cli_compare_vs_pyperf` the same of our whole process, `compare_vs_bench_runner` of table and
-picture over bench_runner's; `matrix_ms` is what the server takes for each of 24 results with each other.
+pyperf the server answers, `busy_compare_vs_pyperf` the same where it is asked again and again, with nothing in between
+that takes the processor's caches; `cli_compare_vs_pyperf` the same of our whole process, `compare_vs_bench_runner` of
+table and picture over bench_runner's; `matrix_ms` is what the server takes for each of 24 results with each other.
 """
 
 import gzip
@@ -87,7 +88,9 @@ def measured(folder: Path) -> dict[str, float]:
             "the command line, both": lab.compare_and_draw,
             "bench_runner compare": lambda: runner.compare(base, head, folder / "out"),
         }
-        times = _by_turns(ways, ROUNDS) | _by_turns(slow, SLOW_ROUNDS)
+        times = (
+            _by_turns(ways, ROUNDS) | _by_turns({"the server, busy": lab.ask}, ROUNDS) | _by_turns(slow, SLOW_ROUNDS)
+        )
         matrix = [server.ask(f"results/matrix?{every}") for _ in range(SLOW_ROUNDS)]
     for what, took in times.items():
         print(f"{what:32}{statistics.median(took) * 1e3:10.1f} ms")
@@ -95,6 +98,7 @@ def measured(folder: Path) -> dict[str, float]:
     pyperf = times["pyperf compare_to"]
     return {
         "compare_vs_pyperf": _ratio(pyperf, times["the server"]),
+        "busy_compare_vs_pyperf": _ratio(pyperf, times["the server, busy"]),
         "cli_compare_vs_pyperf": _ratio(pyperf, times["the command line"]),
         "compare_vs_bench_runner": _ratio(times["bench_runner compare"], times["the server, table and picture"]),
         "matrix_ms": round(statistics.median(matrix) * 1e3, 1),

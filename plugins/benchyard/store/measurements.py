@@ -40,6 +40,8 @@ def measurements_of(conn: sa.Connection, result_id: int) -> tuple[Measurement, .
 
 def samples_of(conn: sa.Connection, result_ids: Sequence[int]) -> dict[int, bytes]:
     """Return the packed samples of results, by id; those that are not known yet are left out."""
+    if not result_ids:
+        return {}
     rows = conn.execute(sa.select(samples).where(samples.c.result_id.in_(result_ids)))
     return {row.result_id: bytes(row.packed) for row in rows}
 

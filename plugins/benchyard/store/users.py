@@ -202,12 +202,12 @@ def identify(conn: sa.Connection, token_hash: str, now: float) -> tuple[User, To
         tokens.c.revoked.is_(None),
         sa.or_(tokens.c.expires.is_(None), tokens.c.expires > now),
     )
-    row = conn.execute(sa.select(tokens).where(good)).mappings().first()
+    both = sa.select(*users.c, *(column.label(f"token_{column.name}") for column in tokens.c))
+    row = conn.execute(both.join_from(tokens, users, users.c.id == tokens.c.user_id).where(good)).mappings().first()
     if row is None:
         return None
-    token = to_row(Token, row)
-    owner = conn.execute(sa.select(users).where(users.c.id == token.user_id)).mappings().one()
-    user = to_row(User, owner)
+    user = to_row(User, row)
+    token = to_row(Token, {column.name: row[f"token_{column.name}"] for column in tokens.c})
     return (user, token) if user.enabled and user.status == "active" else None
 
 

@@ -83,12 +83,15 @@ async def find_sides(call: Call, names: Sequence[tuple[str, str]], files: Mappin
 
 def _stored(conn: Any, tagged: Mapping[str, tuple[str, ...]], single: bool, kept: KeptSuites) -> dict[str, Side]:
     """What names stand for, with the commits of each as a tag, and what is known of the noise of their hosts."""
+    noises: dict[tuple[str, int | None], dict[str, Noise]] = {}
     sides = {}
     for name, commits in tagged.items():
         rows = select_results(conn, name, tags=partial(_given, commits), single=single)[:MAX_POOL]
-        noise = {known.benchmark: known for known in calibrations.noise_of(conn, rows[0].host, rows[0].epoch)}
+        where = (rows[0].host, rows[0].epoch)
+        if where not in noises:
+            noises[where] = {known.benchmark: known for known in calibrations.noise_of(conn, *where)}
         samples = samples_of(conn, [row.id for row in rows if row.sha256 not in kept])
-        sides[name] = Side(name, rows, noise, samples=samples)
+        sides[name] = Side(name, rows, noises[where], samples=samples)
     return sides
 
 
