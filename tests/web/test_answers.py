@@ -60,6 +60,7 @@ def test_job(lab: "Lab") -> None:
             "upload": False,
             "check": False,
             "reboot": False,
+            "before": None,
             "after": None,
         },
         "summary": None,

@@ -14,7 +14,12 @@ _RECAP = re.compile(r"\S+\s+: ok=(?P<ok>\d+)\s+changed=(?P<changed>\d+)\s.*")
 _UNREACHABLE = "unreachable: "
 
 #: Tasks that only look: Ansible's own first one, and ours that waits for what is under way on the host.
-_LOOKING = ("Gathering Facts", "common : The host is not free")
+_LOOKING = (
+    "Gathering Facts",
+    "common : Nothing is measured or prepared on the host",
+    "common : It is not waited for any longer",
+    "common : The host is not free",
+)
 
 #: Characters of an error that is told in one line.
 _LONGEST = 400

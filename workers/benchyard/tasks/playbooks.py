@@ -1,5 +1,6 @@
 """Running a playbook of the lab's on one of its hosts, as `ansible-playbook` does it."""
 
+import json
 import os
 import shutil
 import sys
@@ -18,8 +19,8 @@ PLAYBOOKS = ("configure", "update")
 #: Values for hosts that Ansible reads beside an inventory.
 VARIABLES = ("group_vars", "host_vars")
 
-#: What asks the playbook `update` to start the host again where that is needed.
-REBOOT = '{"benchyard_update_reboot": true}'
+#: Seconds for which a playbook that has died holds its host: the lab itself keeps jobs off until another has succeeded.
+HOLD_S = 300
 
 #: What keeps Ansible's output the same everywhere, for who reads it while it is written, and free of what only a
 #: terminal understands.
@@ -58,12 +59,28 @@ def find_playbook(name: str, folder: Path | None = None) -> Path:
 
 
 def playbook_command(
-    ansible: Path, playbook: Path, inventory: Path, host: str, *, check: bool = False, reboot: bool = False
+    ansible: Path,
+    playbook: Path,
+    inventory: Path,
+    host: str,
+    *,
+    held: Path | None = None,
+    check: bool = False,
+    reboot: bool = False,
 ) -> list[str]:
-    """The command line for one host; with `check` nothing is changed, and what would be is shown."""
+    """The command line for one host; with `check` nothing is changed, and what would be is shown.
+
+    `held` is the state directory of this machine whose lock is held for the playbook. With `reboot`, the playbook
+    `update` starts the host again where that is needed.
+    """
     looked_at = ["--check", "--diff"] if check else ["--diff"]
-    variables = ["--extra-vars", REBOOT] if reboot else []
-    return [str(ansible), "--inventory", str(inventory), "--limit", host, *looked_at, *variables, str(playbook)]
+    variables: dict[str, object] = {"benchyard_hold_s": HOLD_S}
+    if held is not None:
+        variables["benchyard_held"] = [str(held.resolve())]
+    if reboot:
+        variables["benchyard_update_reboot"] = True
+    said = ["--extra-vars", json.dumps(variables)]
+    return [str(ansible), "--inventory", str(inventory), "--limit", host, *looked_at, *said, str(playbook)]
 
 
 def playbook_environ(environ: Mapping[str, str], playbook: Path) -> dict[str, str]:
@@ -93,7 +110,7 @@ def run_playbook(
     """
     ansible, playbook = find_ansible(), find_playbook(name, folder)
     with preparing(state, say, shared=False) as lock, _script(inventory, variables) as script:
-        argv = playbook_command(ansible, playbook, script, host, check=check, reboot=reboot)
+        argv = playbook_command(ansible, playbook, script, host, held=state, check=check, reboot=reboot)
         return run_command(argv, playbook_environ(os.environ, playbook), lock)
 
 
