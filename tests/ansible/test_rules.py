@@ -1,9 +1,12 @@
 """Rules that all roles share: a play holds the host that it changes, and what a change brings about is not lost."""
 
+import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,7 @@ import msgspec
 import pytest
 from playbooks import ANSIBLE, environ, tool
 
-from benchyard.tasks.hostlock import hold_host, try_lock
+from benchyard.tasks.hostlock import acquire_host, hold_host, try_lock
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -23,13 +26,15 @@ class Holding:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.state, self.text = folder / "run", folder / "state", HOLD.read_text()
+        self.unasked_s, self.held = 60.0, list[Path]()
         self.state.mkdir()
         for name in ("host.lock", "host.turn"):
             (self.state / name).touch()
 
     def __call__(self, verb: str, play: str) -> tuple[int, str]:
         """Its exit status and what it says."""
-        argv = [sys.executable, "-", verb, play, str(self.folder), str(self.state), str(self.state / "none")]
+        how = [str(self.unasked_s), str(self.state), str(self.state / "none"), "--", *map(str, self.held)]
+        argv = [sys.executable, "-", verb, play, str(self.folder), *how]
         done = subprocess.run(argv, input=self.text, capture_output=True, text=True, timeout=60)
         assert done.stderr == ""
         return done.returncode, done.stdout.strip()
@@ -50,7 +55,7 @@ def holding(tmp_path: Path) -> Iterator[Holding]:
     yield one
     note = one.folder / "holder"
     if note.exists():
-        one("free", note.read_text().splitlines()[1])
+        one("free", json.loads(note.read_text())["play"])
     assert not one.is_held
 
 
@@ -92,9 +97,49 @@ def test_a_play_is_taken_over_by_its_owners_next(holding: Holding) -> None:
     assert holding("hold", "bob@far/3") == (0, "held")
 
 
+def test_a_run_that_waits_gets_no_host_that_is_taken_over(holding: Holding, wait: Callable[..., None]) -> None:
+    """A play that died has left it half way: the next one of its owner has it before whoever waits."""
+    assert holding("hold", "ann@far/1") == (0, "held")
+    with ThreadPoolExecutor(1) as pool:
+        stop = threading.Event()
+        run = pool.submit(lambda: os.close(acquire_host(holding.state, shared=False, pause=pausing(stop)) or 0))
+        try:
+            wait(lambda: is_taken(holding.state / "host.turn"), "the run waits")
+            holding.unasked_s = 30.0
+            assert holding("hold", "ann@far/2") == (0, "held")
+            assert not run.done()
+            assert json.loads((holding.folder / "holder").read_text())["unasked_s"] == 30.0
+            assert holding("free", "ann@far/2") == (0, "")
+            run.result(30)
+        finally:
+            stop.set()
+
+
+def pausing(stop: threading.Event) -> Callable[[], bool]:
+    """A short wait, until it is told to stop."""
+    return lambda: not stop.wait(0.05)
+
+
+def is_taken(path: Path) -> bool:
+    """Whether somebody has the lock."""
+    fd = try_lock(path)
+    if fd is not None:
+        os.close(fd)
+    return fd is None
+
+
+def test_what_the_caller_has_is_not_waited_for(holding: Holding, tmp_path: Path) -> None:
+    """By whatever path it is called."""
+    (tmp_path / "link").symlink_to(tmp_path)
+    with hold_host(holding.state, shared=False):
+        assert holding("hold", "ann@far/1") == (0, "something is prepared or built on it")
+        holding.held = [tmp_path / "link" / "state"]
+        assert holding("hold", "ann@far/2") == (0, "held")
+
+
 def test_a_dead_play_does_not_hold_it_for_ever(holding: Holding, wait: Callable[..., None]) -> None:
     """A host that nobody has asked for is free again."""
-    holding.text = holding.text.replace("UNASKED_S = 3600.0", "UNASKED_S = 0.5")
+    holding.unasked_s = 0.5
     holding("hold", "ann@far/1")
     wait(lambda: not holding.is_held, "the host is free")
 
@@ -161,7 +206,7 @@ ADDRESSES = """
 """
 
 
-def play(folder: Path, text: str, *options: str, caller: str = "", **variables: Any) -> tuple[bool, int, str]:
+def play(folder: Path, text: str, *options: str, **variables: Any) -> tuple[bool, int, str]:
     """Run a playbook on this machine, with a /run and notes of its own; whether it did, its changes, and its words."""
     (folder / "playbook.yml").write_text(text.replace("{{ roles }}", str(ANSIBLE / "roles")))
     values = {
@@ -180,8 +225,7 @@ def play(folder: Path, text: str, *options: str, caller: str = "", **variables: 
     done = subprocess.run(
         ["unshare", "--mount", "--propagation", "private", "--", "sh", "-ec", f'{mounts}; exec "$@"', "sh",
          tool("ansible-playbook"), "--inventory", str(folder / "hosts.json"), str(folder / "playbook.yml"), *options],
-        env=environ(folder) | ({"BENCHYARD_STATE": caller} if caller else {}),
-        capture_output=True, text=True, timeout=100, stdin=subprocess.DEVNULL,
+        env=environ(folder), capture_output=True, text=True, timeout=100, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     text = done.stdout + done.stderr
     changed = text.rpartition("changed=")[2].split()
@@ -218,7 +262,7 @@ def test_a_playbook_holds_the_host(tmp_path: Path) -> None:
         ok, _, text = play(tmp_path, HOLDS, expected=9, benchyard_wait_s=0)
         assert not ok and "something is prepared or built on it; wait for its end" in text, text
         # The lab's own worker holds it for the playbook that it runs.
-        ok, _, text = play(tmp_path, HOLDS, caller=str(state), expected=9)
+        ok, _, text = play(tmp_path, HOLDS, benchyard_held=[str(state)], expected=9)
         assert "the host is not free" not in text, text
     fd = try_lock(state / "host.lock")
     assert fd is not None

@@ -61,12 +61,15 @@ TASK [common : The host is not free] *******************************************
 fatal: [far]: FAILED! => {"changed": false, "msg": "the host is not free: run 7.1 is on it"}
 """
 
+WAITING = "TASK [common : Nothing is measured or prepared on the host] *******\n"
+
 
 @pytest.mark.parametrize(
     ("text", "untouched"),
     [
         (LOOKING + BUSY + RECAP.format(ok=4, changed=0, failed=1), True),
         (LOOKING + BUSY + RECAP.format(ok=4, changed=1, failed=1), False),
+        (LOOKING + WAITING + UNREACHABLE + RECAP.format(ok=2, changed=0, failed=0), True),
         (LOOKING + UNREACHABLE + RECAP.format(ok=0, changed=0, failed=0), True),
         (LOOKING + NO_ROOT + RECAP.format(ok=0, changed=0, failed=1), True),
         (BEGIN + UNREACHABLE + RECAP.format(ok=0, changed=0, failed=0), True),

@@ -15,6 +15,7 @@ import pytest
 from benchyard.tasks.errors import AnsibleError
 from benchyard.tasks.hostlock import hold_host
 from benchyard.tasks.playbooks import (
+    HOLD_S,
     PLAYBOOKS,
     find_ansible,
     find_playbook,
@@ -169,14 +170,17 @@ def is_locked(path: Path) -> bool:
     return False
 
 
-def test_command_line() -> None:
-    """The command is for one host; only what is asked for is more than that."""
-    argv = playbook_command(Path("/a/ansible-playbook"), Path("/p/update.yml"), Path("/i"), "far", reboot=True)
-    assert argv == [
-        *("/a/ansible-playbook", "--inventory", "/i", "--limit", "far", "--diff"),
-        *("--extra-vars", '{"benchyard_update_reboot": true}', "/p/update.yml"),
-    ]
-    assert "--check" in playbook_command(Path("/a"), Path("/p"), Path("/i"), "far", check=True)
+def test_command_line(tmp_path: Path) -> None:
+    """The command is for one host; only what is asked for is more than that, and how long a dead playbook has it."""
+    (tmp_path / "link").symlink_to(tmp_path)
+    ansible, update, hosts = Path("/a/ansible-playbook"), Path("/p/update.yml"), Path("/i")
+    argv = playbook_command(ansible, update, hosts, "far", held=tmp_path / "link" / "state", reboot=True)
+    assert argv[:6] == ["/a/ansible-playbook", "--inventory", "/i", "--limit", "far", "--diff"]
+    assert (argv[6], argv[8:]) == ("--extra-vars", ["/p/update.yml"])
+    held = {"benchyard_hold_s": HOLD_S, "benchyard_held": [str(tmp_path / "state")]}
+    assert json.loads(argv[7]) == {**held, "benchyard_update_reboot": True}
+    argv = playbook_command(ansible, update, hosts, "far", check=True)
+    assert "--check" in argv and json.loads(argv[-2]) == {"benchyard_hold_s": HOLD_S}
 
 
 def test_environment(tmp_path: Path) -> None:
