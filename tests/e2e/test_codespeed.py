@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tests.e2e.conftest import LabHandle
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), pytest.mark.slow]
 
 PASSWORD = "correct horse"
 
@@ -119,7 +119,6 @@ def test_measured_and_uploaded(publishing: Publishing, wait: "Callable[..., None
     assert [url["url"] for url in step["urls"]] == [upload.address]
 
 
-@pytest.mark.slow
 def test_master_killed_between_saved_and_noted(publishing: Publishing, wait: "Callable[..., None]") -> None:
     """The master is killed after codespeed has saved a result and before the lab knows: it is sent again, and there
     once, equal to what was measured.
@@ -169,7 +168,6 @@ def test_secret_is_nowhere(publishing: Publishing) -> None:
     assert not [line for process in publishing.lab.processes() for line in process.cmdline() if PASSWORD in line]
 
 
-@pytest.mark.slow
 def test_trouble_without_end(publishing: Publishing) -> None:
     """Results that are measured while codespeed is cut, down, locked and confused are each there once in the end."""
     troubles = [

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from tests.e2e.conftest import LabHandle
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), pytest.mark.slow]
 
 
 def test_an_isolated_host_joins_and_measures(
@@ -46,7 +46,6 @@ def test_an_isolated_host_joins_and_measures(
             lab.check("worker", "down", str(folder))
 
 
-@pytest.mark.slow
 def test_an_interpreter_that_the_far_host_lacks_fails_the_job(
     make_lab: "Callable[..., LabHandle]", tmp_path: "Path", wait: "Callable[..., None]"
 ) -> None:

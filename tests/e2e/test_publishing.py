@@ -16,7 +16,7 @@ from benchyard.client import Client, Upload
 if TYPE_CHECKING:
     from tests.e2e.conftest import LabHandle
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), pytest.mark.slow]
 
 JOB_S = 240.0
 
@@ -129,7 +129,6 @@ def test_asked_for_and_refused(lab: "LabHandle", client: Client, receiver: Recei
     assert len(told(receiver, job)) == 2
 
 
-@pytest.mark.slow
 def test_server_is_away(lab: "LabHandle", client: Client, receiver: Receiver, python: str, wait: Wait) -> None:
     """A job ends in time where the destination is away; what is pending survives the lab's restart, and arrives."""
     receiver.down()
@@ -151,7 +150,6 @@ def kill(process: psutil.Process) -> None:
     process.wait(30)
 
 
-@pytest.mark.slow
 def test_killed_before_the_answer_is_noted(
     lab: "LabHandle", client: Client, receiver: Receiver, python: str, wait: Wait
 ) -> None:
@@ -176,7 +174,6 @@ def test_killed_before_the_answer_is_noted(
     assert [json.loads(message.body)["data"] for message in messages[1:]] == [json.loads(messages[0].body)["data"]]
 
 
-@pytest.mark.slow
 def test_killed_at_any_moment(lab: "LabHandle", client: Client, receiver: Receiver, tmp_path: Path, wait: Wait) -> None:
     """Whenever the master is killed while many results are sent to a server that fails in every way, each of them is
     there in the end, known by one id and equal to what was measured.

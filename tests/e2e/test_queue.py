@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from benchyard.client import Job
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), pytest.mark.slow]
 
 JOB_S = 240.0
 
@@ -59,7 +59,6 @@ def test_starts_follow_the_queue(
     assert happened == [(what, run) for run in order for what in ("START", "END")]
 
 
-@pytest.mark.slow
 def test_expected_start_is_learned(lab: "LabHandle", python: str) -> None:
     """Behind jobs of a shape that was measured before, a range is told; while the queue is paused, none."""
     with lab.client() as client:
