@@ -10,8 +10,9 @@ from benchyard.results.files import store_file
 from benchyard.results.index import index_suite
 from benchyard.results.layout import path_of_run
 from benchyard.results.packing import unpacked
+from benchyard.results.patterns import printable
 from benchyard.results.reading import Suite, read_suite
-from benchyard.results.runs import read_run
+from benchyard.results.runs import check_json, read_run
 
 #: The suite that a file without word of one is taken to be from.
 UNKNOWN = "unknown"
@@ -37,6 +38,7 @@ _SHOWN = ("python_version", "python_implementation", "performance_version", "hos
 _WORDS = (
     *("commit_id", "commit_branch", "commit_date", "commit_fork"),
     *(_OURS + name for name in ("flags", "remote", "ref", "merge_base", "patch", "grade", "fingerprint")),
+    *(_OURS + name for name in (*_HOST, *_REST)),
 )
 _TEXTS = ("python_executable", "python_config_args", "python_compiler")
 
@@ -72,6 +74,8 @@ def describe_file(suite: Suite, sha256: str, *, commit: str | None = None, branc
     _check_texts({**suite.python, **suite.metadata})
     facts = _facts({**suite.python, **suite.metadata}, sha256, commit=commit, branch=branch)
     version = suite.metadata.get("performance_version")
+    trust = _trust(suite.metadata)
+    check_json("its interpreter and conditions", [facts, *trust.values()])
     return {
         "version": facts["version"],
         "interpreter": facts,
@@ -80,7 +84,7 @@ def describe_file(suite: Suite, sha256: str, *, commit: str | None = None, branc
         "suite_version": str(version or UNKNOWN),
         "mode": UNKNOWN,
         "benchmarks": len(suite.benchmarks),
-        **_trust(suite.metadata),
+        **trust,
     }
 
 
@@ -103,7 +107,7 @@ def _trust(metadata: dict[str, Any]) -> dict[str, Any]:
         return {}
     host = {name: str(metadata[key]) for name in _HOST if (key := _OURS + name) in metadata}
     rest = {name: str(metadata[key]) for name in _REST if (key := _OURS + name) in metadata}
-    reasons = said.get("grade_reasons", "")
+    reasons = printable(said.get("grade_reasons", ""))
     return {
         "grade": said["grade"],
         "grade_reasons": tuple(reasons.split("; ")) if reasons else (),
