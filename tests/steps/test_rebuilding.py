@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ class Bench:
     """A lab that measures: jobs, attempts and reports as its steps make them, without the runs themselves."""
 
     def __init__(self, folder: Path, engine: sa.Engine, file: bytes) -> None:
-        self.engine, self.file, self.now = engine, file, 1795345200.0
+        self.engine, self.file, self.now = engine, file, 1780000000.0
         self.root, self.incoming = folder / "results", folder / "incoming"
         for path in (self.root, self.incoming):
             path.mkdir()
@@ -226,6 +227,31 @@ def test_words_for_people(bench: Bench, report: dict[str, Any]) -> None:
     assert rebuild(bench.lab) == Reconciled(added=1)
     (row,) = bench.transact(results.list_results)
     assert (row.grade_reasons, row.failed) == (("\ufffd[2J runs",), ({"name": "2to3", "error": "no\ufffd\ufffd"},))
+
+
+@pytest.mark.parametrize("created", [0.0, 5.7e9, 9e10])
+def test_clocks_that_were_wrong(bench: Bench, report: dict[str, Any], created: float) -> None:
+    """What was made at no time that can be was made when its file was written: it is not the newest for ever."""
+    _forge(bench, report, {"created": created, "started": created})
+    (path,) = bench.root.rglob("*.json.gz")
+    os.utime(path, (1.5e9, 1.5e9))
+    assert rebuild(bench.lab) == Reconciled(added=1)
+    assert bench.transact(results.list_results)[0].created == 1.5e9
+
+
+@pytest.mark.parametrize("host", ["other_box", "bench"])
+def test_imported_as_of_another_host(bench: Bench, report: dict[str, Any], host: str) -> None:
+    """A file of a run that was imported for another host than it says is of that host again."""
+    bench.measure("benchmarks", report)
+    bench.forget()
+    (path,) = bench.root.rglob("*.json.gz")
+    content = importing.open_content(path.read_bytes())
+    path.unlink()
+    columns = importing.keep(bench.root, content, importing.examine(content, "x.json", host=host, now=1.0))
+    assert columns["host"] == host
+    assert rebuild(bench.lab) == Reconciled(added=1)
+    (row,) = bench.transact(results.list_results)
+    assert (row.host, row.path, row.created) == (host, columns["path"], columns["created"])
 
 
 def _forge(bench: Bench, report: dict[str, Any] | None, wrong: dict[str, Any]) -> dict[str, Any]:

@@ -229,7 +229,7 @@ def _adopt(lab: Lab, paths: Iterable[str], storing_s: float) -> tuple[int, int, 
             foreign = (
                 importing.examine(content, path, hosts=lab.hosts, now=written)
                 if valueless_kind(path) is None
-                else importing.examine_without_values(content)
+                else importing.examine_without_values(content, now=written)
             )
             if foreign is None:
                 continue  # somebody's notes
