@@ -1,7 +1,7 @@
 """Taking in files that other tools have made: what they and their names tell, checked before anything is kept."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -94,7 +94,9 @@ def _of_run(run: Run, content: Content, host: str, found: dict[str, Any], now: f
     return Foreign(place, columns, run)
 
 
-def keep(root: Path, content: Content, foreign: Foreign) -> dict[str, Any]:
-    """Keep the file and give all columns of its row; safe to repeat. Blocks."""
-    stored = store_file(root, foreign.place, content.data, sha256=content.sha256)
+def keep(
+    root: Path, content: Content, foreign: Foreign, *, made: Callable[[str], object] = lambda path: None
+) -> dict[str, Any]:
+    """Keep the file and give all columns of its row; safe to repeat. `made` is as of `store_file`. Blocks."""
+    stored = store_file(root, foreign.place, content.data, sha256=content.sha256, made=made)
     return {**foreign.columns, "path": stored.path}

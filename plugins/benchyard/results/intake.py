@@ -1,7 +1,7 @@
 """Results that were measured elsewhere: a pyperf file taken in under the same rules as our own."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,11 +44,20 @@ _TEXTS = ("python_executable", "python_config_args", "python_compiler")
 
 
 def take_in(
-    root: Path, data: bytes, *, host: str, commit: str | None, branch: str | None, now: float, present: str | None
+    root: Path,
+    data: bytes,
+    *,
+    host: str,
+    commit: str | None,
+    branch: str | None,
+    now: float,
+    present: str | None,
+    made: Callable[[str], object] = lambda path: None,
 ) -> dict[str, Any]:
     """Validate and keep a file, packed or not; gives the columns of its row. `present` is the hash of the one it has.
 
-    Blocks. ResultError if it is no pyperf file; where the same file is present nothing is written.
+    `made` is as of `store_file`. Blocks. ResultError if it is no pyperf file; where the same file is present nothing is
+    written.
     """
     data = unpacked(data)
     suite = read_suite(data)
@@ -59,7 +68,7 @@ def take_in(
             raise AttachedAlready("the result has another file already; a file is attached once")
         place, size = "", len(data)
     else:
-        stored = store_file(root, path_of_run(columns["interpreter"], host=host, started=now), data)
+        stored = store_file(root, path_of_run(columns["interpreter"], host=host, started=now), data, made=made)
         place, size = stored.path, stored.size
     return {"path": place, "sha256": digest, "size": size, **columns}
 

@@ -21,5 +21,5 @@ def moment_of(text: object) -> float | None:
 
 
 def known_moment(seconds: float) -> float | None:
-    """A time in epoch seconds; None where nothing can have been then, and would be the newest for ever, or the oldest."""
+    """A time in epoch seconds; None where nothing can have been then: it would be the newest for ever."""
     return seconds if EARLIEST <= seconds <= time.time() + AHEAD_S else None
