@@ -217,6 +217,19 @@ def test_a_file_that_brings_about_a_fault(bench: Bench, data: list[bytes], monke
     assert reconcile(bench.lab, storing_s=0.0) == Reconciled(added=1, measured=2)
 
 
+def test_a_file_that_the_database_refuses(bench: Bench, data: list[bytes]) -> None:
+    """It is told in one line, and the others are looked at."""
+    for number, one in enumerate(data):
+        bench.put(number, one)
+    with bench.engine.begin() as conn:
+        conn.exec_driver_sql("CREATE UNIQUE INDEX one_of_a_host ON benchyard_results (host)")
+    assert reconcile(bench.lab, storing_s=0.0) == Reconciled(added=1, unreadable=2)
+    assert "cannot be taken for a result: IntegrityError: " in bench.said[-1] and len(bench.said[-1]) < 600
+    with bench.engine.begin() as conn:
+        conn.exec_driver_sql("DROP INDEX one_of_a_host")
+    assert reconcile(bench.lab, storing_s=0.0) == Reconciled(added=2)
+
+
 def test_work_is_left_and_taken_up(bench: Bench, data: list[bytes]) -> None:
     """When the lab stops in the middle, the next start goes on."""
     for number, one in enumerate(data):

@@ -47,8 +47,12 @@ def test_same_bytes_again(root: Path) -> None:
 
 
 def test_reruns(root: Path) -> None:
-    """Other bytes of the same name go to a numbered directory, each to its own, and the first file stays."""
-    paths = [store_file(root, _NAME, data).path for data in (b"1", b"2", b"3", b"2", b"1")]
+    """Other bytes of the same name go to a numbered directory, each to its own, and the first file stays; what was not
+    there before is told.
+    """
+    made: list[str] = []
+    paths = [store_file(root, _NAME, data, made=made.append).path for data in (b"1", b"2", b"3", b"2", b"1")]
+    assert made == paths[:3]
     assert paths == [
         "bm-1-2-3/bm-1-host.json.gz",
         "rerun-2/bm-1-2-3/bm-1-host.json.gz",

@@ -7,7 +7,7 @@ import pytest
 
 from benchyard.results.errors import ResultError
 from benchyard.results.files import store_file
-from benchyard.results.foreign import read_foreign, time_of
+from benchyard.results.foreign import read_foreign
 
 RUNNER = "bm-20260507-3.16.0a0-49918f5-JIT,CLANG/bm-20260507-sulaco-aarch64-anna%2dk-my_branch-3.16.0a0-49918f5.json"
 WHOLE = "49918f5b0ceb1950c3222fd4fd6be872d2e15c6f"
@@ -80,13 +80,3 @@ def test_names_lead_nowhere(name: str) -> None:
     """A name that leads elsewhere, or cannot be shown, is refused."""
     with pytest.raises(ResultError, match="cannot be named"):
         read_foreign(name, {})
-
-
-def test_times() -> None:
-    """Dates of files are epoch seconds; those without a zone are of UTC, and what is no date is none."""
-    assert time_of("1970-01-02 00:00:00.5") == 86400.5
-    assert time_of("1970-01-02T01:00:00+01:00") == 86400.0
-    assert time_of("19700102") == 86400.0
-    assert [time_of(text) for text in (None, "", "yesterday", "9999-12-31T23:59:59-23:00")] == [None] * 3 + [
-        pytest.approx(253402383599.0)
-    ]

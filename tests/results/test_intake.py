@@ -44,6 +44,8 @@ def test_file_of_another_lab(tmp_path: Path) -> None:
         ({"hostname": "a\x00b"}, r"metadata hostname has control characters: 'a\x00b'"),
         ({"performance_version": "9" * 201}, "metadata performance_version is longer than 200 characters"),
         ({"benchyard_flags": 1.5}, "metadata benchyard_flags is 1.5, and no text"),
+        ({"benchyard_cpu": "z\x1b80"}, r"metadata benchyard_cpu has control characters: 'z\x1b80'"),
+        ({"benchyard_compiler": "G\u202eCC"}, r"metadata benchyard_compiler has control characters: 'G\u202eCC'"),
     ],
 )
 def test_metadata_that_no_tool_writes(
@@ -56,3 +58,29 @@ def test_metadata_that_no_tool_writes(
         take_in(tmp_path, json.dumps(document).encode(), host="h", commit=None, branch=None, now=1.0, present=None)
     assert str(refused.value) == f"the result file's {said}"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("metadata", "said"),
+    [
+        ({"python_config_args": "--a\x00b"}, "has a NUL character in it"),
+        ({"benchyard_configure_args": "-" * 100_000}, "is longer than 100 kB"),
+    ],
+)
+def test_what_no_index_keeps(
+    tmp_path: Path, make_file: Callable[..., bytes], metadata: dict[str, Any], said: str
+) -> None:
+    """A text that lists of results would be too long with, or that a database refuses, is refused."""
+    document = json.loads(make_file({"nbody": [1.0, 1.1]}))
+    document.setdefault("metadata", {}).update(metadata)
+    with pytest.raises(ResultError, match=f"says of its interpreter and conditions {said}"):
+        take_in(tmp_path, json.dumps(document).encode(), host="h", commit=None, branch=None, now=1.0, present=None)
+
+
+def test_reasons_of_a_grade(tmp_path: Path, make_file: Callable[..., bytes]) -> None:
+    """They name programs, which may be called anything: what cannot be shown is marked."""
+    document = json.loads(make_file({"nbody": [1.0, 1.1]}))
+    document.setdefault("metadata", {}).update(benchyard_grade="C", benchyard_grade_reasons="\x1b[2J runs; hot")
+    told: dict[str, Any] = {"commit": None, "branch": None, "now": 1.0, "present": None}
+    columns = take_in(tmp_path, json.dumps(document).encode(), host="h", **told)
+    assert columns["grade_reasons"] == ("\ufffd[2J runs", "hot")

@@ -117,9 +117,10 @@ def test_detached_commit() -> None:
     assert path.name.split("-")[5] == "49918f5b0ceb1950c322"
 
 
-def test_odd_build_date() -> None:
-    """A build date that cannot be read does not cost the result."""
-    path = path_of_run(_interpreter(build_date="May 7 2026"), host="sulaco", started=_STARTED)
+@pytest.mark.parametrize("date", ["May 7 2026", "9999-12-31T23:59:59-12:00", "0001-01-01 00:00:00+05:00"])
+def test_odd_build_date(date: str) -> None:
+    """A build date that cannot be read, or cannot be, does not cost the result."""
+    path = path_of_run(_interpreter(build_date=date), host="sulaco", started=_STARTED)
     assert path.name.startswith("bm-20261122-")
 
 

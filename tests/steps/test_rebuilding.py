@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ class Bench:
     """A lab that measures: jobs, attempts and reports as its steps make them, without the runs themselves."""
 
     def __init__(self, folder: Path, engine: sa.Engine, file: bytes) -> None:
-        self.engine, self.file, self.now = engine, file, 1795345200.0
+        self.engine, self.file, self.now = engine, file, 1780000000.0
         self.root, self.incoming = folder / "results", folder / "incoming"
         for path in (self.root, self.incoming):
             path.mkdir()
@@ -89,6 +90,13 @@ class Bench:
         with self.engine.begin() as conn:
             for table in INDEX:
                 conn.execute(sa.delete(table))
+
+
+def _nested(levels: int) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for _ in range(levels):
+        found = {"a": found}
+    return found
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -174,20 +182,90 @@ def test_given_by_hand(bench: Bench, report: dict[str, Any], tmp_path: Path) -> 
         {"grade": "D"},
         {"interpreter": {"id": "a", "version": "3", "machine": "m", "system": "s", "executable": 7}},
         {"commit": "1" * 501},
+        {"commit": "\x1b[2J\nabc"},
+        {"branch": "ma\u202ein"},
+        {"branch": "main\x00"},
+        {"flags": ["jit\x9b"]},
+        {"fingerprint": {"host": {"cpu": "z\r80"}}},
+        {"fingerprint": {"host": {"mitigations": {"spectre": "\x1b"}}}},
+        {"failed": [{"name": "\x07"}]},
     ],
 )
 def test_what_no_lab_says(bench: Bench, report: dict[str, Any], wrong: dict[str, Any]) -> None:
     """A file that says of its run what cannot be is told of, and nothing of it is kept."""
-    bench.measure("benchmarks", report)
-    bench.forget()
-    (path,) = bench.root.rglob("*.json.gz")
-    document = json.loads(gzip.decompress(path.read_bytes()))
-    document["metadata"][BY_LAB] = json.dumps(json.loads(document["metadata"][BY_LAB]) | wrong)
-    path.unlink()
-    path.write_bytes(gzip.compress(json.dumps(document).encode()))
+    _forge(bench, report, wrong)
     assert rebuild(bench.lab) == Reconciled(unreadable=1)
     assert "is no result: what the result file says of its run cannot be: " in bench.said[-1]
     assert bench.index() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "said"),
+    [
+        ("interpreter", {"toolchain": _nested(940)}, "interpreter is nested more than 8 levels deep"),
+        ("interpreter", {"toolchain": _nested(8)}, "interpreter is nested more than 8 levels deep"),
+        ("interpreter", {"sysconfig": {"CC": "a\x00b"}}, "interpreter has a NUL character in it"),
+        ("interpreter", {"\x00": 1}, "interpreter has a NUL character in it"),
+        ("interpreter", {"environ": {"CC": "x" * 100_000}}, "interpreter is longer than 100 kB"),
+        ("fingerprint", {"more": _nested(940)}, "fingerprint is nested more than 8 levels deep"),
+    ],
+)
+def test_what_no_index_gives_back(
+    bench: Bench, report: dict[str, Any], name: str, part: dict[str, Any], said: str
+) -> None:
+    """What is as deep or as long as no run has it would end the lists of results that have it in them."""
+    run = _forge(bench, report, {})
+    _forge(bench, None, {name: {**run[name], **part}})
+    assert rebuild(bench.lab) == Reconciled(unreadable=1)
+    assert bench.said[-1].endswith(f"is no result: what the result file says of {said}")
+    assert bench.index() == []
+
+
+def test_words_for_people(bench: Bench, report: dict[str, Any]) -> None:
+    """A program of any name may disturb a run, and a benchmark fail with any words: what cannot be shown is marked."""
+    _forge(bench, report, {"grade_reasons": ["\x1b[2J runs"], "failed": [{"name": "2to3", "error": "no\x00\u202e"}]})
+    assert rebuild(bench.lab) == Reconciled(added=1)
+    (row,) = bench.transact(results.list_results)
+    assert (row.grade_reasons, row.failed) == (("\ufffd[2J runs",), ({"name": "2to3", "error": "no\ufffd\ufffd"},))
+
+
+@pytest.mark.parametrize("created", [0.0, 5.7e9, 9e10])
+def test_clocks_that_were_wrong(bench: Bench, report: dict[str, Any], created: float) -> None:
+    """What was made at no time that can be was made when its file was written: it is not the newest for ever."""
+    _forge(bench, report, {"created": created, "started": created})
+    (path,) = bench.root.rglob("*.json.gz")
+    os.utime(path, (1.5e9, 1.5e9))
+    assert rebuild(bench.lab) == Reconciled(added=1)
+    assert bench.transact(results.list_results)[0].created == 1.5e9
+
+
+@pytest.mark.parametrize("host", ["other_box", "bench"])
+def test_imported_as_of_another_host(bench: Bench, report: dict[str, Any], host: str) -> None:
+    """A file of a run that was imported for another host than it says is of that host again."""
+    bench.measure("benchmarks", report)
+    bench.forget()
+    (path,) = bench.root.rglob("*.json.gz")
+    content = importing.open_content(path.read_bytes())
+    path.unlink()
+    columns = importing.keep(bench.root, content, importing.examine(content, "x.json", host=host, now=1.0))
+    assert columns["host"] == host
+    assert rebuild(bench.lab) == Reconciled(added=1)
+    (row,) = bench.transact(results.list_results)
+    assert (row.host, row.path, row.created) == (host, columns["path"], columns["created"])
+
+
+def _forge(bench: Bench, report: dict[str, Any] | None, wrong: dict[str, Any]) -> dict[str, Any]:
+    """Say other things of the run in the file of the only result, measured before; gives all that it said."""
+    if report is not None:
+        bench.measure("benchmarks", report)
+        bench.forget()
+    (path,) = bench.root.rglob("*.json.gz")
+    document = json.loads(gzip.decompress(path.read_bytes()))
+    said: dict[str, Any] = json.loads(document["metadata"][BY_LAB])
+    document["metadata"][BY_LAB] = json.dumps(said | wrong)
+    path.unlink()
+    path.write_bytes(gzip.compress(json.dumps(document).encode()))
+    return said
 
 
 def test_an_address_that_is_none(bench: Bench, report: dict[str, Any]) -> None:

@@ -28,6 +28,8 @@ def test_created_job_is_read_back(conn: sa.Connection, make_job: MakeJob) -> Non
 def test_unstorable_characters(conn: sa.Connection, make_job: MakeJob) -> None:
     """NUL and lone surrogates, which a crashed program may print, are replaced and stop nothing."""
     job = make_job(conn, reason="a\x00b", spec={"python": "/p\udc80"})
+    other = make_job(conn, spec={"a\x00": ["/p\x00", "\\u0000"]})
+    assert other.spec == {"a\ufffd": ["/p\ufffd", "\\u0000"]}
     assert job.reason == "a\ufffdb"
     assert job.spec == {"python": "/p?"}
 

@@ -29,6 +29,8 @@ def test_times() -> None:
     assert time_text(1795345200.1239) == "2026-11-22T11:00:00.123Z"
     assert time_text(0.0) == "1970-01-01T00:00:00.000Z"
     assert time_text(None) is None
+    assert time_text(253402383599.0) == time_text(1e300) == "9999-12-31T00:00:00.000Z"
+    assert time_text(-1e12) == "0001-01-02T00:00:00.000Z"
 
 
 def test_job(lab: "Lab") -> None:

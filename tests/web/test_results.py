@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -147,6 +148,55 @@ def test_grade_of_a_file_that_is_added(lab: "Lab", stored: dict[int, bytes]) -> 
     assert (answer.status_code, answer.json()["detail"]) == (409, told)
     assert not list((lab.root / "results").rglob("*elsewhere_2*"))
     for number in (row["id"], other["id"]):
+        assert lab.call("DELETE", f"/results/{number}", "ada").status_code == 200
+
+
+def test_files_at_once(lab: "Lab", stored: dict[int, bytes]) -> None:
+    """Of different files that are attached at once one is kept; of those refused nothing stays that could be found."""
+    document = json.loads(stored[min(stored)])
+    row = lab.call("POST", "/results", "ada", json={"host": "at-once"}).json()
+    parts = [json.dumps(document | {"benchmarks": [one]}).encode() for one in document["benchmarks"][:8]]
+
+    def put(data: bytes) -> int:
+        return lab.call("PUT", f"/results/{row['id']}/file", "ada", content=data).status_code
+
+    with ThreadPoolExecutor(len(parts)) as pool:
+        assert sorted(pool.map(put, parts)) == [200] + [409] * 7
+    row = lab.call("GET", f"/results/{row['id']}").json()
+    (kept,) = (lab.root / "results").rglob("*at_once*")
+    assert kept == lab.root / "results" / row["path"]
+    assert lab.call("GET", f"/results/{row['id']}/file").content in parts
+    assert lab.call("DELETE", f"/results/{row['id']}", "ada").status_code == 200
+
+
+def test_one_content_at_once(lab: "Lab", stored: dict[int, bytes]) -> None:
+    """A file that is imported under several names at once, or given to several results, is kept once."""
+    document = json.loads(stored[min(stored)])
+    data = json.dumps(document | {"benchmarks": document["benchmarks"][:2]}).encode()
+    results = lab.root / "results"
+
+    def bring(name: str) -> str:
+        return str(lab.call("PUT", "/results/import", "ada", params={"name": name}, content=data).json()["outcome"])
+
+    names = [
+        f"bm-2026050{day}-3.16-49918f5/bm-2026050{day}-twice-arm-python-main-3.16-49918f5.json" for day in range(1, 9)
+    ]
+    with ThreadPoolExecutor(len(names)) as pool:
+        assert sorted(pool.map(bring, names)) == ["imported"] + ["known"] * 7
+    (imported,) = lab.call("GET", "/results?host=twice").json()["items"]
+    assert [str(path.relative_to(results)) for path in results.rglob("*-twice-*")] == [imported["path"]]
+    assert lab.call("DELETE", f"/results/{imported['id']}", "ada").status_code == 200
+
+    ids = [lab.call("POST", "/results", "ada", json={"host": "again-2"}).json()["id"] for _ in names]
+
+    def put(number: int) -> int:
+        return lab.call("PUT", f"/results/{number}/file", "ada", content=data).status_code
+
+    with ThreadPoolExecutor(len(ids)) as pool:
+        assert sorted(pool.map(put, ids)) == [200] + [409] * 7
+    (one,) = (row for row in lab.call("GET", "/results?host=again-2").json()["items"] if row["path"])
+    assert [path.relative_to(results).as_posix() for path in results.rglob("*-again_2-*")] == [one["path"]]
+    for number in ids:
         assert lab.call("DELETE", f"/results/{number}", "ada").status_code == 200
 
 

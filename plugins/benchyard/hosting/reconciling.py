@@ -30,6 +30,9 @@ Transact = Callable[..., Any]
 #: Seconds for which a file may be without its row: whoever stores it adds that next.
 STORING_S = 600.0
 
+# Characters of what a fault says: a database says all that it was to do.
+_MOST_WORDS = 300
+
 # Results that are looked for at once.
 _PAGE = 50
 
@@ -170,7 +173,8 @@ def _indexed(lab: Lab, row: Result) -> dict[str, Any] | None:
 def _fault(exc: Exception) -> str:
     """What a fault of ours says, in one line, and where it came about: for whoever mends it."""
     last = traceback.extract_tb(exc.__traceback__)[-1]
-    return f"{type(exc).__name__}: {' '.join(str(exc).split())} ({Path(last.filename).name}, line {last.lineno})"
+    words = " ".join(str(exc).split())[:_MOST_WORDS]
+    return f"{type(exc).__name__}: {words} ({Path(last.filename).name}, line {last.lineno})"
 
 
 def _check_rows(lab: Lab, known: Sequence[Filed]) -> tuple[int, int]:
@@ -229,10 +233,11 @@ def _adopt(lab: Lab, paths: Iterable[str], storing_s: float) -> tuple[int, int, 
             foreign = (
                 importing.examine(content, path, hosts=lab.hosts, now=written)
                 if valueless_kind(path) is None
-                else importing.examine_without_values(content)
+                else importing.examine_without_values(content, now=written)
             )
             if foreign is None:
                 continue  # somebody's notes
+            row, new = _add(lab, foreign, path)
         except FileNotFoundError:
             continue  # it was removed meanwhile
         except (OSError, ResultError) as exc:
@@ -243,12 +248,18 @@ def _adopt(lab: Lab, paths: Iterable[str], storing_s: float) -> tuple[int, int, 
             lab.say(f"{path} in the results directory cannot be taken for a result: {_fault(exc)}")
             unreadable += 1
             continue
-        columns = {**foreign.columns, "path": path, "now": time.time(), "who": LAB}
-        if (run := foreign.run) is None:
-            row, new = lab.transact(filed.take_result, owner=LAB, **columns)
-        else:
-            told = {"job_id": run.job, "attempt": run.attempt, "started": run.started, "host_print": run.host_print}
-            row, new = lab.transact(filed.take_run, **told, **columns)
         lab.say(f"{path} in the results directory is result {row.id} from now on")
         added += new
     return added, moved, unreadable
+
+
+def _add(lab: Lab, foreign: importing.Foreign, path: str) -> tuple[Result, bool]:
+    """Give a file its row, and tell whether it had none."""
+    columns = {**foreign.columns, "path": path, "now": time.time(), "who": LAB}
+    if (run := foreign.run) is None:
+        found = lab.transact(filed.take_result, owner=LAB, **columns)
+    else:
+        told = {"job_id": run.job, "attempt": run.attempt, "started": run.started, "host_print": run.host_print}
+        found = lab.transact(filed.take_run, **told, **columns)
+    row, new = found
+    return row, new

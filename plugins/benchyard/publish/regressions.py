@@ -22,8 +22,9 @@ from twisted.python import log
 from benchyard.publish.notices.shifts import told_of
 from benchyard.results.changepoints import NoChangePoints, method
 from benchyard.results.means import mean_series, means_of
-from benchyard.results.series import moment_of, series_of, values_of
+from benchyard.results.series import series_of, values_of
 from benchyard.results.shifts import Shift, shifts_of
+from benchyard.results.times import moment_of
 from benchyard.store import history, notices, regressions
 from benchyard.store.errors import NotFound
 from benchyard.store.migrate import migrate

@@ -6,6 +6,7 @@ Pyperf files are kept packed, NAME.json.gz, and read back byte for byte; labs of
 import hashlib
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path, PurePath, PurePosixPath
 
 import msgspec
@@ -26,11 +27,19 @@ class StoredFile(msgspec.Struct, frozen=True):
     size: int
 
 
-def store_file(root: Path, relative: PurePosixPath, data: bytes, *, sha256: str | None = None) -> StoredFile:
+def store_file(
+    root: Path,
+    relative: PurePosixPath,
+    data: bytes,
+    *,
+    sha256: str | None = None,
+    made: Callable[[str], object] = lambda path: None,
+) -> StoredFile:
     """Keep `data`, whose digest may be known, below `root` and return where, once it is safe on the disk.
 
-    The same bytes again change nothing. Where other bytes have the name, the file goes below `rerun-2/`,
-    `rerun-3/` and so on, at the top: the directory of a file is part of bench_runner's name for it.
+    The same bytes again change nothing; `made` is told the path of a file that was not there before. Where other bytes
+    have the name, the file goes below `rerun-2/`, `rerun-3/` and so on, at the top: the directory of a file is part of
+    bench_runner's name for it.
 
     Raises ResultError for a path that leaves `root`, StorageError where the disk refuses.
     """
@@ -40,7 +49,10 @@ def store_file(root: Path, relative: PurePosixPath, data: bytes, *, sha256: str 
         place = other_place(relative, number)
         if place.suffix == VALUES and not _is_there(root, place):
             place = place.with_name(place.name + PACKED)
-        if keep_file(root, place, data):
+        new = _keep(root, place, data)
+        if new is not None:
+            if new:
+                made(str(place))
             return StoredFile(path=str(place), sha256=sha256 or hashlib.sha256(data).hexdigest(), size=len(data))
     raise StorageError(f"there are {_MOST_RERUNS} results named {relative} already: move some away")
 
@@ -56,10 +68,17 @@ def read_file(path: Path) -> bytes:
 
 def keep_file(root: Path, place: PurePosixPath, data: bytes) -> bool:
     """Keep `data` at just this path below `root`; False where other bytes have it. Raises as `store_file` does."""
+    return _keep(root, place, data) is not None
+
+
+def _keep(root: Path, place: PurePosixPath, data: bytes) -> bool | None:
+    """Whether the file was made; None where other bytes have the path."""
     if place.is_absolute() or not place.parts or ".." in place.parts:
         raise ResultError(f"the path of a result file must stay in the results directory: {str(place)!r:.80}")
     try:
-        return _create(root, place, pack(data) if _is_packed(place) else data) or _has(root / place, data)
+        if _create(root, place, pack(data) if _is_packed(place) else data):
+            return True
+        return False if _has(root / place, data) else None
     except OSError as exc:
         raise StorageError(f"cannot write the result file {root / place}: {exc.strerror or exc}") from exc
 

@@ -9,7 +9,6 @@ bench_runner's and PORTAL's people named them, the metadata have what the machin
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -73,7 +72,7 @@ def read_foreign(name: str, metadata: Mapping[str, Any], *, sha256: str = "", ho
     host = runner.nickname if runner else portal["host"] if portal else None
     version = runner.version if runner else portal["version"] if portal else None
     return Told(
-        host=_host(host, hosts, metadata),
+        host=host_named(host, hosts, metadata),
         commit=commit,
         branch=branch,
         version=version if version and _VERSION.fullmatch(version) else None,
@@ -82,15 +81,6 @@ def read_foreign(name: str, metadata: Mapping[str, Any], *, sha256: str = "", ho
         day=runner.day if runner else None,
         place=path if runner else None,
     )
-
-
-def time_of(text: str | None) -> float | None:
-    """Epoch seconds of a date in a file, of UTC where it does not say; None for what is no date."""
-    try:
-        found = datetime.fromisoformat(text or "")
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        return None
 
 
 def _path(name: str) -> PurePosixPath:
@@ -114,7 +104,7 @@ def _source(metadata: Mapping[str, Any], said: str | None, ref: str | None) -> t
     return commit, branch
 
 
-def _host(named: str | None, hosts: Iterable[str], metadata: Mapping[str, Any]) -> str:
+def host_named(named: str | None, hosts: Iterable[str], metadata: Mapping[str, Any]) -> str:
     """The host of a name as the lab or the file has it, or else the one that the file has."""
     said = [_name_of_host(text) for key in _HOST if (text := word(metadata, key))]
     if not named:

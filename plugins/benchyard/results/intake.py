@@ -1,7 +1,7 @@
 """Results that were measured elsewhere: a pyperf file taken in under the same rules as our own."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,9 @@ from benchyard.results.files import store_file
 from benchyard.results.index import index_suite
 from benchyard.results.layout import path_of_run
 from benchyard.results.packing import unpacked
+from benchyard.results.patterns import printable
 from benchyard.results.reading import Suite, read_suite
-from benchyard.results.runs import read_run
+from benchyard.results.runs import check_json, read_run
 
 #: The suite that a file without word of one is taken to be from.
 UNKNOWN = "unknown"
@@ -37,16 +38,26 @@ _SHOWN = ("python_version", "python_implementation", "performance_version", "hos
 _WORDS = (
     *("commit_id", "commit_branch", "commit_date", "commit_fork"),
     *(_OURS + name for name in ("flags", "remote", "ref", "merge_base", "patch", "grade", "fingerprint")),
+    *(_OURS + name for name in (*_HOST, *_REST)),
 )
 _TEXTS = ("python_executable", "python_config_args", "python_compiler")
 
 
 def take_in(
-    root: Path, data: bytes, *, host: str, commit: str | None, branch: str | None, now: float, present: str | None
+    root: Path,
+    data: bytes,
+    *,
+    host: str,
+    commit: str | None,
+    branch: str | None,
+    now: float,
+    present: str | None,
+    made: Callable[[str], object] = lambda path: None,
 ) -> dict[str, Any]:
     """Validate and keep a file, packed or not; gives the columns of its row. `present` is the hash of the one it has.
 
-    Blocks. ResultError if it is no pyperf file; where the same file is present nothing is written.
+    `made` is as of `store_file`. Blocks. ResultError if it is no pyperf file; where the same file is present nothing is
+    written.
     """
     data = unpacked(data)
     suite = read_suite(data)
@@ -57,7 +68,7 @@ def take_in(
             raise AttachedAlready("the result has another file already; a file is attached once")
         place, size = "", len(data)
     else:
-        stored = store_file(root, path_of_run(columns["interpreter"], host=host, started=now), data)
+        stored = store_file(root, path_of_run(columns["interpreter"], host=host, started=now), data, made=made)
         place, size = stored.path, stored.size
     return {"path": place, "sha256": digest, "size": size, **columns}
 
@@ -72,6 +83,8 @@ def describe_file(suite: Suite, sha256: str, *, commit: str | None = None, branc
     _check_texts({**suite.python, **suite.metadata})
     facts = _facts({**suite.python, **suite.metadata}, sha256, commit=commit, branch=branch)
     version = suite.metadata.get("performance_version")
+    trust = _trust(suite.metadata)
+    check_json("its interpreter and conditions", [facts, *trust.values()])
     return {
         "version": facts["version"],
         "interpreter": facts,
@@ -80,7 +93,7 @@ def describe_file(suite: Suite, sha256: str, *, commit: str | None = None, branc
         "suite_version": str(version or UNKNOWN),
         "mode": UNKNOWN,
         "benchmarks": len(suite.benchmarks),
-        **_trust(suite.metadata),
+        **trust,
     }
 
 
@@ -103,7 +116,7 @@ def _trust(metadata: dict[str, Any]) -> dict[str, Any]:
         return {}
     host = {name: str(metadata[key]) for name in _HOST if (key := _OURS + name) in metadata}
     rest = {name: str(metadata[key]) for name in _REST if (key := _OURS + name) in metadata}
-    reasons = said.get("grade_reasons", "")
+    reasons = printable(said.get("grade_reasons", ""))
     return {
         "grade": said["grade"],
         "grade_reasons": tuple(reasons.split("; ")) if reasons else (),

@@ -17,10 +17,10 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from benchyard.results.errors import ResultError
+from benchyard.results.times import moment_of
 
-# bench_runner's names for the flags it knows, and one more. It builds everything with PGO and LTO, and names
-# neither; a debug build is named, so that it is never taken for a base.
-_FLAG_NAMES = {"debug": "DEBUG", "jit": "JIT", "nogil": "NOGIL", "tailcall": "TAILCALL"}
+# bench_runner's names of flags are theirs in capitals. It builds everything with PGO and LTO, and names neither.
+_USUAL = frozenset({"lto", "pgo"})
 
 #: The end of the name of a pyperf file, and what is added to that where it is kept packed.
 VALUES = ".json"
@@ -88,14 +88,16 @@ def result_path(
 
 
 def variant(flags: Sequence[str]) -> tuple[str, ...]:
-    """Return bench_runner's names of those flags that make another interpreter than the usual one."""
-    return tuple(sorted({_FLAG_NAMES[flag] for flag in flags if flag in _FLAG_NAMES}))
+    """Return bench_runner's names of those flags that make another interpreter than the usual one.
+
+    Flags that it does not know are named as well: a debug build is never to be taken for a base.
+    """
+    return tuple(sorted({field_text(flag.upper()) for flag in flags if flag and flag not in _USUAL}))
 
 
 def flags_of_variant(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the flags of bench_runner's names of them; those that only it has are in small letters."""
-    known = {name: flag for flag, name in _FLAG_NAMES.items()}
-    return tuple(sorted({known.get(name, name.lower()) for name in names if name}))
+    """Return the flags of such names, which are in small letters."""
+    return tuple(sorted({name.lower() for name in names if name}))
 
 
 def path_of_run(interpreter: Mapping[str, Any], *, host: str, started: float) -> PurePosixPath:
@@ -171,9 +173,8 @@ def _owner(url: str | None) -> str:
 
 def _day(build_date: str | None, started: float) -> date:
     # Hours of measuring are not refused for a date that only names the file.
-    with suppress(ValueError):
-        if build_date:
-            return datetime.fromisoformat(build_date).date()
+    if build_date and moment_of(build_date) is not None:
+        return datetime.fromisoformat(build_date).date()
     return datetime.fromtimestamp(started, UTC).date()
 
 

@@ -15,7 +15,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from benchyard.results.series import Lane, Lanes, Point, Series, grouped, moment_of, stretch_of, stretches_in_order
+from benchyard.results.series import Lane, Lanes, Point, Series, grouped, stretch_of, stretches_in_order
+from benchyard.results.times import moment_of
 
 #: Points after which a benchmark that none of them has is forgotten.
 FORGOTTEN = 50

@@ -4,12 +4,14 @@ All that a result's row has and neither the values nor the names of files tell i
 metadata; pyperf takes it for a word like others. It is written before the file is kept, which is never changed after.
 """
 
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 import msgspec
+from msgspec import structs
 
 from benchyard.results.errors import ResultError
-from benchyard.results.patterns import END
+from benchyard.results.patterns import END, PRINTABLE, printable
 
 #: Where it is in the metadata.
 BY_LAB = "benchyard_result"
@@ -17,8 +19,14 @@ BY_LAB = "benchyard_result"
 #: Of the text; most of it are the ends of the logs of what has failed.
 MOST_CHARACTERS = 4_000_000
 
+#: Of what the index keeps of a run as JSON, and lists and pages show with each result: levels, and bytes.
+MOST_DEPTH, MOST_JSON = 8, 100_000
+
 # Columns that an index is made of cannot be longer.
-_Word = Annotated[str, msgspec.Meta(max_length=500)]
+_Word = Annotated[str, msgspec.Meta(max_length=500, pattern=PRINTABLE)]
+# Mercurial has a `+` for a tree with changes.
+_Commit = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{1,64}\+?" + END)]
+_Shown = Annotated[str, msgspec.Meta(pattern=PRINTABLE)]
 _Number = Annotated[int, msgspec.Meta(ge=1, lt=2**31)]
 _Time = Annotated[float, msgspec.Meta(ge=0.0, lt=1e11)]
 
@@ -26,7 +34,7 @@ _Time = Annotated[float, msgspec.Meta(ge=0.0, lt=1e11)]
 class _Failed(msgspec.Struct, forbid_unknown_fields=True):
     """A benchmark without values."""
 
-    name: str
+    name: _Word
     error: str | None = None
     log_tail: str = ""
 
@@ -46,7 +54,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     host: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{1,100}" + END)]
     target: _Word
     interpreter: dict[str, Any]
-    commit: _Word | None
+    commit: _Commit | None
     branch: _Word | None
     version: _Word
     flags: tuple[_Word, ...]
@@ -82,13 +90,13 @@ class _Interpreter(msgspec.Struct):
     configure_args: str = ""
     compiler: str = ""
     libc: str = ""
-    commit: _Word | None = None
+    commit: _Commit | None = None
     branch: _Word | None = None
     remote: _Word | None = None
     ref: _Word | None = None
     merge_base: _Word | None = None
     patch: _Word | None = None
-    url: str | None = None
+    url: _Shown | None = None
     commit_date: _Word | None = None
     build_date: _Word | None = None
     flags: tuple[_Word, ...] = ()
@@ -100,22 +108,23 @@ class _Interpreter(msgspec.Struct):
 class _HostPrint(msgspec.Struct):
     """The same of the host's part of its conditions."""
 
-    cpu: str = ""
-    microcode: str = ""
-    kernel: str = ""
-    governor: str = ""
-    boost: str = ""
-    smt: str = ""
-    isolation: str = ""
+    cpu: _Shown = ""
+    microcode: _Shown = ""
+    kernel: _Shown = ""
+    mitigations: dict[_Shown, _Shown] = {}
+    governor: _Shown = ""
+    boost: _Shown = ""
+    smt: _Shown = ""
+    isolation: _Shown = ""
 
 
 class _Fingerprint(msgspec.Struct):
     """The same of all its conditions."""
 
     host: _HostPrint
-    libc: str = ""
-    compiler: str = ""
-    suite: str = ""
+    libc: _Shown = ""
+    compiler: _Shown = ""
+    suite: _Shown = ""
 
 
 class _Some(msgspec.Struct):
@@ -125,15 +134,42 @@ class _Some(msgspec.Struct):
 
 
 def check_run(said: Any) -> Run:
-    """The run that is said; ResultError, in one line, where no run could be so."""
+    """The run that is said; ResultError, in one line, where no run could be so.
+
+    What it says in words for people of its grade and of what failed may have anything in it; what cannot be shown is
+    not kept of that.
+    """
     try:
         run = msgspec.convert(said, Run)
+        for name in ("interpreter", "fingerprint", "flags", "grade_reasons"):
+            check_json(name, getattr(run, name))
         msgspec.convert(run.interpreter, _Interpreter)
         msgspec.convert(run.failed, tuple[_Failed, ...])
         msgspec.convert(run.fingerprint, _Fingerprint | None)
     except msgspec.ValidationError as exc:
         raise ResultError(f"what the result file says of its run cannot be: {exc}") from exc
-    return run
+    failed = tuple({**one, "error": one.get("error") and printable(one["error"])} for one in run.failed)
+    return structs.replace(run, failed=failed, grade_reasons=tuple(map(printable, run.grade_reasons)))
+
+
+def check_json(name: str, value: Any) -> None:
+    """ResultError for what the index could keep as JSON and not give back, nor PostgreSQL look into; or is too long."""
+    level, depth = [value], 0
+    while level:
+        if any(isinstance(one, str) and "\x00" in one for one in level):
+            raise ResultError(f"what the result file says of {name} has a NUL character in it")
+        level = [part for one in level for part in _parts(one)]
+        depth += 1
+        if depth > MOST_DEPTH and level:
+            raise ResultError(f"what the result file says of {name} is nested more than {MOST_DEPTH} levels deep")
+    if len(msgspec.json.encode(value)) > MOST_JSON:
+        raise ResultError(f"what the result file says of {name} is longer than {MOST_JSON / 1e3:g} kB")
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    if isinstance(value, Mapping):
+        return (*value.keys(), *value.values())
+    return value if isinstance(value, list | tuple) else ()
 
 
 def with_run(data: bytes, run: Run) -> bytes:

@@ -6,13 +6,13 @@ its own: between two of them nothing can be said. Results of one commit are one 
 """
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import msgspec
 
 from benchyard.results.changepoints import ChangePoint, NoChangePoints, find_changes
 from benchyard.results.statistics import geometric_mean
+from benchyard.results.times import moment_of
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -146,17 +146,6 @@ def series_of(values: Iterable[Value], *, noise: Mapping[tuple[int | None, str],
         ]
         found.append(Series(lane, benchmark, unit, stretches_in_order(stretches)))
     return sorted(found, key=lambda series: (-series.points, series.lane, series.benchmark))
-
-
-def moment_of(text: object) -> float | None:
-    """When a commit was made, in epoch seconds, as an ISO date or time tells it; one without zone is UTC."""
-    if not isinstance(text, str):
-        return None
-    try:
-        time = datetime.fromisoformat(text)
-        return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        return None
 
 
 def branch_of(branch: str | None, commit: str) -> str:

@@ -14,7 +14,7 @@ def clean_text(text: str) -> str:
 
 
 def clean_json(value: Any) -> Any:
-    """Replace, in every string of a JSON value, what UTF-8 cannot encode."""
+    """Replace, in every string of a JSON value, NUL and what UTF-8 cannot encode."""
     if isinstance(value, str):
         return clean_text(value)
     if isinstance(value, Mapping):
@@ -22,6 +22,10 @@ def clean_json(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [clean_json(item) for item in value]
     return value
+
+
+# As JSON has it.
+_NUL = "\\u0000"
 
 
 class PlainText(sa.types.TypeDecorator[str]):
@@ -48,7 +52,7 @@ class Flag(sa.types.TypeDecorator[bool]):
 
 
 class Json(sa.types.TypeDecorator[Any]):
-    """A JSON value of type `shape` kept as text; NULL is None."""
+    """A JSON value of type `shape` kept as text that PostgreSQL can look into, too; NULL is None."""
 
     impl = sa.Text
     cache_ok = True
@@ -61,9 +65,11 @@ class Json(sa.types.TypeDecorator[Any]):
         if value is None:
             return None
         try:
-            return msgspec.json.encode(value).decode()
+            text = msgspec.json.encode(value).decode()
         except UnicodeEncodeError:
-            return msgspec.json.encode(clean_json(value)).decode()
+            text = _NUL
+        # What is only written like one, after a backslash of its own, is kept as it is.
+        return msgspec.json.encode(clean_json(value)).decode() if _NUL in text else text
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
         return None if value is None else msgspec.json.decode(value, type=self.shape)

@@ -15,7 +15,7 @@ from benchyard.store import filed
 from benchyard.store.rows import Result
 from benchyard.web.calls import Call, Route
 from benchyard.web.problems import Problem
-from benchyard.web.results import Name
+from benchyard.web.results import Name, take_back
 from benchyard.web.views import ResultView, result_view
 
 
@@ -58,11 +58,14 @@ async def import_result(call: Call) -> Imported:
         raise Problem(409, f"it says that it is of host {host}, and this lab has one: confirm that, or name another")
     if query.dry_run:
         return Imported("new", host)
+    made: list[str] = []
     columns: dict[str, Any] = await threads.deferToThread(
-        importing.keep, call.services.lab.results_dir, content, foreign
+        importing.keep, call.services.lab.results_dir, content, foreign, made=made.append
     )
     who = call.caller.name
     row, added = await call.jobs.db(filed.take_result, now=call.now(), who=who, owner=who, **columns)
+    if not added:  # the same file under another name, at the same time
+        await take_back(call, made)
     return Imported("imported" if added else "known", row.host, result_view(row))
 
 

@@ -1,6 +1,6 @@
 """Results over REST."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -17,6 +17,7 @@ from benchyard.results.errors import ResultError
 from benchyard.results.files import read_file
 from benchyard.results.patterns import END
 from benchyard.store import filed, results, trashed
+from benchyard.store.errors import StoreError
 from benchyard.store.rows import RESULT_STATUSES, Result, Upload
 from benchyard.web.calls import MAX_ID, Call, Nothing, Paged, Reply, Route, entity_tag
 from benchyard.web.filters import Moment, Wanted, moment, split_words
@@ -199,6 +200,7 @@ async def put_file(call: Call, result_id: int) -> Reply:
     content = await threads.deferToThread(importing.open_content, call.body)
     if row.sha256 is None:  # before anything is kept
         await call.jobs.db(filed.check_content, result_id, content.sha256)
+    made: list[str] = []
     taken = await threads.deferToThread(
         intake.take_in,
         call.services.lab.results_dir,
@@ -208,8 +210,21 @@ async def put_file(call: Call, result_id: int) -> Reply:
         branch=row.branch,
         now=call.now(),
         present=row.sha256,
+        made=made.append,
     )
-    return _reply(await call.jobs.db(filed.attach_file, result_id, now=call.now(), who=call.caller.name, **taken))
+    try:
+        row = await call.jobs.db(filed.attach_file, result_id, now=call.now(), who=call.caller.name, **taken)
+    except StoreError:  # such as for another file that somebody has attached meanwhile
+        await take_back(call, made)
+        raise
+    return _reply(row)
+
+
+async def take_back(call: Call, made: Iterable[str]) -> None:
+    """Remove what this very call has kept for a row that was refused, or it would become a result by itself."""
+    for path in made:
+        if await call.jobs.db(filed.is_free, path):
+            await threads.deferToThread((call.services.lab.results_dir / path).unlink, missing_ok=True)
 
 
 async def _row(call: Call, result_id: int) -> Result:

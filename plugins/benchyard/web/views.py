@@ -16,6 +16,9 @@ from benchyard.store.rows import Attempt, Job, Result, Token, User
 Time = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
 T = TypeVar("T")
 
+# Epoch seconds of the years 1 and 9999, each with a day to spare.
+_FIRST, _LAST = -62_135_510_400.0, 253_402_214_400.0
+
 
 def time_text(seconds: float | None) -> Time | None:
     """A time as ISO 8601 in UTC with milliseconds."""
@@ -23,8 +26,12 @@ def time_text(seconds: float | None) -> Time | None:
 
 
 def known_time(seconds: float) -> Time:
-    """The same for a time that has happened."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """The same for a time that has happened; what has no year of four figures does not keep a list from being shown."""
+    return (
+        datetime.fromtimestamp(min(max(seconds, _FIRST), _LAST), UTC)
+        .isoformat(timespec="milliseconds")
+        .replace("+00:00", "Z")
+    )
 
 
 class Page(msgspec.Struct, Generic[T], frozen=True):

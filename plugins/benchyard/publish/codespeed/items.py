@@ -21,6 +21,7 @@ from benchyard.results.intake import UNKNOWN
 from benchyard.results.layout import valueless_kind
 from benchyard.results.reading import Samples, read_suite
 from benchyard.results.statistics import mean, stdev
+from benchyard.results.times import moment_of
 from benchyard.store.rows import Result
 
 _COMMIT_LENGTH = 42
@@ -196,11 +197,8 @@ def _committed(head: Measured, source: dict[str, Any], metadata: dict[str, Any])
         return datetime.fromtimestamp(source["time"], UTC)
     interpreter = head.result.interpreter or {}
     for known in (metadata.get("commit_date"), interpreter.get("commit_date"), interpreter.get("build_date")):
-        try:
-            found = datetime.fromisoformat(str(known or ""))
-        except ValueError:
-            continue
-        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+        if (made := moment_of(known)) is not None:
+            return datetime.fromtimestamp(made, UTC)
     return datetime.fromtimestamp(head.result.created, UTC)
 
 
