@@ -97,6 +97,7 @@ def row(**given: Any) -> tuple[Any, ...]:
         "id": 1, "host": "bench1", "branch": "main", "commit": "ab" * 20, "suite": "pyperformance",
         "suite_version": "1.14.0", "mode": "full", "epoch": 1, "created": 5.0, "flags": ("pgo", "lto"),
         "commit_date": "1970-01-02", "build_date": None, "implementation": "cpython", "patch": None,
+        "foreign_print": None,
         "benchmark": "nbody", "unit": "second", "version": "1.0", "mean": 2.0, "n": 3, "stdev": 0.1,
     }  # fmt: skip
     return tuple((known | given).values())

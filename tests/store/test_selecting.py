@@ -105,6 +105,16 @@ def test_only_what_is_alike_is_taken_together(conn: sa.Connection, add: Add, oth
     assert found(conn, "main") == [last.id, odd.id]
 
 
+def test_fingerprints_of_other_tools_are_apart(conn: sa.Connection, add: Add) -> None:
+    """What another tool says was measured under other conditions is not taken together; the lab has its epochs."""
+    old, new, like_new = (add(epoch=None, fingerprint_id=f"portal:{id}") for id in ("42d6dd", "b2cf91", "b2cf91"))
+    assert found(conn, "main") == [like_new.id, new.id]
+    last = add(epoch=None, fingerprint_id="portal:42d6dd")
+    assert found(conn, "main") == [last.id, old.id]
+    own = [add(fingerprint={"host": {}}, fingerprint_id=id) for id in ("ab", "cd")]
+    assert found(conn, "main") == [own[1].id, own[0].id]
+
+
 def test_the_latest_of_a_branch_and_of_a_version(conn: sa.Connection, add: Add) -> None:
     """Of a branch and of a version, the commit that was measured last is meant."""
     add(OLD, version="3.14.2", branch="3.14")

@@ -54,6 +54,8 @@ def examine(content: Content, name: str, *, host: str | None = None, hosts: Iter
     version = columns["version"] if columns["version"] != UNKNOWN else told.version or UNKNOWN
     interpreter |= {"commit": told.commit, "branch": told.branch, "version": version}
     interpreter["flags"] = columns["flags"] or told.flags
+    columns["suite"] = told.suite or columns["suite"]
+    columns["fingerprint_id"] = told.fingerprint_id or columns.get("fingerprint_id")
     if told.fork is not None:
         interpreter |= {"remote": interpreter["remote"] or told.fork, "url": f"https://github.com/{told.fork}/cpython"}
     measured = time_of(suite.date) or time_of(interpreter["commit_date"]) or time_of(told.day) or now
@@ -74,7 +76,7 @@ def examine(content: Content, name: str, *, host: str | None = None, hosts: Iter
     # Under another host's name it would be taken for that host's.
     keeps = told.place is not None and host == told.host
     place = told.place if keeps and told.place else path_of_run(interpreter, host=host, started=measured)
-    return Foreign(place, columns)
+    return Foreign(PurePosixPath(told.above or "", place), columns)
 
 
 def examine_without_values(content: Content) -> Foreign | None:

@@ -10,8 +10,9 @@
 Each but a number may be narrowed to a host and to the flags that make another interpreter: `main@quiet-1+jit`,
 `main+none`. `commit:`, `tag:` and `branch:` before a name say which is meant where it could be several.
 
-A name stands for an interpreter: all enabled results of it on one host, in one epoch, with one suite in one mode and of
-one grade, those like the newest and newest first, are taken together. Where these are of several interpreters, or of
+A name stands for an interpreter: all enabled results of it on one host, in one epoch (or with the one fingerprint that
+another tool has given them), with one suite in one mode and of one grade, those like the newest and newest first, are
+taken together. Where these are of several interpreters, or of
 several hosts, it is refused.
 """
 
@@ -187,9 +188,12 @@ def _one_interpreter(rows: Sequence[Result], wanted: Selector) -> tuple[Result, 
             f"{wanted.text!r} could be {', '.join(named[:_NAMED])}{more}: "
             "add @HOST or +FLAG,... (+none for none), or give a result's number"
         )
-    newest = rows[0]
-    same = ("epoch", "suite", "suite_version", "mode", "grade", "target")
-    return tuple(row for row in rows if all(getattr(row, name) == getattr(newest, name) for name in same))
+    return tuple(row for row in rows if _conditions(row) == _conditions(rows[0]))
+
+
+def _conditions(row: Result) -> tuple[object, ...]:
+    """What results have in common that are taken together."""
+    return (row.epoch, row.foreign_print, row.suite, row.suite_version, row.mode, row.grade, row.target)
 
 
 def _named(row: Result) -> str:

@@ -15,6 +15,7 @@ MOST_RESULTS = 5000
 # What a series needs of a result: not its long columns.
 _OF_RESULT = ("id", "host", "branch", "commit", "suite", "suite_version", "mode", "epoch", "created", "flags")
 _IN_INTERPRETER = ("commit_date", "build_date", "implementation", "patch")
+_TOLD = (*_IN_INTERPRETER, "foreign_print")
 _MEASURED = [measurements.c[name] for name in ("benchmark", "unit", "version", "mean", "n", "stdev")]
 
 
@@ -38,7 +39,7 @@ def measured_values(
     facts = [*(results.c[name] for name in _OF_RESULT), *_facts(conn)]
     if benchmark is None:
         chosen = sa.select(*facts).where(*where).order_by(results.c.id.desc()).limit(most).subquery()
-        columns = [chosen.c[name] for name in (*_OF_RESULT, *_IN_INTERPRETER)]
+        columns = [chosen.c[name] for name in (*_OF_RESULT, *_TOLD)]
         joined = sa.select(*columns, *_MEASURED).join_from(
             chosen, measurements, measurements.c.result_id == chosen.c.id
         )
@@ -72,7 +73,7 @@ def measured_means(
     ]
     of_result = measurements.c.result_id
     gave = sa.select(of_result, *lists).where(of_result.in_(sa.select(chosen.c.id))).group_by(of_result).subquery()
-    columns = [*(chosen.c[name] for name in (*_OF_RESULT, *_IN_INTERPRETER)), *list(gave.c)[1:]]
+    columns = [*(chosen.c[name] for name in (*_OF_RESULT, *_TOLD)), *list(gave.c)[1:]]
     joined = sa.select(*columns).join_from(chosen, gave, gave.c.result_id == chosen.c.id)
     return list(conn.execute(joined.order_by(chosen.c.id)))
 
@@ -126,11 +127,19 @@ def known_floors(conn: sa.Connection, hosts: Iterable[str]) -> dict[tuple[str, i
 
 
 def _facts(conn: sa.Connection) -> list[sa.Label[Any]]:
-    """What the interpreter's JSON tells: taking it apart in the database spares reading all of it here."""
+    """What the interpreter's JSON tells: taking it apart in the database spares reading all of it here.
+
+    And the fingerprint's id where that is all that is known of the conditions: a foreign tool has given it.
+    """
+    foreign = sa.case((results.c.fingerprint.is_(None), results.c.fingerprint_id))
+    return [*(_in_interpreter(conn, name).label(name) for name in _IN_INTERPRETER), foreign.label("foreign_print")]
+
+
+def _in_interpreter(conn: sa.Connection, name: str) -> sa.ColumnElement[Any]:
     column = sa.type_coerce(results.c.interpreter, sa.Text)
     if conn.dialect.name == "sqlite":
-        return [sa.func.json_extract(column, f"$.{name}").label(name) for name in _IN_INTERPRETER]
-    return [sa.cast(column, sa.JSON)[name].as_string().label(name) for name in _IN_INTERPRETER]
+        return sa.func.json_extract(column, f"$.{name}")
+    return sa.cast(column, sa.JSON)[name].as_string()
 
 
 def _as_list(conn: sa.Connection, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:

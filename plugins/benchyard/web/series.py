@@ -80,7 +80,9 @@ class ChangeView(msgspec.Struct, frozen=True):
 
 
 class StretchView(msgspec.Struct, frozen=True):
-    """Points that can be compared: of one epoch of the host, and one version of the benchmark."""
+    """Points that can be compared: of one epoch of the host, and one version of the benchmark, after which comes the
+    fingerprint that a foreign tool has given.
+    """
 
     epoch: int | None
     version: str
