@@ -150,6 +150,18 @@ def test_several_interpreters_are_refused_with_their_names(conn: sa.Connection, 
         found(conn, "main@sulaco")
 
 
+@pytest.mark.parametrize("flag", ["clang", "python_uops", "tier2"])
+def test_flags_that_only_other_tools_have(conn: sa.Connection, add: Add, flag: str) -> None:
+    """They make another interpreter as well: it is named with them, and the usual build is meant by `none`."""
+    plain, other = add(flags=()), add(flags=(flag,))
+    with pytest.raises(
+        Unclear, match=rf"result {other.id} \(1a2b3c4d1a@sulaco\+{flag}\), result {plain.id} .*\+none\)"
+    ):
+        found(conn, "main")
+    assert found(conn, f"main+{flag}") == [other.id]
+    assert found(conn, "main@sulaco+none") == [plain.id]
+
+
 def test_a_patch_is_another_interpreter(conn: sa.Connection, add: Add) -> None:
     """A commit with a patch on top is never taken for the commit."""
     add()

@@ -17,7 +17,7 @@ several hosts, it is refused.
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -32,8 +32,8 @@ from benchyard.store.tables import results
 #: Finds the commits that remotes have a tag on; it may block.
 Tags = Callable[[str], Iterable[str]]
 
-#: Flags that make another interpreter than the usual one; the others are options of its build.
-VARIANTS = frozenset({"bolt", "debug", "jit", "nogil", "tailcall"})
+#: Flags that are but options of the usual build; all others make another interpreter, those of other tools, too.
+OPTIONS = frozenset({"lto", "pgo"})
 
 #: What a name may be narrowed to where none of these flags is wanted.
 NONE = "none"
@@ -45,7 +45,8 @@ _MOST, _NAMED = 500, 6
 _SHORT = 7
 
 _NARROWED = re.compile(
-    r"(?P<name>.+?)(?:@(?P<host>[A-Za-z0-9_.-]+))?(?:\+(?P<flags>[a-z]+(?:,[a-z]+)*))?", re.DOTALL | re.ASCII
+    r"(?P<name>.+?)(?:@(?P<host>[A-Za-z0-9_.-]+))?(?:\+(?P<flags>[a-z0-9_]+(?:,[a-z0-9_]+)*))?",
+    re.DOTALL | re.ASCII,
 )
 _NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{6,64}", re.ASCII)
@@ -61,6 +62,16 @@ class Selector:
     name: str
     host: str | None
     flags: frozenset[str] | None
+
+
+def variant_of(flags: Iterable[str]) -> frozenset[str]:
+    """Those of the flags that make another interpreter than the usual one."""
+    return frozenset(flags) - OPTIONS
+
+
+def are_meant(flags: Collection[str], wanted: Collection[str]) -> bool:
+    """Whether an interpreter with these flags is the one that is meant by those that are wanted."""
+    return set(wanted) <= set(flags) and variant_of(flags) <= set(wanted)
 
 
 def read_selector(text: str) -> Selector:
@@ -157,11 +168,7 @@ def _narrowed(rows: Sequence[Result], wanted: Selector) -> tuple[Result, ...]:
 
 
 def _has_flags(row: Result, flags: frozenset[str] | None) -> bool:
-    return flags is None or (flags <= set(row.flags) and _variant(row) <= flags)
-
-
-def _variant(row: Result) -> frozenset[str]:
-    return VARIANTS & frozenset(row.flags)
+    return flags is None or are_meant(row.flags, flags)
 
 
 def _source(row: Result) -> str:
@@ -197,7 +204,7 @@ def _conditions(row: Result) -> tuple[object, ...]:
 
 
 def _named(row: Result) -> str:
-    flags = ",".join(sorted(_variant(row)) or [NONE])
+    flags = ",".join(sorted(variant_of(row.flags)) or [NONE])
     patch = ", patched" if (row.interpreter or {}).get("patch") else ""
     return f"result {row.id} ({(row.commit or row.version or '')[:10]}@{row.host}+{flags}{patch})"
 

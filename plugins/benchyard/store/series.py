@@ -138,7 +138,8 @@ def _facts(conn: sa.Connection) -> list[sa.Label[Any]]:
 def _in_interpreter(conn: sa.Connection, name: str) -> sa.ColumnElement[Any]:
     column = sa.type_coerce(results.c.interpreter, sa.Text)
     if conn.dialect.name == "sqlite":
-        return sa.func.json_extract(column, f"$.{name}")
+        extracted: sa.ColumnElement[Any] = sa.func.json_extract(column, f"$.{name}")
+        return extracted
     return sa.cast(column, sa.JSON)[name].as_string()
 
 
