@@ -129,6 +129,19 @@ def test_the_latest_of_a_branch_and_of_a_version(conn: sa.Connection, add: Add) 
         found(conn, "python:3_1")
 
 
+def test_branches_of_forks(conn: sa.Connection, add: Add) -> None:
+    """A branch is upstream's, however new a fork's of that name is; the fork's is FORK/BRANCH, or is the only one."""
+    upstream = add(interpreter={"id": "a", "remote": "upstream"})
+    fork = add(OLD, version="3.15.0a9", interpreter={"id": "b", "remote": "ada"})
+    idea = add(OLD, branch="idea", interpreter={"id": "b", "remote": "ada"})
+    assert found(conn, "main") == found(conn, "branch:main") == found(conn, "python:3.15") == [upstream.id]
+    assert found(conn, "ada/main") == [fork.id]
+    assert found(conn, "idea") == found(conn, "ada/idea") == [idea.id]
+    add(branch="idea", interpreter={"id": "c", "remote": "bob"})
+    with pytest.raises(Unclear, match=r"^'idea' is a branch of several forks: say ada/idea, bob/idea$"):
+        found(conn, "idea")
+
+
 def test_several_interpreters_are_refused_with_their_names(conn: sa.Connection, add: Add) -> None:
     """What could be several is told apart by host and flags, as the refusal says."""
     plain, jit = add(), add(flags=("jit", "lto", "pgo"))

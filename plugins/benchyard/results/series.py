@@ -19,11 +19,11 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 # What comes first in the datastore's rows, and tells what a result is of.
-_FACTS = 15
+_FACTS = 16
 
 
 class Lane(msgspec.Struct, frozen=True, order=True):
-    """What the results of a series have in common; an empty branch is one that nobody knows."""
+    """What the results of a series have in common; an empty branch is one that nobody knows, FORK/BRANCH a fork's."""
 
     host: str
     flags: tuple[str, ...]
@@ -106,10 +106,12 @@ class Lanes:
 
     def of(self, row: Sequence[Any]) -> Lane | None:
         """The lane of a row; None where its interpreter was patched: what that gave is of no commit."""
-        _, host, branch, commit, suite, suite_version, mode, _, _, flags, _, _, implementation, patch, _ = row[:_FACTS]
+        _, host, branch, commit, suite, suite_version, mode, _, _, flags, _, _, implementation, patch, _, fork = row[
+            :_FACTS
+        ]
         if patch:
             return None
-        branch = branch_of(branch, commit)
+        branch = branch_of(branch, commit) if fork is None else f"{fork}/{branch_of(branch, commit)}"
         key = (host, flags, branch, implementation, suite, suite_version, mode)
         lane = self._known.get(key)
         if lane is None:

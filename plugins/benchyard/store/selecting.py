@@ -5,6 +5,7 @@
     1a2b3c4             those of the commit that begins so
     v3.14.0             those of the commit that a remote has this tag on
     main                those of the last commit of this branch that was measured
+    ada/main            the same of ada's fork; without the fork's name, only where upstream's has no result
     python:3.14         those of the last interpreter of this version that was measured
 
 Each but a number may be narrowed to a host and to the flags that make another interpreter: `main@quiet-1+jit`,
@@ -24,6 +25,7 @@ import sqlalchemy as sa
 
 from benchyard.store.errors import NotFound, Unclear
 from benchyard.store.filters import with_commit
+from benchyard.store.forks import fork_in, fork_of, is_branch
 from benchyard.store.results import get_result
 from benchyard.store.rows import BENCHMARKS, CALIBRATE, Result
 from benchyard.store.sql import to_row
@@ -113,8 +115,8 @@ def _rows(conn: sa.Connection, wanted: Selector, tags: Tags) -> Sequence[Result]
     kinds: dict[str, Callable[[], Sequence[Result]]] = {
         "commit": lambda: _of_commit(conn, wanted) if _COMMIT.fullmatch(wanted.name) else (),
         "tag": lambda: [row for commit in tags(wanted.name) for row in _with_commit(conn, commit)],
-        "branch": lambda: _last(conn, wanted, results.c.branch == wanted.name),
-        "python": lambda: _last(conn, wanted, _of_version(wanted.name)),
+        "branch": lambda: _last(wanted, _of_branch(conn, wanted)),
+        "python": lambda: _last(wanted, _of_upstream(conn, _of_version(wanted.name))),
     }
     if wanted.kind:
         return kinds[wanted.kind]()
@@ -157,9 +159,28 @@ def _of_version(version: str) -> sa.ColumnElement[bool]:
     return sa.or_(results.c.version == version, results.c.version.startswith(below, autoescape=True))
 
 
-def _last(conn: sa.Connection, wanted: Selector, condition: sa.ColumnElement[bool]) -> Sequence[Result]:
+def _of_branch(conn: sa.Connection, wanted: Selector) -> Sequence[Result]:
+    """The results of upstream's branch, or else of the fork's; Unclear where several forks have such a branch."""
+    rows = _of_upstream(conn, is_branch(conn, wanted.name))
+    forks = sorted({fork for row in rows if (fork := fork_of(row.interpreter))})
+    if len(forks) > 1:
+        shown = ", ".join(f"{fork}/{wanted.name}" for fork in forks[:_NAMED])
+        raise Unclear(f"{wanted.text!r} is a branch of several forks: say {shown}")
+    return rows
+
+
+def _of_upstream(conn: sa.Connection, condition: sa.ColumnElement[bool]) -> Sequence[Result]:
+    """The newest results without those of forks, unless there are no others."""
+    rows = _newest(conn, condition)
+    upstream = [row for row in rows if fork_of(row.interpreter) is None]
+    if not upstream and len(rows) == _MOST:
+        upstream = list(_newest(conn, condition, fork_in(conn).is_(None)))
+    return upstream or rows
+
+
+def _last(wanted: Selector, found: Sequence[Result]) -> Sequence[Result]:
     """Those of the interpreter's source that was measured last."""
-    rows = _narrowed(_newest(conn, condition), wanted)
+    rows = _narrowed(found, wanted)
     return [row for row in rows if _source(row) == _source(rows[0])]
 
 
