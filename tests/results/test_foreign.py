@@ -3,6 +3,7 @@
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import msgspec
 import pytest
 
 from benchyard.results.errors import ResultError
@@ -35,6 +36,14 @@ def test_commits(metadata: dict[str, Any], commit: str, branch: str | None) -> N
     """The metadata's commit comes first, whole if it is anywhere; what is none is not taken for one."""
     told = read_foreign(RUNNER, metadata)
     assert (told.commit, told.branch) == (commit, branch)
+
+
+def test_bench_runner_in_another_folder() -> None:
+    """The file's own name tells all but the flags, so it does not stay where it is."""
+    told = read_foreign(f"downloads/{PurePosixPath(RUNNER).name}", {"hostname": "cesw-1"})
+    whole = read_foreign(RUNNER, {"hostname": "cesw-1"})
+    assert (whole.machine, whole.flags) == ("aarch64", ("clang", "jit"))
+    assert told == msgspec.structs.replace(whole, flags=(), place=None)
 
 
 def test_portal() -> None:

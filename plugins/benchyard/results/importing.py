@@ -49,7 +49,7 @@ def examine(content: Content, name: str, *, host: str | None = None, hosts: Iter
     if run is not None:
         return _of_run(run, content, host or run.host, {"benchmarks": len(suite.benchmarks), **index_suite(suite)})
     told = read_foreign(name, suite.metadata, sha256=content.sha256, hosts=hosts)
-    columns = describe_file(suite, content.sha256)
+    columns = describe_file(suite, content.sha256, machine=told.machine)
     interpreter = columns["interpreter"]
     version = columns["version"] if columns["version"] != UNKNOWN else told.version or UNKNOWN
     interpreter |= {"commit": told.commit, "branch": told.branch, "version": version}
