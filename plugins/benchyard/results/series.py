@@ -132,7 +132,8 @@ def values_of(rows: Iterable[Any]) -> list[Value]:
             continue
         benchmark, unit, version, mean, n, stdev = row[_FACTS:]
         commit, epoch, created, dates = row[3], row[7], row[8], row[10:12]
-        version = " ".join(filter(None, (version, row[14])))
+        if row[14] is not None:
+            version = f"{version} {row[14]}".lstrip()
         committed = moment_of(dates[0] or dates[1])
         found.append(Value(row[0], lane, epoch, version, unit, commit, committed, created, benchmark, mean, n, stdev))
     return found
