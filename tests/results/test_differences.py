@@ -86,7 +86,10 @@ def test_fingerprints_of_other_tools() -> None:
 
 def test_the_state_of_the_suite() -> None:
     """bench_runner tells the state of its suites by a hash."""
-    sides = (conditions_of(Row(), {"benchmark_hash": name}) for name in ("ac5fd1", "31b33d"))
+    sides = [
+        conditions_of(Row(epoch=None, fingerprint_id=f"benchmarks:{name}"), {"benchmark_hash": name})
+        for name in ("ac5fd1", "31b33d")
+    ]
     assert find_differences(*sides) == ("benchmark hash ac5fd1 against 31b33d",)
 
 

@@ -71,6 +71,15 @@ def test_targets_of_foreign_files(
     assert (again.columns, again.place) == (elsewhere.columns, elsewhere.place)
 
 
+def test_the_state_of_the_suite(make_file: Callable[..., bytes]) -> None:
+    """What bench_runner measured with its suites in one state has one fingerprint; what says no state has none."""
+    found = [
+        examine(open_content(make_file({"nbody": [1.0, 1.1]}, **said)), "x.json", now=1.0).columns["fingerprint_id"]
+        for said in ({"benchmark_hash": "ac5fd1"}, {})
+    ]
+    assert found == ["benchmarks:ac5fd1", None]
+
+
 @pytest.mark.parametrize(
     ("metadata", "said"),
     [

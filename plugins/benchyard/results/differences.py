@@ -114,8 +114,9 @@ def find_differences(base: Conditions, head: Conditions) -> tuple[str, ...]:
         said = [_words(name, *pair) for name, pair in conditions.items() if _differ(*pair)]
         if not said and base.host == head.host and _differ(base.epoch, head.epoch):
             said = [_words("epoch", base.epoch, head.epoch)]
-        # That of another host is another one, and says no more than that.
-        if not said and not _differ(*pairs["host"]) and _differ(base.fingerprint, head.fingerprint):
+        # That of another host, or of other benchmarks, is another one, and says no more than that.
+        told = _differ(*pairs["host"]) or _differ(*pairs["benchmark hash"])
+        if not said and not told and _differ(base.fingerprint, head.fingerprint):
             said = [_words("fingerprint", base.fingerprint, head.fingerprint)]
         found += said
     return tuple(found)

@@ -113,10 +113,13 @@ def _check_texts(metadata: Mapping[str, Any]) -> None:
 
 
 def _trust(metadata: dict[str, Any]) -> dict[str, Any]:
-    """What a file that a lab has measured says of how far it can be trusted, and of its conditions."""
+    """What a file that a lab has measured says of how far it can be trusted, and of its conditions.
+
+    Of those of bench_runner's nothing is known but the state of its suites: a hash, which is the fingerprint then.
+    """
     said = {name: str(metadata[key]) for name in _GRADE if (key := _OURS + name) in metadata}
     if said.get("grade") not in _LETTERS:
-        return {}
+        return {"fingerprint_id": f"benchmarks:{state}"} if (state := word(metadata, "benchmark_hash")) else {}
     host = {name: str(metadata[key]) for name in _HOST if (key := _OURS + name) in metadata}
     rest = {name: str(metadata[key]) for name in _REST if (key := _OURS + name) in metadata}
     reasons = said.get("grade_reasons", "")
