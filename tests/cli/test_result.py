@@ -123,6 +123,13 @@ def test_how_far_a_result_can_be_trusted(run: "Run", lab: "LabServer") -> None:
     ]
 
 
+def test_fingerprint_of_another_tool(run: "Run", lab: "LabServer") -> None:
+    """Of what another tool has measured, `result get` has the id of the conditions, which is all that is known."""
+    lab.add_result(fingerprint=None, fingerprint_id="portal:42d6dd4409cb")
+    lines = [line.split() for line in run("result", "get", "1").out.splitlines()]
+    assert ["fingerprint", "portal:42d6dd4409cb"] in lines
+
+
 def test_compare_as_json(run: "Run", lab: "LabServer") -> None:
     """--json prints the lab's comparison; `last` may stand for either result."""
     lab.add_result()

@@ -291,3 +291,18 @@ def test_unreadable_host_file(lab: MakeLab) -> None:
 def test_kinds_and_calibration(lab: MakeLab, text: str, message: str) -> None:
     """A kind that there is not, and a calibration that cannot work, are refused at the start."""
     assert message in refusal(lab(text))
+
+
+def test_whose_branches_are_watched(lab: MakeLab) -> None:
+    """A poller's branch is upstream's, the first remote's where it names none, or that of the fork that it is for."""
+    remotes = "".join(
+        f'[remotes.{name}]\nurl = "https://github.com/{owner}/cpython"\n'
+        for name, owner in (("cpython", "python"), ("ada", "ada"))
+    )
+    what = 'targets = ["linux"]\nbranches = ["main"]\n'
+    pollers = f'[pollers.ours]\n{what}[pollers.hers]\n{what}remote = "ada"\n'
+    service = make_notices(load_settings(lab(f"[targets.linux]\n{remotes}{pollers}")))[0]
+    assert {lane.poller: lane.fork for lane in service._config_kwargs["facts"].branches} == {
+        "ours": None,
+        "hers": "ada",
+    }

@@ -104,6 +104,25 @@ def test_files_without_rows(bench: Bench, data: list[bytes]) -> None:
     assert [row.path for row in bench.rows()] == [old, young]
 
 
+def test_rebuilt_as_imported(bench: Bench, real_results: Path) -> None:
+    """What only the names of PORTAL's files tell is known of them again when the index is made anew of the files."""
+    for path in sorted(real_results.glob("portal/*.gz")):
+        content = importing.open_content(path.read_bytes())
+        columns = importing.keep(bench.root, content, importing.examine(content, str(path), now=1.0))
+        bench.transact(filed.take_result, now=2.0, who="ada", owner="ada", **columns)
+    told = bench.told()
+    assert {(row["suite"], row["fingerprint_id"]) for row, *_ in told} == {
+        ("pyperformance", "portal:42d6dd4409cb"),
+        ("pyperformance", "portal:b2cf916db80e"),
+        ("pyston", "portal:b2cf916db80e"),
+    }
+    with bench.engine.begin() as conn:
+        for table in (measurements_table, samples_table, results_table):
+            conn.execute(sa.delete(table))
+    assert rebuild(bench.lab).added == 4
+    assert bench.told() == told
+
+
 def test_the_job_of_a_found_file(bench: Bench, data: list[bytes]) -> None:
     """A run that is stored after the lab has found its file gets that row: one run, one file, one row."""
     path = bench.put(1, data[0])

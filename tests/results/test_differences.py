@@ -33,6 +33,7 @@ class Row(msgspec.Struct, frozen=True):
     grade: str | None = "A"
     grade_reasons: tuple[str, ...] = ()
     fingerprint: dict[str, Any] | None = None
+    fingerprint_id: str | None = None
 
 
 def differences(head: Row, base: Row = Row(), metadata: Mapping[str, str] = {}) -> tuple[str, ...]:  # noqa: B008
@@ -71,9 +72,24 @@ def test_conditions_of_the_host() -> None:
     assert len(said) < 100 and "\n" not in said
 
 
+def test_fingerprints_of_other_tools() -> None:
+    """Of what is known by an id alone it is said that it differs, unless the host does anyway, or more is known."""
+    base, head = (Row(epoch=None, fingerprint_id=f"portal:{id}") for id in ("42d6dd4409cb", "b2cf916db80e"))
+    assert differences(base, base) == ()
+    assert differences(head, base) == ("fingerprint portal:42d6dd4409cb against portal:b2cf916db80e",)
+    assert differences(msgspec.structs.replace(head, fingerprint_id=None), base) == ()
+    elsewhere = msgspec.structs.replace(head, host="quiet-2")
+    assert differences(elsewhere, base) == ("host quiet-1 against quiet-2",)
+    known = [msgspec.structs.replace(row, fingerprint={"host": {"kernel": "6.1"}}) for row in (base, head)]
+    assert differences(known[1], known[0]) == ()
+
+
 def test_the_state_of_the_suite() -> None:
     """bench_runner tells the state of its suites by a hash."""
-    sides = (conditions_of(Row(), {"benchmark_hash": name}) for name in ("ac5fd1", "31b33d"))
+    sides = [
+        conditions_of(Row(epoch=None, fingerprint_id=f"benchmarks:{name}"), {"benchmark_hash": name})
+        for name in ("ac5fd1", "31b33d")
+    ]
     assert find_differences(*sides) == ("benchmark hash ac5fd1 against 31b33d",)
 
 

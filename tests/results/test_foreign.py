@@ -3,6 +3,7 @@
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import msgspec
 import pytest
 
 from benchyard.results.errors import ResultError
@@ -37,10 +38,32 @@ def test_commits(metadata: dict[str, Any], commit: str, branch: str | None) -> N
     assert (told.commit, told.branch) == (commit, branch)
 
 
+def test_bench_runner_in_another_folder() -> None:
+    """The file's own name tells all but the flags, so it does not stay where it is."""
+    told = read_foreign(f"downloads/{PurePosixPath(RUNNER).name}", {"hostname": "cesw-1"})
+    whole = read_foreign(RUNNER, {"hostname": "cesw-1"})
+    assert (whole.machine, whole.flags) == ("aarch64", ("clang", "jit"))
+    assert told == msgspec.structs.replace(whole, flags=(), place=None)
+
+
 def test_portal() -> None:
     """Its names tell host, version and the beginning of the commit."""
     told = read_foreign("cpython-3.10.4-9d38120e33-fc_linux-b2cf916db80e-pyston.json.gz", {"hostname": "pyperf"})
     assert (told.host, told.commit, told.version, told.place) == ("fc_linux", "9d38120e33", "3.10.4", None)
+    assert (told.suite, told.fingerprint_id) == ("pyston", "portal:b2cf916db80e")
+
+
+@pytest.mark.parametrize("suite", ["", "-pyston"])
+def test_portal_by_where_it_is_kept(suite: str) -> None:
+    """Under the name that the lab keeps it by, the folder above tells suite and conditions again, also of a rerun."""
+    told = read_foreign(f"cpython-3.10.4-9d38120e33-fc_linux-b2cf916db80e{suite}.json", {})
+    assert told.above == f"portal-b2cf916db80e{suite}"
+    kept = f"{told.above}/bm-20220323-3.10.4-9d38120/bm-20220323-fc_linux-x86_64-python-3.10-3.10.4-9d38120.json.gz"
+    for name in (kept, f"rerun-2/{kept}"):
+        again = read_foreign(name, {})
+        assert (again.suite, again.fingerprint_id, again.above) == (told.suite, told.fingerprint_id, told.above)
+    plain = read_foreign(kept.partition("/")[2], {})
+    assert (plain.suite, plain.fingerprint_id, plain.above) == (None, None, None)
 
 
 def test_plain_files() -> None:

@@ -9,6 +9,7 @@ import pyperf
 import pytest
 
 from benchyard.results.errors import ResultError
+from benchyard.results.importing import examine, open_content
 from benchyard.results.intake import take_in
 
 
@@ -35,6 +36,48 @@ def test_file_of_another_lab(tmp_path: Path) -> None:
     interpreter = columns["interpreter"]
     assert (interpreter["remote"], interpreter["compiler"]) == ("ada", "gcc (Debian) 12.2.0")
     assert (interpreter["patch"], interpreter["ref"]) == (metadata["benchyard_patch"], None)
+
+
+@pytest.mark.parametrize(
+    ("platform", "compiler", "machine", "target"),
+    [
+        ("Linux-6.1.0-13-amd64-x86_64-with-glibc2.36", "GCC 12.2.0", "x86_64", "linux-x86_64"),
+        ("Linux-6.1.0-13-arm64-armv8l-with-glibc2.36", "GCC 12.2.0", "aarch64", "linux-armv8l"),
+        ("FreeBSD-13.2-RELEASE-p1-amd64-64bit-ELF", "Clang 14.0.5", "unknown", "freebsd-amd64"),
+        ("macOS-10.15.7-x86_64-i386-64bit", "Clang 12.0.0", "x86_64", "macos-x86_64"),
+        ("Darwin-19.6.0-x86_64-i386-64bit", "Clang 12.0.0", "x86_64", "macos-x86_64"),
+        ("macOS-14.5-arm64-arm-64bit-Mach-O", "Clang 15.0.0", "arm64", "macos-arm64"),
+        ("Windows-10-10.0.20348-SP0", "MSC v.1938 64 bit (AMD64)", "AMD64", "windows-amd64"),
+        ("Windows-10-10.0.20348-SP0", "MSC v.1938 64 bit (AMD64)", "unknown", "windows-amd64"),
+        ("Windows-10-10.0.20348-SP0", "MSC v.1938 32 bit (Intel)", "unknown", "windows-x86"),
+        ("Windows-10-10.0.20348-SP0", "", "x86", "windows-x86"),
+        ("Windows-10-10.0.20348-SP0", "", "unknown", None),
+        ("", "MSC v.1938 64 bit (AMD64)", "amd64", None),
+    ],
+)
+def test_targets_of_foreign_files(
+    make_file: Callable[..., bytes], platform: str, compiler: str, machine: str, target: str | None
+) -> None:
+    """Systems have one name each; the machine is the platform's, or else that of the name, or of the compiler."""
+    document = json.loads(make_file({"nbody": [1.0, 1.1]}))
+    said = {"platform": platform, "python_compiler": compiler}
+    document["metadata"] = {**document.get("metadata", {}), **{name: text for name, text in said.items() if text}}
+    content = open_content(json.dumps(document).encode())
+    name = f"bm-20240101-3.13.0-1111111/bm-20240101-perf1-{machine}-python-main-3.13.0-1111111.json"
+    first = examine(content, name, now=1.0)
+    assert first.columns["target"] == target
+    elsewhere = examine(content, name, host="another", now=1.0)
+    again = examine(content, str(elsewhere.place), now=1.0)
+    assert (again.columns, again.place) == (elsewhere.columns, elsewhere.place)
+
+
+def test_the_state_of_the_suite(make_file: Callable[..., bytes]) -> None:
+    """What bench_runner measured with its suites in one state has one fingerprint; what says no state has none."""
+    found = [
+        examine(open_content(make_file({"nbody": [1.0, 1.1]}, **said)), "x.json", now=1.0).columns["fingerprint_id"]
+        for said in ({"benchmark_hash": "ac5fd1"}, {})
+    ]
+    assert found == ["benchmarks:ac5fd1", None]
 
 
 @pytest.mark.parametrize(

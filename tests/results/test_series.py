@@ -97,6 +97,7 @@ def row(**given: Any) -> tuple[Any, ...]:
         "id": 1, "host": "bench1", "branch": "main", "commit": "ab" * 20, "suite": "pyperformance",
         "suite_version": "1.14.0", "mode": "full", "epoch": 1, "created": 5.0, "flags": ("pgo", "lto"),
         "commit_date": "1970-01-02", "build_date": None, "implementation": "cpython", "patch": None,
+        "foreign_print": None, "fork": None,
         "benchmark": "nbody", "unit": "second", "version": "1.0", "mean": 2.0, "n": 3, "stdev": 0.1,
     }  # fmt: skip
     return tuple((known | given).values())
@@ -113,6 +114,12 @@ def test_unknown_kind_of_interpreter() -> None:
     """What does not say its kind is of CPython, in one lane with what does; PyPy is another."""
     found = values_of([row(), row(implementation="unknown"), row(implementation=None), row(implementation="pypy")])
     assert [value.lane.implementation for value in found] == ["cpython"] * 3 + ["pypy"]
+
+
+def test_forks_have_lanes_of_their_own() -> None:
+    """A fork's branch is not upstream's, also where nobody knows which it is."""
+    found = values_of([row(), row(fork="ada"), row(fork="ada", branch=None)])
+    assert [value.lane.branch for value in found] == ["main", "ada/main", "ada/"]
 
 
 def test_no_date() -> None:

@@ -38,6 +38,16 @@ def test_newest_is_by_time(conn: sa.Connection, add: Add) -> None:
     assert newest(conn) == 100.0
 
 
+def test_branches_of_forks(conn: sa.Connection, add: Add) -> None:
+    """What was measured of somebody's main is nothing new of upstream's, nor the other way round."""
+    add(100.0, interpreter={"id": "ab", "remote": "upstream"})
+    for now in range(200, 300):
+        add(float(now), interpreter={"id": "cd", "remote": "ada"})
+    assert newest(conn) == 100.0
+    assert lanes.newest_stored(conn, target="linux", branch="main", fork="ada") == 299.0
+    assert lanes.newest_stored(conn, target="linux", branch="main", fork="bob") is None
+
+
 def test_what_does_not_count(conn: sa.Connection, add: Add) -> None:
     """What is in the trash, disabled, no benchmarks, or of another branch or target is not the newest."""
     add(100.0)

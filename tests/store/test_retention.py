@@ -56,10 +56,11 @@ def test_one_a_week(conn: sa.Connection, add: Add) -> None:
 
 
 def test_series_are_apart(conn: sa.Connection, add: Add) -> None:
-    """Another host, branch, flag, patch, suite, mode, implementation or fork has its own result of the week."""
+    """Another host, branch, flag, patch, suite, fingerprint, mode, implementation or fork has its own of the week."""
     add(0.0)
     others: list[dict[str, Any]] = [
         *({"host": "nostromo"}, {"branch": "3.14"}, {"branch": None}, {"flags": ("jit",)}, {"suite_version": "2"}),
+        *({"suite": "pyston"}, {"fingerprint_id": "portal:42d6dd4409cb"}),
         *({"interpreter": {"id": "ab", name: "cd"}} for name in ("patch", "implementation", "remote", "url")),
         *({"mode": "rigorous"}, {"branch": None}),
     ]

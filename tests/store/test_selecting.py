@@ -105,6 +105,16 @@ def test_only_what_is_alike_is_taken_together(conn: sa.Connection, add: Add, oth
     assert found(conn, "main") == [last.id, odd.id]
 
 
+def test_fingerprints_of_other_tools_are_apart(conn: sa.Connection, add: Add) -> None:
+    """What another tool says was measured under other conditions is not taken together; the lab has its epochs."""
+    old, new, like_new = (add(epoch=None, fingerprint_id=f"portal:{id}") for id in ("42d6dd", "b2cf91", "b2cf91"))
+    assert found(conn, "main") == [like_new.id, new.id]
+    last = add(epoch=None, fingerprint_id="portal:42d6dd")
+    assert found(conn, "main") == [last.id, old.id]
+    own = [add(fingerprint={"host": {}}, fingerprint_id=id) for id in ("ab", "cd")]
+    assert found(conn, "main") == [own[1].id, own[0].id]
+
+
 def test_the_latest_of_a_branch_and_of_a_version(conn: sa.Connection, add: Add) -> None:
     """Of a branch and of a version, the commit that was measured last is meant."""
     add(OLD, version="3.14.2", branch="3.14")
@@ -117,6 +127,19 @@ def test_the_latest_of_a_branch_and_of_a_version(conn: sa.Connection, add: Add) 
         found(conn, "python:3.1")
     with pytest.raises(NotFound, match="'python:3_1'"):
         found(conn, "python:3_1")
+
+
+def test_branches_of_forks(conn: sa.Connection, add: Add) -> None:
+    """A branch is upstream's, however new a fork's of that name is; the fork's is FORK/BRANCH, or is the only one."""
+    upstream = add(interpreter={"id": "a", "remote": "upstream"})
+    fork = add(OLD, version="3.15.0a9", interpreter={"id": "b", "remote": "ada"})
+    idea = add(OLD, branch="idea", interpreter={"id": "b", "remote": "ada"})
+    assert found(conn, "main") == found(conn, "branch:main") == found(conn, "python:3.15") == [upstream.id]
+    assert found(conn, "ada/main") == [fork.id]
+    assert found(conn, "idea") == found(conn, "ada/idea") == [idea.id]
+    add(branch="idea", interpreter={"id": "c", "remote": "bob"})
+    with pytest.raises(Unclear, match=r"^'idea' is a branch of several forks: say ada/idea, bob/idea$"):
+        found(conn, "idea")
 
 
 def test_several_interpreters_are_refused_with_their_names(conn: sa.Connection, add: Add) -> None:
@@ -138,6 +161,18 @@ def test_several_interpreters_are_refused_with_their_names(conn: sa.Connection, 
         found(conn, "main@nostromo+jit")
     with pytest.raises(Unclear):
         found(conn, "main@sulaco")
+
+
+@pytest.mark.parametrize("flag", ["clang", "python_uops", "tier2"])
+def test_flags_that_only_other_tools_have(conn: sa.Connection, add: Add, flag: str) -> None:
+    """They make another interpreter as well: it is named with them, and the usual build is meant by `none`."""
+    plain, other = add(flags=()), add(flags=(flag,))
+    with pytest.raises(
+        Unclear, match=rf"result {other.id} \(1a2b3c4d1a@sulaco\+{flag}\), result {plain.id} .*\+none\)"
+    ):
+        found(conn, "main")
+    assert found(conn, f"main+{flag}") == [other.id]
+    assert found(conn, "main@sulaco+none") == [plain.id]
 
 
 def test_a_patch_is_another_interpreter(conn: sa.Connection, add: Add) -> None:

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from benchyard.results.means import means_of
+from benchyard.results.means import mean_series, means_of
+from benchyard.results.series import series_of, values_of
 from benchyard.store import calibrations, measurements, results, trashed
+from benchyard.store.forks import fork_of
 from benchyard.store.rows import Job, Noise
 from benchyard.store.series import (
     known_floors,
@@ -72,9 +74,29 @@ def test_all_that_a_series_needs(conn: sa.Connection, add: Add) -> None:
     (row,) = measured_values(conn, benchmark="nbody")
     assert tuple(row) == (
         *(first, "sulaco", "main", f"{1:040x}", "pyperformance", "1.14.0", "default", 1, 101.0, ("pgo", "lto")),
-        *("2026-01-01", None, "cpython", None, "nbody", "second", "1", 2.5, 3, 0.1),
+        *("2026-01-01", None, "cpython", None, None, None, "nbody", "second", "1", 2.5, 3, 0.1),
     )
     assert {row.benchmark for row in measured_values(conn)} == {"nbody", "go"}
+
+
+def test_fingerprints_of_other_tools_are_stretches(conn: sa.Connection, add: Add) -> None:
+    """What another tool says was measured under other conditions has a stretch of its own, in both kinds of series."""
+    commit = f"{1:040x}"
+    old = add(nbody=1.0, commit=commit, fingerprint_id="portal:42d6dd")
+    new = add(nbody=9.0, commit=commit, fingerprint_id="portal:b2cf91")
+    own = [add(commit=commit, fingerprint_id=id, fingerprint={"host": {}}) for id in ("ab", "cd")]
+    (values,) = series_of(values_of(measured_values(conn, benchmark="nbody")))
+    assert [(stretch.version, stretch.points[0].results) for stretch in values.stretches] == [
+        ("1 portal:42d6dd", (old,)),
+        ("1 portal:b2cf91", (new,)),
+        ("1", tuple(own)),
+    ]
+    (means,) = mean_series(means_of(measured_means(conn)))
+    assert [(stretch.version, stretch.points[0].results) for stretch in means.stretches] == [
+        ("portal:42d6dd", (old,)),
+        ("portal:b2cf91", (new,)),
+        ("", tuple(own)),
+    ]
 
 
 def test_means_of_all(conn: sa.Connection, add: Add) -> None:
@@ -89,7 +111,7 @@ def test_means_of_all(conn: sa.Connection, add: Add) -> None:
             {"nbody": nbody, "go": 5.0}, rel=1e-14
         )
         assert (units, versions) == (["second"] * 2, ["1"] * 2)
-    assert tuple(rows[0])[:14] == tuple(measured_values(conn, benchmark="go")[0])[:14]
+    assert tuple(rows[0])[:16] == tuple(measured_values(conn, benchmark="go")[0])[:16]
     assert [row.id for row in measured_means(conn, host="other")] == [two]
     assert [row.id for row in measured_means(conn, ids=[one])] == [one]
     assert [row.id for row in measured_means(conn, most=1)] == [two]
@@ -129,6 +151,29 @@ def test_narrowed(conn: sa.Connection, add: Add) -> None:
     assert ids(conn, target="linux-aarch64") == [made[4]]
     assert ids(conn, since=104.0) == made[3:]
     assert ids(conn, most=2) == made[3:]
+
+
+def test_forks(conn: sa.Connection, add: Add) -> None:
+    """Whose repository a commit is in comes with it, as the interpreter of the row says; FORK/BRANCH is one fork's."""
+    cpython, ada = (f"https://github.com/{owner}/cpython" for owner in ("python", "ada"))
+    told: list[tuple[dict[str, Any], str | None]] = [
+        ({}, None),
+        ({"remote": None, "url": None}, None),
+        ({"remote": "upstream", "url": "/srv/mirror"}, None),
+        ({"remote": "main", "url": cpython}, None),
+        ({"remote": "main", "url": "git@github.com:python/cpython.git"}, None),
+        ({"remote": "ada", "url": ada}, "ada"),
+        ({"remote": "ada"}, "ada"),
+    ]
+    for interpreter, fork in told:
+        add(interpreter=interpreter)
+        assert fork_of(interpreter) == fork
+    rows = measured_values(conn, benchmark="nbody")
+    assert [row.fork for row in rows] == [fork for _, fork in told]
+    assert [row.fork for row in measured_means(conn, branch="ada/main")] == ["ada", "ada"]
+    assert len(ids(conn, branch="main")) == len(told)
+    add(branch="ada/main")
+    assert len(ids(conn, branch="ada/main")) == 3
 
 
 def test_without_interpreter(conn: sa.Connection, add: Add) -> None:

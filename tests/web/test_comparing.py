@@ -183,6 +183,18 @@ def test_a_file_that_is_not_in_the_lab(lab: "Lab", ids: list[int], files: list[b
     assert lab.call("POST", "/results/compare", "vic", params=params, content=body).status_code == 403
 
 
+def test_what_names_of_files_tell(lab: "Lab", files: list[bytes]) -> None:
+    """Suite and conditions that only the names of PORTAL's files tell are compared, too."""
+    names = [f"cpython-3.10.4-9d38120e33-fc_linux-{id}.json" for id in ("42d6dd4409cb", "b2cf916db80e-pyston")]
+    params = {"base": f"file:{names[0]}", "head": f"file:{names[1]}"}
+    body = b",".join(json.dumps(name).encode() + b":" + data for name, data in zip(names, files, strict=False))
+    found = lab.call("POST", "/results/compare", "ada", params=params, content=b"{" + body + b"}").json()
+    assert set(found["differences"]) >= {
+        "suite pyperformance against pyston",
+        "fingerprint portal:42d6dd4409cb against portal:b2cf916db80e",
+    }
+
+
 def test_many_with_many(lab: "Lab", ids: list[int]) -> None:
     """Each is compared with each other, and the numbers are those of the pair; the way back is the inverse."""
     found = lab.call("GET", "/results/matrix", params={"base": ids}).json()

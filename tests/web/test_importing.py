@@ -123,6 +123,7 @@ def test_import(own: "Lab", foreign: Path, client: Client) -> None:
         "linux-x86_64",
         "ada",
     )
+    assert (older.suite, older.fingerprint_id) == ("pyston", "portal:b2cf916db80e")
     assert older.created is not None and older.created.year == 2022
     assert older.read() == gzip.decompress((foreign / "portal" / PORTAL).read_bytes())
     assert found["desk-7"].read() == (foreign / "mine.json").read_bytes()
@@ -150,7 +151,8 @@ def test_export_and_import(own: "Lab", other: "Lab", tmp_path: Path) -> None:
     assert done.stdout == "4 exported\n", done.stderr
     assert command(own, "ada", "export", "--all", tmp_path / "out").stdout == "4 there already\n"
     files = sorted(path.relative_to(tmp_path / "out") for path in (tmp_path / "out").rglob("*") if path.is_file())
-    assert all(len(path.parts) == 2 and path.name.startswith("bm-") and path.suffix == ".json" for path in files)
+    assert {path.parts[:-2] for path in files} == {(), ("portal-b2cf916db80e-pyston",)}
+    assert all(path.name.startswith("bm-") and path.suffix == ".json" for path in files)
     taken = command(other, "admin", "import", tmp_path / "out")
     assert taken.stdout == "4 imported\n", taken.stdout
     assert rows(other) == rows(own)

@@ -194,6 +194,7 @@ def _conditions(result: "BenchmarkResult") -> list[tuple[str, str]]:
     """What a result was measured on, as far as that is known."""
     found = [("epoch", f"{result.epoch} of {result.host}")] if result.epoch else []
     if result.fingerprint is None:
+        found += [("fingerprint", result.fingerprint_id)] if result.fingerprint_id else []
         return found
     host = result.fingerprint.host
     set_to = {"governor": host.governor, "boost": host.boost, "SMT": host.smt}

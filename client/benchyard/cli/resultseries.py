@@ -33,7 +33,7 @@ _FLAT = 0.02
 @click.option("--mean", is_flag=True, help="The geometric mean of all benchmarks instead.")
 @host_option("Results of this host.")
 @target_option("Results of this target.")
-@click.option("--branch", metavar="BRANCH", help="Results of this branch.")
+@click.option("--branch", metavar="BRANCH", help="Results of this branch; FORK/BRANCH for one of a fork.")
 @click.option("--flags", metavar="A,B,...", help="Interpreters with these flags (jit, nogil ...), or `none`.")
 @since_option
 @click.option("--limit", type=click.IntRange(1), default=SHOWN, show_default=True, help="The last points of each.")

@@ -70,9 +70,9 @@ def import_files(
 
     def send(path: Path) -> Transfer:
         shown = str(path.relative_to(folder)) if path != folder else path.name
-        absolute = path.absolute()
         params = {
-            "name": f"{absolute.parent.name}/{path.name}",
+            # Not resolved: what a link leads to has another name.
+            "name": "/".join(Path(os.path.abspath(path)).parts[1:][-3:]),  # noqa: PTH100
             "host": host,
             "own_hosts": "true" if own_hosts else None,
             "dry_run": "true" if dry_run else None,

@@ -33,10 +33,18 @@ def make_notices(settings: Settings) -> list[Any]:
         thresholds=Thresholds(lab.regression_percent / 100.0, lab.regression_mean_percent / 100.0),
         stale_s=lab.stale_h * 3600.0,
         branches=tuple(
-            BranchLane(target, branch, name, poller.expected_h * 3600.0)
+            BranchLane(target, branch, name, poller.expected_h * 3600.0, _fork(settings, poller.remote))
             for name, poller in settings.pollers.items()
             for target in poller.targets
             for branch in poller.branches
         ),
     )
     return [NoticeService(facts=facts, notifiers=settings.notify), RegressionService(url=lab.url), *reporters]
+
+
+def _fork(settings: Settings, remote: str | None) -> str | None:
+    """Whose results a poller's are; the first remote is meant where it names none."""
+    from benchyard.store.forks import fork_of
+
+    name = remote or next(iter(settings.remotes))
+    return fork_of({"remote": name, "url": settings.remotes[name].url})

@@ -25,7 +25,8 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
     nothing.
 
     `hostname` is what the host calls itself, which says something where the lab does not know its name; `host_print`
-    is the host's part of the fingerprint, `benchmark_hash` what bench_runner calls the state of the suite.
+    is the host's part of the fingerprint, `fingerprint` its id where that is all that is known of it, `benchmark_hash`
+    what bench_runner calls the state of the suite.
     """
 
     host: str | None = None
@@ -38,6 +39,7 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
     grade: str | None = None
     grade_reasons: tuple[str, ...] = ()
     host_print: Mapping[str, Any] = {}
+    fingerprint: str | None = None
 
 
 class Row(Protocol):
@@ -59,6 +61,8 @@ class Row(Protocol):
     def grade_reasons(self) -> tuple[str, ...]: ...
     @property
     def fingerprint(self) -> dict[str, Any] | None: ...
+    @property
+    def fingerprint_id(self) -> str | None: ...
 
 
 def conditions_of(row: Row, metadata: Mapping[str, Any]) -> Conditions:
@@ -78,6 +82,7 @@ def conditions_of(row: Row, metadata: Mapping[str, Any]) -> Conditions:
         grade=row.grade,
         grade_reasons=row.grade_reasons,
         host_print=(row.fingerprint or {}).get("host") or {},
+        fingerprint=row.fingerprint_id if row.fingerprint is None else None,
     )
 
 
@@ -109,6 +114,10 @@ def find_differences(base: Conditions, head: Conditions) -> tuple[str, ...]:
         said = [_words(name, *pair) for name, pair in conditions.items() if _differ(*pair)]
         if not said and base.host == head.host and _differ(base.epoch, head.epoch):
             said = [_words("epoch", base.epoch, head.epoch)]
+        # That of another host, or of other benchmarks, is another one, and says no more than that.
+        told = _differ(*pairs["host"]) or _differ(*pairs["benchmark hash"])
+        if not said and not told and _differ(base.fingerprint, head.fingerprint):
+            said = [_words("fingerprint", base.fingerprint, head.fingerprint)]
         found += said
     return tuple(found)
 

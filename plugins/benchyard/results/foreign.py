@@ -1,10 +1,15 @@
 """What the name and the metadata of a file tell that other tools have made: the host, the commit, the flags, the day.
 
     bm-DATE-VERSION-HASH[-FLAG,FLAG]/bm-DATE-NICKNAME-MACHINE-FORK-REF-VERSION-HASH.json   bench_runner
-    IMPLEMENTATION-VERSION-COMMIT-HOST-SUITEHASH[-SUITE].json          PORTAL of faster-cpython/tools
+    IMPLEMENTATION-VERSION-COMMIT-HOST-COMPATID[-SUITE].json           PORTAL of faster-cpython/tools
 
 Everything else (pyperf, pyperformance) is told by the metadata alone. What the name says of host and flags comes first:
-bench_runner's and PORTAL's people named them, the metadata have what the machine was called.
+bench_runner's and PORTAL's people named them, the metadata have what the machine was called. A name of bench_runner's
+tells that also in a folder of another name, which tells no flags: there the file is not in its place.
+
+PORTAL's compat id is the hash of host, platform, CPU, and versions of pyperf and pyperformance: a fingerprint, of which
+nothing but the id is known. A file of PORTAL's is kept under a name of bench_runner's, which has place for neither the
+id nor the suite: `portal-COMPATID[-SUITE]/` above it tells them again.
 """
 
 import re
@@ -27,9 +32,14 @@ _HOST = ("hostid", "hostname")
 
 _PORTAL = re.compile(
     r"(?P<implementation>[a-z]+)-(?P<version>[0-9][0-9a-z.+]*)-(?P<commit>[0-9a-f]{7,40})-(?P<host>[A-Za-z0-9_.]+)"
-    r"-(?P<suitehash>[0-9a-f]{12})(?:-(?P<suite>[A-Za-z0-9_]+))?\.json",
+    r"-(?P<compat>[0-9a-f]{12})(?:-(?P<suite>[A-Za-z0-9_]{1,100}))?\.json",
     re.ASCII,
 )
+_ABOVE = re.compile(r"portal-(?P<compat>[0-9a-f]{12})(?:-(?P<suite>[A-Za-z0-9_]{1,100}))?", re.ASCII)
+
+# What stands for a folder that is not bench_runner's.
+_ANY_FOLDER = "bm-DATE-VERSION-HASH"
+
 _COMMIT = re.compile(r"[0-9a-f]{7,64}", re.ASCII)
 _WHOLE_COMMIT = re.compile(r"[0-9a-f]{40}", re.ASCII)
 _TAG = re.compile(rf"v([0-9]|{UNKNOWN})", re.ASCII)
@@ -41,7 +51,10 @@ _VERSION = re.compile(r"[0-9]+\.[0-9]+[0-9a-z.+]*", re.ASCII)
 class Told(msgspec.Struct, frozen=True):
     """What is known of a foreign file; `place` is where it belongs if its name is bench_runner's.
 
-    `fork` is whose repository on GitHub the commit is in, None for python's. `day` is the commit's, as `20260507`.
+    `fork` is whose repository on GitHub the commit is in, None for python's. `machine` is what the name says, `day` the
+    commit's, as `20260507`.
+    `fingerprint_id` is `portal:` and PORTAL's compat id; `above` is the folder of the results directory that tells that
+    and the suite of a file which is kept below it.
     """
 
     host: str
@@ -50,27 +63,34 @@ class Told(msgspec.Struct, frozen=True):
     version: str | None
     flags: tuple[str, ...]
     fork: str | None
+    machine: str | None
     day: str | None
     place: PurePosixPath | None
+    suite: str | None = None
+    fingerprint_id: str | None = None
+    above: str | None = None
 
 
 def read_foreign(name: str, metadata: Mapping[str, Any], *, sha256: str = "", hosts: Iterable[str] = ()) -> Told:
-    """Put together what a file's name (with the folder that it is in, if known) and metadata tell.
+    """Put together what a file's name (with the folders that it is in, if known) and metadata tell.
 
     `sha256` is its digest, and `hosts` are those that the lab knows: names have `_` for the `-` of theirs, and where
     there is no commit, the digest or the interpreter's id in its place.
     """
-    path = _path(name)
+    whole = _path(name)
+    path = plain_path(PurePosixPath(*whole.parts[-2:]))
     runner = read_name(path)
-    portal = _PORTAL.fullmatch(path.name) if runner is None else None
-    said_commit = runner.commit if runner else portal["commit"] if portal else None
+    named = runner or read_name(PurePosixPath(_ANY_FOLDER, path.name))
+    portal = _PORTAL.fullmatch(path.name) if named is None else None
+    measured = _measured(portal or (_ABOVE.fullmatch(whole.parts[-3]) if runner and len(whole.parts) > 2 else None))
+    said_commit = named.commit if named else portal["commit"] if portal else None
     if said_commit and any(id.startswith(said_commit) for id in (sha256, str(metadata.get("benchyard_interpreter")))):
         said_commit = None
-    commit, branch = _source(metadata, said_commit, runner.ref if runner else None)
-    fork = runner.fork if runner else word(metadata, "commit_fork")
+    commit, branch = _source(metadata, said_commit, named.ref if named else None)
+    fork = named.fork if named else word(metadata, "commit_fork")
     flags = flags_of_variant(runner.flags) if runner else ()
-    host = runner.nickname if runner else portal["host"] if portal else None
-    version = runner.version if runner else portal["version"] if portal else None
+    host = named.nickname if named else portal["host"] if portal else None
+    version = named.version if named else portal["version"] if portal else None
     return Told(
         host=host_named(host, hosts, metadata),
         commit=commit,
@@ -78,17 +98,30 @@ def read_foreign(name: str, metadata: Mapping[str, Any], *, sha256: str = "", ho
         version=version if version and _VERSION.fullmatch(version) else None,
         flags=flags,
         fork=fork if fork and _FORK.fullmatch(fork) and fork != _UPSTREAM else None,
-        day=runner.day if runner else None,
+        machine=named.machine.lower() if named and named.machine != UNKNOWN else None,
+        day=named.day if named else None,
         place=path if runner else None,
+        **measured,
     )
 
 
 def _path(name: str) -> PurePosixPath:
-    """The last two parts of a name, as of a file that is not packed."""
     path = PurePosixPath(name.replace("\\", "/"))
     if not name.isprintable() or ".." in path.parts:
         raise ResultError(f"a result file cannot be named {name!r:.80}: give it without control characters and '..'")
-    return plain_path(PurePosixPath(*path.parts[-2:]))
+    return path
+
+
+def _measured(portal: re.Match[str] | None) -> dict[str, Any]:
+    """What PORTAL's name tells of how it was measured."""
+    if portal is None:
+        return {}
+    words = [word for word in (portal["compat"], portal["suite"]) if word]
+    return {
+        "suite": portal["suite"],
+        "fingerprint_id": f"portal:{portal['compat']}",
+        "above": "-".join(["portal", *words]),
+    }
 
 
 def _source(metadata: Mapping[str, Any], said: str | None, ref: str | None) -> tuple[str | None, str | None]:

@@ -52,11 +52,13 @@ def examine(content: Content, name: str, *, host: str | None = None, hosts: Iter
         host = host or (host_named(named.nickname, (run.host, *hosts), {}) if named else run.host)
         return _of_run(run, content, host, {"benchmarks": len(suite.benchmarks), **index_suite(suite)}, now)
     told = read_foreign(name, suite.metadata, sha256=content.sha256, hosts=hosts)
-    columns = describe_file(suite, content.sha256)
+    columns = describe_file(suite, content.sha256, machine=told.machine)
     interpreter = columns["interpreter"]
     version = columns["version"] if columns["version"] != UNKNOWN else told.version or UNKNOWN
     interpreter |= {"commit": told.commit, "branch": told.branch, "version": version}
     interpreter["flags"] = columns["flags"] or told.flags
+    columns["suite"] = told.suite or columns["suite"]
+    columns["fingerprint_id"] = told.fingerprint_id or columns.get("fingerprint_id")
     if told.fork is not None:
         interpreter |= {"remote": interpreter["remote"] or told.fork, "url": f"https://github.com/{told.fork}/cpython"}
     measured = moment_of(suite.date) or moment_of(interpreter["commit_date"]) or moment_of(told.day) or now
@@ -77,7 +79,7 @@ def examine(content: Content, name: str, *, host: str | None = None, hosts: Iter
     # Under another host's name it would be taken for that host's.
     keeps = told.place is not None and host == told.host
     place = told.place if keeps and told.place else path_of_run(interpreter, host=host, started=measured)
-    return Foreign(place, columns)
+    return Foreign(PurePosixPath(told.above or "", place), columns)
 
 
 def examine_without_values(content: Content, *, now: float) -> Foreign | None:

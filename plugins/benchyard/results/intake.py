@@ -1,6 +1,7 @@
 """Results that were measured elsewhere: a pyperf file taken in under the same rules as our own."""
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,16 @@ _WORDS = (
 )
 _TEXTS = ("python_executable", "python_config_args", "python_compiler")
 
+# Machines as platforms have them: of several the first here, as kernels of Debian's are called by names of theirs.
+_MACHINES = (
+    *("x86_64", "aarch64", "armv8l", "armv7l", "armv6l", "arm64", "amd64", "i686", "i386"),
+    *("riscv64", "ppc64le", "ppc64", "s390x"),
+)
+
+# What compilers say on Windows, whose platform names no machine: `MSC v.1938 64 bit (AMD64)`.
+_COMPILED_FOR = re.compile(r"(?:32|64) bit \((?P<machine>[A-Za-z0-9_]{1,20})\)", re.ASCII)
+_OTHER_NAMES = {"intel": "x86", "darwin": "macos"}
+
 
 def take_in(
     root: Path,
@@ -73,15 +84,20 @@ def take_in(
     return {"path": place, "sha256": digest, "size": size, **columns}
 
 
-def describe_file(suite: Suite, sha256: str, *, commit: str | None = None, branch: str | None = None) -> dict[str, Any]:
-    """The columns of a row that a file of that digest tells; what people say of commit and branch comes first."""
+def describe_file(
+    suite: Suite, sha256: str, *, commit: str | None = None, branch: str | None = None, machine: str | None = None
+) -> dict[str, Any]:
+    """The columns of a row that a file of that digest tells; what people say of commit and branch comes first.
+
+    The `machine` is taken where its platform names none.
+    """
     run = read_run(suite.metadata)
     if run is not None:
         facts = {**run.interpreter, "commit": commit or run.commit, "branch": branch or run.branch}
         said = {name: value for name, value in run.columns.items() if name in _OF_FILE}
         return {**said, "interpreter": facts, "benchmarks": len(suite.benchmarks)}
     _check_texts({**suite.python, **suite.metadata})
-    facts = _facts({**suite.python, **suite.metadata}, sha256, commit=commit, branch=branch)
+    facts = _facts({**suite.python, **suite.metadata}, sha256, commit=commit, branch=branch, machine=machine)
     version = suite.metadata.get("performance_version")
     trust = _trust(suite.metadata)
     check_json("its interpreter and conditions", [facts, *trust.values()])
@@ -110,10 +126,13 @@ def _check_texts(metadata: Mapping[str, Any]) -> None:
 
 
 def _trust(metadata: dict[str, Any]) -> dict[str, Any]:
-    """What a file that a lab has measured says of how far it can be trusted, and of its conditions."""
+    """What a file that a lab has measured says of how far it can be trusted, and of its conditions.
+
+    Of those of bench_runner's nothing is known but the state of its suites: a hash, which is the fingerprint then.
+    """
     said = {name: str(metadata[key]) for name in _GRADE if (key := _OURS + name) in metadata}
     if said.get("grade") not in _LETTERS:
-        return {}
+        return {"fingerprint_id": f"benchmarks:{state}"} if (state := word(metadata, "benchmark_hash")) else {}
     host = {name: str(metadata[key]) for name in _HOST if (key := _OURS + name) in metadata}
     rest = {name: str(metadata[key]) for name in _REST if (key := _OURS + name) in metadata}
     reasons = printable(said.get("grade_reasons", ""))
@@ -129,7 +148,9 @@ class AttachedAlready(ResultError):
     """The result has another file."""
 
 
-def _facts(metadata: dict[str, Any], sha256: str, *, commit: str | None, branch: str | None) -> dict[str, Any]:
+def _facts(
+    metadata: dict[str, Any], sha256: str, *, commit: str | None, branch: str | None, machine: str | None
+) -> dict[str, Any]:
     """What the file says of its interpreter, as our own runs say it."""
     version = str(metadata.get("python_version", UNKNOWN)).split(" ", 1)[0]
     return {
@@ -149,8 +170,8 @@ def _facts(metadata: dict[str, Any], sha256: str, *, commit: str | None, branch:
         },
         "configure_args": str(metadata.get("benchyard_configure_args") or metadata.get("python_config_args", "")),
         "compiler": str(metadata.get("benchyard_compiler") or metadata.get("python_compiler", "")),
-        "machine": _machine(str(metadata.get("platform", ""))),
-        "system": str(metadata.get("platform", UNKNOWN)).split("-", 1)[0].lower(),
+        "machine": _machine(metadata) or machine or _compiled_for(metadata) or UNKNOWN,
+        "system": _system(metadata),
     }
 
 
@@ -160,7 +181,19 @@ def word(metadata: Mapping[str, Any], name: str) -> str | None:
     return found if found and found.isprintable() and len(found) <= _MOST_WORD else None
 
 
-def _machine(platform: str) -> str:
+def _machine(metadata: Mapping[str, Any]) -> str | None:
     """The machine in a platform such as `Linux-6.1.0-x86_64-with-glibc2.36`."""
-    known = ("x86_64", "aarch64", "arm64", "AMD64", "i686", "armv7l", "riscv64", "ppc64le", "s390x")
-    return next((machine for machine in known if machine in platform), UNKNOWN)
+    words = {word.lower(): word for word in str(metadata.get("platform", "")).split("-")}
+    return next((words[machine] for machine in _MACHINES if machine in words), None)
+
+
+def _compiled_for(metadata: Mapping[str, Any]) -> str | None:
+    found = _COMPILED_FOR.search(str(metadata.get("python_compiler", "")))
+    machine = found["machine"].lower() if found else None
+    return None if machine is None else _OTHER_NAMES.get(machine, machine)
+
+
+def _system(metadata: Mapping[str, Any]) -> str:
+    """The system in a platform; macOS is called by its kernel's name in those of older Pythons."""
+    system = str(metadata.get("platform", UNKNOWN)).split("-", 1)[0].lower()
+    return _OTHER_NAMES.get(system, system)

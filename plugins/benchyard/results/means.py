@@ -31,7 +31,10 @@ _numbers = msgspec.json.Decoder(list[float])
 
 
 class Means(msgspec.Struct, frozen=True):
-    """What all benchmarks of a result gave, in the order of `kinds`: the logarithms of their means."""
+    """What all benchmarks of a result gave, in the order of `kinds`: the logarithms of their means.
+
+    `version` is the fingerprint that a foreign tool has given it, if any: those of the benchmarks are in `kinds`.
+    """
 
     result: int
     lane: Lane
@@ -41,6 +44,7 @@ class Means(msgspec.Struct, frozen=True):
     created: float
     kinds: tuple[Kind, ...]
     logs: Array
+    version: str = ""
 
     @property
     def time(self) -> float:
@@ -62,7 +66,8 @@ def means_of(rows: Iterable[Any]) -> list[Means]:
             kinds[said] = tuple(zip(*map(_words.decode, said), strict=True))
         logs = np.log(_numbers.decode(row.means))
         committed = moment_of(row.commit_date or row.build_date)
-        found.append(Means(row.id, lane, row.epoch, row.commit, committed, row.created, kinds[said], logs))
+        told = (row.commit, committed, row.created, kinds[said], logs, row.foreign_print or "")
+        found.append(Means(row.id, lane, row.epoch, *told))
     return found
 
 
@@ -71,8 +76,8 @@ def mean_series(found: Iterable[Means]) -> list[Series]:
     series = []
     for lane, of_lane in grouped(found, lambda means: means.lane).items():
         stretches = [
-            stretch_of(epoch, "", _points(those), None)
-            for epoch, those in grouped(of_lane, lambda means: means.epoch).items()
+            stretch_of(epoch, version, _points(those), None)
+            for (epoch, version), those in grouped(of_lane, lambda means: (means.epoch, means.version)).items()
         ]
         series.append(Series(lane, "", "", stretches_in_order(stretches)))
     return sorted(series, key=lambda one: (-one.points, one.lane))

@@ -1,8 +1,9 @@
 """Series: what one benchmark, or all together, gave from commit to commit on one host.
 
 A lane is what has to be alike for that: host, flags, branch, kind of interpreter, suite and mode. Within a lane, what
-was measured under other conditions of the host (another epoch) or with another version of the benchmark is a stretch of
-its own: between two of them nothing can be said. Results of one commit are one point.
+was measured under other conditions of the host (another epoch, or another fingerprint that a foreign tool has given) or
+with another version of the benchmark is a stretch of its own: between two of them nothing can be said. Results of one
+commit are one point.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -18,11 +19,11 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 # What comes first in the datastore's rows, and tells what a result is of.
-_FACTS = 14
+_FACTS = 16
 
 
 class Lane(msgspec.Struct, frozen=True, order=True):
-    """What the results of a series have in common; an empty branch is one that nobody knows."""
+    """What the results of a series have in common; an empty branch is one that nobody knows, FORK/BRANCH a fork's."""
 
     host: str
     flags: tuple[str, ...]
@@ -68,7 +69,10 @@ class Point(msgspec.Struct, frozen=True):
 
 
 class Stretch(msgspec.Struct, frozen=True):
-    """Points that can be compared, in the order of their commits, and where their level changes."""
+    """Points that can be compared, in the order of their commits, and where their level changes.
+
+    `version` is that of the benchmark, and the fingerprint after it where a foreign tool has given one.
+    """
 
     epoch: int | None
     version: str
@@ -102,10 +106,12 @@ class Lanes:
 
     def of(self, row: Sequence[Any]) -> Lane | None:
         """The lane of a row; None where its interpreter was patched: what that gave is of no commit."""
-        _, host, branch, commit, suite, suite_version, mode, _, _, flags, _, _, implementation, patch = row[:_FACTS]
+        _, host, branch, commit, suite, suite_version, mode, _, _, flags, _, _, implementation, patch, _, fork = row[
+            :_FACTS
+        ]
         if patch:
             return None
-        branch = branch_of(branch, commit)
+        branch = branch_of(branch, commit) if fork is None else f"{fork}/{branch_of(branch, commit)}"
         key = (host, flags, branch, implementation, suite, suite_version, mode)
         lane = self._known.get(key)
         if lane is None:
@@ -126,6 +132,8 @@ def values_of(rows: Iterable[Any]) -> list[Value]:
             continue
         benchmark, unit, version, mean, n, stdev = row[_FACTS:]
         commit, epoch, created, dates = row[3], row[7], row[8], row[10:12]
+        if row[14] is not None:
+            version = f"{version} {row[14]}".lstrip()
         committed = moment_of(dates[0] or dates[1])
         found.append(Value(row[0], lane, epoch, version, unit, commit, committed, created, benchmark, mean, n, stdev))
     return found

@@ -5,12 +5,16 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from benchyard.store.columns import Flag
+from benchyard.store.forks import fork_of
 from benchyard.store.places import in_queue
 from benchyard.store.rows import BENCHMARKS, Job
 from benchyard.store.sql import to_row
 from benchyard.store.tables import attempts, history, jobs, results
 
 _YES = sa.literal(True, Flag)
+
+# Results that are looked at in one go: the newest is hardly ever far.
+_PAGE = 50
 
 
 class Waiting(NamedTuple):
@@ -54,10 +58,10 @@ def newest_job(conn: sa.Connection, *, target: str, origin: str, reason: str, st
     return None if row is None else to_row(Job, row)
 
 
-def newest_stored(conn: sa.Connection, *, target: str, branch: str) -> float | None:
+def newest_stored(conn: sa.Connection, *, target: str, branch: str, fork: str | None = None) -> float | None:
     """When the newest result of a branch on a target was made, of those that count; None before the first.
 
-    What was measured long ago and imported since is none of now.
+    What was measured long ago and imported since is none of now, nor is what was measured of another's branch.
     """
     where = (
         results.c.branch == branch,
@@ -67,4 +71,6 @@ def newest_stored(conn: sa.Connection, *, target: str, branch: str) -> float | N
         results.c.enabled == _YES,
         results.c.kind == BENCHMARKS,
     )
-    return conn.execute(sa.select(sa.func.max(results.c.created)).where(*where)).scalar()
+    newest = sa.select(results.c.created, results.c.interpreter).where(*where).order_by(results.c.created.desc())
+    with conn.execute(newest.execution_options(yield_per=_PAGE)) as rows:
+        return next((row.created for row in rows if fork_of(row.interpreter) == fork), None)

@@ -71,7 +71,7 @@ def _series(row: Result) -> tuple[object, ...]:
     source += [row.branch, row.commit if row.branch is None else None]
     suite = (row.suite, row.suite_version, row.mode)
     week = (row.created - _MONDAY_S) // _WEEK_S
-    return row.host, row.epoch, row.target, *source, *suite, tuple(sorted(row.flags)), week
+    return row.host, row.epoch, row.foreign_print, row.target, *source, *suite, tuple(sorted(row.flags)), week
 
 
 def _rank(row: Result) -> tuple[int, int, float, int]:

@@ -233,6 +233,11 @@ class Result(msgspec.Struct, frozen=True):
     epoch: int | None = None
     missing: float | None = None
 
+    @property
+    def foreign_print(self) -> str | None:
+        """The id of a fingerprint that another tool has given; what the lab's own says is told by the epoch."""
+        return self.fingerprint_id if self.fingerprint is None else None
+
 
 class Measurement(msgspec.Struct, frozen=True):
     """What one benchmark gave in one result: its values reduced, in `unit`; `n` is their number.

@@ -5,24 +5,27 @@
     1a2b3c4             those of the commit that begins so
     v3.14.0             those of the commit that a remote has this tag on
     main                those of the last commit of this branch that was measured
+    ada/main            the same of ada's fork; without the fork's name, only where upstream's has no result
     python:3.14         those of the last interpreter of this version that was measured
 
 Each but a number may be narrowed to a host and to the flags that make another interpreter: `main@quiet-1+jit`,
 `main+none`. `commit:`, `tag:` and `branch:` before a name say which is meant where it could be several.
 
-A name stands for an interpreter: all enabled results of it on one host, in one epoch, with one suite in one mode and of
-one grade, those like the newest and newest first, are taken together. Where these are of several interpreters, or of
+A name stands for an interpreter: all enabled results of it on one host, in one epoch (or with the one fingerprint that
+another tool has given them), with one suite in one mode and of one grade, those like the newest and newest first, are
+taken together. Where these are of several interpreters, or of
 several hosts, it is refused.
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
 from benchyard.store.errors import NotFound, Unclear
 from benchyard.store.filters import with_commit
+from benchyard.store.forks import fork_in, fork_of, is_branch
 from benchyard.store.results import get_result
 from benchyard.store.rows import BENCHMARKS, CALIBRATE, Result
 from benchyard.store.sql import to_row
@@ -31,8 +34,8 @@ from benchyard.store.tables import results
 #: Finds the commits that remotes have a tag on; it may block.
 Tags = Callable[[str], Iterable[str]]
 
-#: Flags that make another interpreter than the usual one; the others are options of its build.
-VARIANTS = frozenset({"bolt", "debug", "jit", "nogil", "tailcall"})
+#: Flags that are but options of the usual build; all others make another interpreter, those of other tools, too.
+OPTIONS = frozenset({"lto", "pgo"})
 
 #: What a name may be narrowed to where none of these flags is wanted.
 NONE = "none"
@@ -44,7 +47,8 @@ _MOST, _NAMED = 500, 6
 _SHORT = 7
 
 _NARROWED = re.compile(
-    r"(?P<name>.+?)(?:@(?P<host>[A-Za-z0-9_.-]+))?(?:\+(?P<flags>[a-z]+(?:,[a-z]+)*))?", re.DOTALL | re.ASCII
+    r"(?P<name>.+?)(?:@(?P<host>[A-Za-z0-9_.-]+))?(?:\+(?P<flags>[a-z0-9_]+(?:,[a-z0-9_]+)*))?",
+    re.DOTALL | re.ASCII,
 )
 _NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{6,64}", re.ASCII)
@@ -60,6 +64,16 @@ class Selector:
     name: str
     host: str | None
     flags: frozenset[str] | None
+
+
+def variant_of(flags: Iterable[str]) -> frozenset[str]:
+    """Those of the flags that make another interpreter than the usual one."""
+    return frozenset(flags) - OPTIONS
+
+
+def are_meant(flags: Collection[str], wanted: Collection[str]) -> bool:
+    """Whether an interpreter with these flags is the one that is meant by those that are wanted."""
+    return set(wanted) <= set(flags) and variant_of(flags) <= set(wanted)
 
 
 def read_selector(text: str) -> Selector:
@@ -101,8 +115,8 @@ def _rows(conn: sa.Connection, wanted: Selector, tags: Tags) -> Sequence[Result]
     kinds: dict[str, Callable[[], Sequence[Result]]] = {
         "commit": lambda: _of_commit(conn, wanted) if _COMMIT.fullmatch(wanted.name) else (),
         "tag": lambda: [row for commit in tags(wanted.name) for row in _with_commit(conn, commit)],
-        "branch": lambda: _last(conn, wanted, results.c.branch == wanted.name),
-        "python": lambda: _last(conn, wanted, _of_version(wanted.name)),
+        "branch": lambda: _last(wanted, _of_branch(conn, wanted)),
+        "python": lambda: _last(wanted, _of_upstream(conn, _of_version(wanted.name))),
     }
     if wanted.kind:
         return kinds[wanted.kind]()
@@ -145,9 +159,28 @@ def _of_version(version: str) -> sa.ColumnElement[bool]:
     return sa.or_(results.c.version == version, results.c.version.startswith(below, autoescape=True))
 
 
-def _last(conn: sa.Connection, wanted: Selector, condition: sa.ColumnElement[bool]) -> Sequence[Result]:
+def _of_branch(conn: sa.Connection, wanted: Selector) -> Sequence[Result]:
+    """The results of upstream's branch, or else of the fork's; Unclear where several forks have such a branch."""
+    rows = _of_upstream(conn, is_branch(conn, wanted.name))
+    forks = sorted({fork for row in rows if (fork := fork_of(row.interpreter))})
+    if len(forks) > 1:
+        shown = ", ".join(f"{fork}/{wanted.name}" for fork in forks[:_NAMED])
+        raise Unclear(f"{wanted.text!r} is a branch of several forks: say {shown}")
+    return rows
+
+
+def _of_upstream(conn: sa.Connection, condition: sa.ColumnElement[bool]) -> Sequence[Result]:
+    """The newest results without those of forks, unless there are no others."""
+    rows = _newest(conn, condition)
+    upstream = [row for row in rows if fork_of(row.interpreter) is None]
+    if not upstream and len(rows) == _MOST:
+        upstream = list(_newest(conn, condition, fork_in(conn).is_(None)))
+    return upstream or rows
+
+
+def _last(wanted: Selector, found: Sequence[Result]) -> Sequence[Result]:
     """Those of the interpreter's source that was measured last."""
-    rows = _narrowed(_newest(conn, condition), wanted)
+    rows = _narrowed(found, wanted)
     return [row for row in rows if _source(row) == _source(rows[0])]
 
 
@@ -156,11 +189,7 @@ def _narrowed(rows: Sequence[Result], wanted: Selector) -> tuple[Result, ...]:
 
 
 def _has_flags(row: Result, flags: frozenset[str] | None) -> bool:
-    return flags is None or (flags <= set(row.flags) and _variant(row) <= flags)
-
-
-def _variant(row: Result) -> frozenset[str]:
-    return VARIANTS & frozenset(row.flags)
+    return flags is None or are_meant(row.flags, flags)
 
 
 def _source(row: Result) -> str:
@@ -187,13 +216,16 @@ def _one_interpreter(rows: Sequence[Result], wanted: Selector) -> tuple[Result, 
             f"{wanted.text!r} could be {', '.join(named[:_NAMED])}{more}: "
             "add @HOST or +FLAG,... (+none for none), or give a result's number"
         )
-    newest = rows[0]
-    same = ("epoch", "suite", "suite_version", "mode", "grade", "target")
-    return tuple(row for row in rows if all(getattr(row, name) == getattr(newest, name) for name in same))
+    return tuple(row for row in rows if _conditions(row) == _conditions(rows[0]))
+
+
+def _conditions(row: Result) -> tuple[object, ...]:
+    """What results have in common that are taken together."""
+    return (row.epoch, row.foreign_print, row.suite, row.suite_version, row.mode, row.grade, row.target)
 
 
 def _named(row: Result) -> str:
-    flags = ",".join(sorted(_variant(row)) or [NONE])
+    flags = ",".join(sorted(variant_of(row.flags)) or [NONE])
     patch = ", patched" if (row.interpreter or {}).get("patch") else ""
     return f"result {row.id} ({(row.commit or row.version or '')[:10]}@{row.host}+{flags}{patch})"
 

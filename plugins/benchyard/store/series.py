@@ -6,6 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
+from benchyard.store.forks import fork_in, in_interpreter, is_branch
 from benchyard.store.rows import BENCHMARKS
 from benchyard.store.tables import measurements, noise, results
 
@@ -15,6 +16,7 @@ MOST_RESULTS = 5000
 # What a series needs of a result: not its long columns.
 _OF_RESULT = ("id", "host", "branch", "commit", "suite", "suite_version", "mode", "epoch", "created", "flags")
 _IN_INTERPRETER = ("commit_date", "build_date", "implementation", "patch")
+_TOLD = (*_IN_INTERPRETER, "foreign_print", "fork")
 _MEASURED = [measurements.c[name] for name in ("benchmark", "unit", "version", "mean", "n", "stdev")]
 
 
@@ -34,11 +36,11 @@ def measured_values(
 
     Flags have to be the same ones. Those made at `since` or later are taken, and the newest `most` results.
     """
-    where = _counting(host=host, branch=branch, flags=flags, target=target, since=since, ids=ids)
+    where = _counting(conn, host=host, branch=branch, flags=flags, target=target, since=since, ids=ids)
     facts = [*(results.c[name] for name in _OF_RESULT), *_facts(conn)]
     if benchmark is None:
         chosen = sa.select(*facts).where(*where).order_by(results.c.id.desc()).limit(most).subquery()
-        columns = [chosen.c[name] for name in (*_OF_RESULT, *_IN_INTERPRETER)]
+        columns = [chosen.c[name] for name in (*_OF_RESULT, *_TOLD)]
         joined = sa.select(*columns, *_MEASURED).join_from(
             chosen, measurements, measurements.c.result_id == chosen.c.id
         )
@@ -64,7 +66,7 @@ def measured_means(
 
     Each of these is a list in JSON, which the database makes: as rows of their own they took ten times as long.
     """
-    where = _counting(host=host, branch=branch, flags=flags, target=target, since=since, ids=ids)
+    where = _counting(conn, host=host, branch=branch, flags=flags, target=target, since=since, ids=ids)
     facts = [*(results.c[name] for name in _OF_RESULT), *_facts(conn)]
     chosen = sa.select(*facts).where(*where).order_by(results.c.id.desc()).limit(most).cte("chosen")
     lists = [
@@ -72,7 +74,7 @@ def measured_means(
     ]
     of_result = measurements.c.result_id
     gave = sa.select(of_result, *lists).where(of_result.in_(sa.select(chosen.c.id))).group_by(of_result).subquery()
-    columns = [*(chosen.c[name] for name in (*_OF_RESULT, *_IN_INTERPRETER)), *list(gave.c)[1:]]
+    columns = [*(chosen.c[name] for name in (*_OF_RESULT, *_TOLD)), *list(gave.c)[1:]]
     joined = sa.select(*columns).join_from(chosen, gave, gave.c.result_id == chosen.c.id)
     return list(conn.execute(joined.order_by(chosen.c.id)))
 
@@ -81,17 +83,18 @@ def measured_results(conn: sa.Connection, *, host: str, flags: Sequence[str]) ->
     """The ids of all results of a host and flags that count, with when they and their commits were made."""
     dates = [fact for fact in _facts(conn) if fact.name in ("commit_date", "build_date")]
     columns = sa.select(results.c.id, results.c.created, *dates)
-    return list(conn.execute(columns.where(*_counting(host=host, flags=flags)).order_by(results.c.id)))
+    return list(conn.execute(columns.where(*_counting(conn, host=host, flags=flags)).order_by(results.c.id)))
 
 
 def measured_benchmarks(conn: sa.Connection, *, host: str, flags: Sequence[str]) -> list[str]:
     """The names of the benchmarks that any of these results has."""
     names = sa.select(measurements.c.benchmark).distinct()
     joined = names.join_from(results, measurements, measurements.c.result_id == results.c.id)
-    return sorted(conn.execute(joined.where(*_counting(host=host, flags=flags))).scalars())
+    return sorted(conn.execute(joined.where(*_counting(conn, host=host, flags=flags))).scalars())
 
 
 def _counting(
+    conn: sa.Connection,
     *,
     host: str | None = None,
     branch: str | None = None,
@@ -107,8 +110,10 @@ def _counting(
         results.c.kind == BENCHMARKS,
         results.c.commit.is_not(None),
     ]
-    equal = {results.c.host: host, results.c.branch: branch, results.c.target: target}
+    equal = {results.c.host: host, results.c.target: target}
     where += [column == value for column, value in equal.items() if value is not None]
+    if branch is not None:
+        where.append(is_branch(conn, branch))
     if flags is not None:
         where.append(results.c.flags == tuple(flags))
     if since is not None:
@@ -126,11 +131,10 @@ def known_floors(conn: sa.Connection, hosts: Iterable[str]) -> dict[tuple[str, i
 
 
 def _facts(conn: sa.Connection) -> list[sa.Label[Any]]:
-    """What the interpreter's JSON tells: taking it apart in the database spares reading all of it here."""
-    column = sa.type_coerce(results.c.interpreter, sa.Text)
-    if conn.dialect.name == "sqlite":
-        return [sa.func.json_extract(column, f"$.{name}").label(name) for name in _IN_INTERPRETER]
-    return [sa.cast(column, sa.JSON)[name].as_string().label(name) for name in _IN_INTERPRETER]
+    """What the interpreter's JSON tells, and the fingerprint's id where a foreign tool has given it: it is all then."""
+    foreign = sa.case((results.c.fingerprint.is_(None), results.c.fingerprint_id))
+    others = [foreign.label("foreign_print"), fork_in(conn).label("fork")]
+    return [*(in_interpreter(conn, name).label(name) for name in _IN_INTERPRETER), *others]
 
 
 def _as_list(conn: sa.Connection, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:

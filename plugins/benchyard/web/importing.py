@@ -20,7 +20,7 @@ from benchyard.web.views import ResultView, result_view
 
 
 class ImportQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How the file is named, with the folder that it is in; the host, where the file does not tell the right one.
+    """How the file is named, with the folders that it is in; the host, where the file does not tell the right one.
 
     A file of a host that this lab has is only taken for that host's with `own_hosts`, or if the host is named. With
     `dry_run` nothing is kept.

@@ -16,7 +16,7 @@ from benchyard.results.shifts import Shift, shifts_of
 from benchyard.results.units import format_change
 from benchyard.store import regressions
 from benchyard.store.rows import Regression
-from benchyard.store.selecting import NONE, VARIANTS
+from benchyard.store.selecting import NONE, are_meant
 from benchyard.store.series import known_floors, measured_means, measured_values
 from benchyard.web.calls import Call, Reply, Route
 from benchyard.web.filters import Moment, Wanted, moment
@@ -80,7 +80,9 @@ class ChangeView(msgspec.Struct, frozen=True):
 
 
 class StretchView(msgspec.Struct, frozen=True):
-    """Points that can be compared: of one epoch of the host, and one version of the benchmark."""
+    """Points that can be compared: of one epoch of the host, and one version of the benchmark, after which comes the
+    fingerprint that a foreign tool has given.
+    """
 
     epoch: int | None
     version: str
@@ -164,8 +166,7 @@ def _made(query: SeriesQuery, rows: Rows) -> list[Series]:
 def _wanted(lane: Lane, text: str | None) -> bool:
     if text is None:
         return True
-    flags = set(filter(None, text.split(","))) - {NONE}
-    return flags <= set(lane.flags) and VARIANTS & set(lane.flags) <= flags
+    return are_meant(lane.flags, set(filter(None, text.split(","))) - {NONE})
 
 
 def _view(found: Sequence[Series], more: int, records: Sequence[Regression]) -> SeriesView:

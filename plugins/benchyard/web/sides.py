@@ -12,6 +12,7 @@ from twisted.internet import threads
 
 from benchyard.results.differences import Conditions, conditions_of
 from benchyard.results.errors import ResultError
+from benchyard.results.foreign import read_foreign
 from benchyard.results.index import unpack_suite
 from benchyard.results.intake import UNKNOWN, describe_file
 from benchyard.results.kept import KeptSuites
@@ -138,9 +139,13 @@ def read_side(call: Call, side: Side) -> Read:
     if side.file is not None:
         try:
             suite = read_suite(side.file)
+            named = read_foreign(side.name, suite.metadata)
         except ResultError as exc:
             raise ResultError(f"{side.name}: {exc}") from exc
-        view = _file_view(side.name, describe_file(suite, hashlib.sha256(side.file).hexdigest()), call.now())
+        told = describe_file(suite, hashlib.sha256(side.file).hexdigest())
+        told["suite"] = named.suite or told["suite"]
+        told["fingerprint_id"] = named.fingerprint_id or told.get("fingerprint_id")
+        view = _file_view(side.name, told, call.now())
         return Read(side, measure(suite), conditions_of(view, suite.metadata), view)
     lab = call.services.lab
     kept = [lab.kept.find(row.sha256 or "", partial(_read, lab.results_dir, row, side)) for row in side.rows]

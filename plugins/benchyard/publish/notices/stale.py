@@ -34,12 +34,16 @@ class ScheduleLane(msgspec.Struct, frozen=True):
 
 
 class BranchLane(msgspec.Struct, frozen=True):
-    """A branch whose commits a poller brings to a target, with a result each `expected_s` seconds as a rule."""
+    """A branch whose commits a poller brings to a target, with a result each `expected_s` seconds as a rule.
+
+    `fork` is whose it is, None for upstream's.
+    """
 
     target: str
     branch: str
     poller: str
     expected_s: float
+    fork: str | None = None
 
 
 class View(NamedTuple):
@@ -151,11 +155,12 @@ def stale_branches(conn: sa.Connection, found: Sequence[BranchLane], view: View)
 def _stale_branch(conn: sa.Connection, lane: BranchLane, view: View) -> Draft | None:
     # Before the lab had it, nothing was expected.
     known = notices.watch(conn, f"branch:{lane.poller}:{lane.target}:{lane.branch}", now=view.now).since
-    last = lanes.newest_stored(conn, target=lane.target, branch=lane.branch)
+    last = lanes.newest_stored(conn, target=lane.target, branch=lane.branch, fork=lane.fork)
     since = max(known, last or 0.0)
     if view.now - since <= 2.0 * lane.expected_s:
         return None
-    what = f"branch {lane.branch} on {lane.target}: nothing new was stored for {stretch(view.now - since)}"
+    name = lane.branch if lane.fork is None else f"{lane.fork}/{lane.branch}"
+    what = f"branch {name} on {lane.target}: nothing new was stored for {stretch(view.now - since)}"
     lines = [
         f"{what}, since {moment(since)}; a result is expected every {stretch(lane.expected_s)}.",
         f"The last one is of {moment(last)}." if last is not None else "There was never a result of it.",
@@ -166,7 +171,7 @@ def _stale_branch(conn: sa.Connection, lane: BranchLane, view: View) -> Draft | 
     ]
     return draft(
         "lane_stale",
-        f"lane_stale:{lane.target}:branch {lane.branch}:{int(since)}",
+        f"lane_stale:{lane.target}:branch {name}:{int(since)}",
         what,
         lines,
         time=view.now,
