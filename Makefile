@@ -5,10 +5,12 @@ BIN := .venv/bin
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt \
   --build-constraint constraints.txt
 
-# Tests that measure on this machine, or share a lab, run one after the other; all others two at a time, by file.
+# Tests that measure on this machine, or share a lab, run one after the other; all others two at a time, by file. Of the
+# slow ones, most that measure do not mind who does so beside them.
 PYTEST = $(BIN)/python -m pytest
+TWO := --numprocesses=2 --dist=loadfile
 ALONE := tests/web tests/e2e tests/tasks
-BESIDE := $(addprefix --ignore=,$(ALONE)) --numprocesses=2 --dist=loadfile
+ALONE_SLOW := tests/tasks $(patsubst %,tests/e2e/test_%.py,cpython job kills kinds lab queue survival)
 
 # The Python of .venv is $(PYTHON); uv must not fetch another.
 export UV_PYTHON_DOWNLOADS = never
@@ -44,12 +46,12 @@ up: $(BIN)/.installed ## Keep a lab running in the folder LAB (default: lab), ma
 	$(BIN)/benchyard lab up '$(LAB)'
 
 test: lint types ## Lint, check the types, run the tests (all but the slow ones)
-	$(PYTEST) -m "not slow" $(BESIDE)
+	$(PYTEST) -m "not slow" $(TWO) $(addprefix --ignore=,$(ALONE))
 	$(PYTEST) -m "not slow" $(ALONE)
 
 test-slow: $(BIN)/.installed-dev ## Run the tests that take minutes
-	$(PYTEST) -m slow $(BESIDE)
-	$(PYTEST) -m slow $(ALONE)
+	$(PYTEST) -m slow $(TWO) $(addprefix --ignore=,$(ALONE_SLOW))
+	$(PYTEST) -m slow $(ALONE_SLOW)
 
 bench-queue: $(BIN)/.installed-dev ## Measure the queue with 10 to 10,000 jobs, beside stock Buildbot
 	PYTHONPATH=tests/support $(BIN)/python tests/bench/bench_queue.py
