@@ -175,10 +175,10 @@ def labs(folders: pytest.TempPathFactory, environments: Path | None) -> Iterator
         lab.check("lab", "init", str(lab.root), *options, *ports(*options))
         made.append(lab)
         if "PYTEST_XDIST_WORKER" in os.environ:
-            # Another test may measure beside this one, and needs the CPU, too.
+            # Another test may measure beside this one: it needs the CPU, too, and will not be quiet.
             for host in (lab.root / "hosts.d").glob("*.toml"):
                 if 'role = "isolated"' in (text := host.read_text()):
-                    host.write_text(f"{text}shield = false\n")
+                    host.write_text(f"{text}shield = false\nguard_wait_s = 0.0\n")
         if environments is not None:
             (lab.root / "state").mkdir(exist_ok=True)
             (lab.root / "state" / "environments").symlink_to(environments)
