@@ -6,11 +6,12 @@ INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint cons
   --build-constraint constraints.txt
 
 # Tests that measure on this machine, or share a lab, run one after the other; all others two at a time, by file. Of the
-# slow ones, most that measure do not mind who does so beside them; none of these shields its CPU.
+# slow ones, some that measure do not mind who does so beside them.
 PYTEST = $(BIN)/python -m pytest
 TWO := --numprocesses=2 --dist=loadfile
 ALONE := tests/web tests/e2e tests/tasks
-ALONE_SLOW := tests/tasks $(patsubst %,tests/e2e/test_%.py,cpython hosts job kills kinds lab network queue survival tls)
+BESIDE_SLOW := $(patsubst %,tests/e2e/test_%.py,backup database service)
+ALONE_SLOW := tests/tasks $(filter-out $(BESIDE_SLOW),$(wildcard tests/e2e/test_*.py))
 
 # The Python of .venv is $(PYTHON); uv must not fetch another.
 export UV_PYTHON_DOWNLOADS = never
