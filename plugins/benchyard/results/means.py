@@ -52,19 +52,19 @@ class Means(msgspec.Struct, frozen=True):
         return self.created if self.committed is None else self.committed
 
 
-def means_of(rows: Iterable[Any]) -> list[Means]:
+def means_of(rows: Iterable[tuple[Any, Sequence[str]]]) -> list[Means]:
     """The means of the datastore's rows (`store.series.measured_means`), without those of patched interpreters."""
     lanes = Lanes()
     kinds: dict[tuple[str, str, str], tuple[Kind, ...]] = {}
     found = []
-    for row in rows:
+    for row, (benchmarks, units, versions, means) in rows:
         lane = lanes.of(row)
         if lane is None:
             continue
-        said = (row.benchmarks, row.units, row.versions)
+        said = (benchmarks, units, versions)
         if said not in kinds:  # nearly all results have the same
             kinds[said] = tuple(zip(*map(_words.decode, said), strict=True))
-        logs = np.log(_numbers.decode(row.means))
+        logs = np.log(_numbers.decode(means))
         committed = moment_of(row.commit_date or row.build_date)
         told = (row.commit, committed, row.created, kinds[said], logs, row.foreign_print or "")
         found.append(Means(row.id, lane, row.epoch, *told))

@@ -61,22 +61,21 @@ def measured_means(
     since: float | None = None,
     ids: Sequence[int] | None = None,
     most: int = MOST_RESULTS,
-) -> list[sa.Row[Any]]:
-    """Rows of the same results, one for each, with the benchmarks, units, versions and means of all that it has.
+) -> list[tuple[sa.Row[Any], Sequence[str]]]:
+    """What the same results are of, and the benchmarks, units, versions and means of all that each has.
 
     Each of these is a list in JSON, which the database makes: as rows of their own they took ten times as long.
     """
     where = _counting(conn, host=host, branch=branch, flags=flags, target=target, since=since, ids=ids)
-    facts = [*(results.c[name] for name in _OF_RESULT), *_facts(conn)]
-    chosen = sa.select(*facts).where(*where).order_by(results.c.id.desc()).limit(most).cte("chosen")
-    lists = [
-        _as_list(conn, measurements.c[name]).label(f"{name}s") for name in ("benchmark", "unit", "version", "mean")
-    ]
+    newest = sa.select(results.c.id).where(*where).order_by(results.c.id.desc()).limit(most).subquery()
+    facts = sa.select(*(results.c[name] for name in _OF_RESULT), *_facts(conn))
+    told = conn.execute(facts.join_from(results, newest, newest.c.id == results.c.id).order_by(results.c.id))
+    lists = [_as_list(conn, measurements.c[name]) for name in ("benchmark", "unit", "version", "mean")]
     of_result = measurements.c.result_id
-    gave = sa.select(of_result, *lists).where(of_result.in_(sa.select(chosen.c.id))).group_by(of_result).subquery()
-    columns = [*(chosen.c[name] for name in (*_OF_RESULT, *_TOLD)), *list(gave.c)[1:]]
-    joined = sa.select(*columns).join_from(chosen, gave, gave.c.result_id == chosen.c.id)
-    return list(conn.execute(joined.order_by(chosen.c.id)))
+    gave = sa.select(of_result, *lists).where(of_result.in_(sa.select(newest.c.id))).group_by(of_result)
+    # Joined here: SQLite goes through all of the one for each of the other.
+    found = {id: values for id, *values in conn.execute(gave)}
+    return [(row, found[row.id]) for row in told if row.id in found]
 
 
 def measured_results(conn: sa.Connection, *, host: str, flags: Sequence[str]) -> list[sa.Row[Any]]:

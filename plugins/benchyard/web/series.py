@@ -145,10 +145,12 @@ async def find_series(call: Call) -> tuple[list[Series], int, Sequence[Regressio
 def _read(conn: Any, query: SeriesQuery) -> Rows:
     which: dict[str, Any] = {"host": query.host, "target": query.target, "branch": query.branch}
     which["since"] = moment(query.since, "since")
-    values = measured_means(conn, **which) if query.mean else measured_values(conn, benchmark=query.benchmark, **which)
-    hosts = {row.host for row in values}
     records = regressions.list_regressions(conn, benchmark=query.benchmark or "", host=query.host, limit=_MOST_KNOWN)
-    return Rows(values, {} if query.mean else known_floors(conn, hosts), records)
+    if query.mean:
+        return Rows(measured_means(conn, **which), {}, records)
+    values = measured_values(conn, benchmark=query.benchmark, **which)
+    hosts = {row.host for row in values}
+    return Rows(values, known_floors(conn, hosts), records)
 
 
 def _made(query: SeriesQuery, rows: Rows) -> list[Series]:
