@@ -108,7 +108,7 @@ def test_rebuilt_as_imported(bench: Bench, real_results: Path) -> None:
     """What only the names of PORTAL's files tell is known of them again when the index is made anew of the files."""
     for path in sorted(real_results.glob("portal/*.gz")):
         content = importing.open_content(path.read_bytes())
-        columns = importing.keep(bench.root, content, importing.examine(content, str(path), now=1.0))
+        columns = importing.keep(bench.root, content, importing.examine(content, path.name, now=1.0))
         bench.transact(filed.take_result, now=2.0, who="ada", owner="ada", **columns)
     told = bench.told()
     assert {(row["suite"], row["fingerprint_id"]) for row, *_ in told} == {

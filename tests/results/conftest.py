@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,15 +9,6 @@ from typing import Any
 import pytest
 
 MakeFile = Callable[..., bytes]
-
-
-@pytest.fixture(scope="session")
-def real_results() -> Path:
-    """The directory of real result files, in bench_runner's layout."""
-    named = os.environ.get("BENCHYARD_REAL_RESULTS")
-    if not named:
-        pytest.skip("BENCHYARD_REAL_RESULTS does not name a directory of real result files")
-    return Path(named)
 
 
 @pytest.fixture(scope="session")
