@@ -29,6 +29,17 @@ def test_names(repository: Miniature, history: History) -> None:
     assert found.time > 1.5e9
 
 
+@pytest.mark.parametrize("when", ["@253402300800 +0000", "@9223372036854775807 +0000"])
+def test_time_that_no_calendar_has(
+    repository: Miniature, history: History, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """Who makes a commit chooses its time: after the year 9999 it is not known."""
+    monkeypatch.setenv("GIT_COMMITTER_DATE", when)
+    commit = repository.comment("later than ever")
+    assert history.resolve("upstream", repository.url, "main").time == 0.0
+    assert [found.time for found in history.between(repository.first, commit)] == [0.0]
+
+
 def test_branch_moves(repository: Miniature, history: History) -> None:
     """A branch is what it is now; one that was removed is none any more."""
     repository.branch("topic")

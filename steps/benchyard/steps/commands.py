@@ -3,7 +3,7 @@
 import posixpath
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from benchyard.steps.kinds import Kind
 from benchyard.steps.kinds.kind import Parts
@@ -49,16 +49,21 @@ def source_options(job: Job) -> tuple[str, ...]:
     The keys without our prefix are bench_runner's, which sorts by the date and finds what to compare with by the base.
     """
     source = job.spec.get("source") or {}
-    time = source.get("time")
     facts = {
         "commit_branch": source.get("branch"),
-        "commit_date": datetime.fromtimestamp(time, UTC).isoformat(timespec="seconds") if time else None,
+        "commit_date": commit_date(source),
         "commit_merge_base": source.get("merge_base"),
         "benchyard_remote": source.get("remote"),
         "benchyard_ref": source.get("ref"),
         "benchyard_merge_base": source.get("merge_base"),
     }
     return tuple(part for key, value in facts.items() if value for part in ("--metadata", f"{key}={value}"))
+
+
+def commit_date(source: Mapping[str, Any]) -> str | None:
+    """When a source's commit was made, as an ISO time; None where that is not known."""
+    time = source.get("time")
+    return datetime.fromtimestamp(time, UTC).isoformat(timespec="seconds") if time else None
 
 
 def suite_options(job: Job, state: str) -> tuple[str, ...]:

@@ -3,7 +3,6 @@
 import os
 import shutil
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from benchyard.results.index import index_suite
 from benchyard.results.layout import path_of_run, path_without_values
 from benchyard.results.reading import read_suite
 from benchyard.results.runs import check_run, with_run
+from benchyard.steps.commands import commit_date
 from benchyard.steps.kinds import Kind
 from benchyard.steps.trust import host_print_of, trust_columns
 from benchyard.store.rows import Attempt, Job
@@ -119,7 +119,5 @@ def _origin(source: Mapping[str, Any] | None) -> dict[str, Any]:
     """Where a commit is from: what was asked for and where, and the last commit shared with the branch it is for."""
     if source is None:
         return {}
-    committed = datetime.fromtimestamp(source["time"], UTC).isoformat(timespec="seconds")
-    return {name: source[name] for name in ("remote", "url", "ref", "branch", "merge_base")} | {
-        "commit_date": committed
-    }
+    origin = {name: source[name] for name in ("remote", "url", "ref", "branch", "merge_base")}
+    return origin | {"commit_date": commit_date(source)}

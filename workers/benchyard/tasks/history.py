@@ -15,10 +15,12 @@ from benchyard.tasks.repository import changing, put_together
 _PULL = re.compile(r"(?:refs/)?(pull/[1-9][0-9]*/(?:head|merge))", re.ASCII)
 _ABBREVIATION = re.compile(r"[0-9a-f]{7,39}", re.ASCII)
 _LOCK_S = 3600.0
+#: The last second of the year 9999.
+_LAST_S = 253_402_300_799.0
 
 
 class Commit(NamedTuple):
-    """A commit: its full name, the branch that was named, and its time in epoch seconds."""
+    """A commit: its full name, the branch that was named, and its time in epoch seconds, 0 if no calendar has it."""
 
     commit: str
     branch: str | None
@@ -59,7 +61,7 @@ class History:
             if self.merge_base(found, tip) != found:
                 raise RecipeError("ref", f"{ref!r} is not on the branch {branch!r} of {remote}")
         seconds = self._git("rev-list", "--no-walk", "--timestamp", found).split()[0]
-        return Commit(found, named, float(seconds))
+        return Commit(found, named, _time(seconds))
 
     def tip(self, remote: str, branch: str) -> str | None:
         """The last commit of a branch as it was fetched last; None where there is no such branch."""
@@ -76,7 +78,7 @@ class History:
         """The commits after `first` up to `last` along the first parents, or along all; oldest first."""
         along = [] if all_parents else ["--first-parent"]
         lines = self._git("rev-list", *along, "--reverse", "--timestamp", f"{first}..{last}").splitlines()
-        return [Commit(commit, None, float(seconds)) for seconds, commit in (line.split() for line in lines)]
+        return [Commit(commit, None, _time(seconds)) for seconds, commit in (line.split() for line in lines)]
 
     def tags(self, remote: str, pattern: str) -> dict[str, str]:
         """Commits by the tags of a remote that match a pattern such as `v3.14.*`."""
@@ -159,3 +161,9 @@ class History:
 
     def _git(self, *arguments: str) -> str:
         return git(arguments, repository=self.path)
+
+
+def _time(seconds: str) -> float:
+    """A commit's time as git has it, which whoever made the commit could choose."""
+    found = float(seconds)
+    return found if 0.0 <= found <= _LAST_S else 0.0
