@@ -294,7 +294,7 @@ def _condition(conn: Any, name: str) -> _Condition:
     if epoch is None:
         return _Condition(None, 0, None, ())
     made, last = calibrations.last_calibrated(conn, name, epoch.number)
-    return _Condition(epoch, made, last, calibrations.noise_of(conn, name, epoch.number))
+    return _Condition(epoch, made, last, tuple(calibrations.noise_of(conn, name, epoch.number).values()))
 
 
 def _state(conn: Any, name: str) -> tuple[Host | None, WorkView | None, WorkView | None, _Condition, str | None]:
