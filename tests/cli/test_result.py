@@ -40,6 +40,29 @@ def test_get_shows_what_is_known(run: "Run", lab: "LabServer") -> None:
     assert run("result", "get", "1", "--json").json == lab.results[1]
 
 
+def test_get_shows_what_each_benchmark_gave(run: "Run", lab: "LabServer", server_module: ModuleType) -> None:
+    """`result get --benchmarks` has a table below, each value in its unit; --json has the same beside the result."""
+    assert "Nothing is known of its benchmarks.\n" in run("result", "get", str(lab.add_result()), "--benchmarks").out
+    lab.measurements[1] = [
+        server_module.a_measurement("go", n=1, stdev=None, memory=None),
+        server_module.a_measurement("nbody"),
+        server_module.a_measurement(
+            "size", unit="byte", mean=2048.0, stdev=512.0, median=2048.0, minimum=1024.0, maximum=3072.0
+        ),
+    ]
+    ran = run("result", "get", "1", "--benchmarks")
+    assert ran.out.splitlines()[-5:] == [
+        "",
+        "BENCHMARK   N  MEAN                 MEDIAN      MIN      MAX    MEMORY",
+        "go          1  51.2 ms             50.9 ms  49.8 ms  57.1 ms",
+        "nbody      60  51.2 ms +- 1.1 ms   50.9 ms  49.8 ms  57.1 ms  17.5 MiB",
+        "size       60  2.0 KiB +- 0.5 KiB  2.0 KiB  1.0 KiB  3.0 KiB  17.5 MiB",
+    ]
+    assert "BENCHMARK" not in run("result", "get", "1").out
+    told = {"measurements": lab.measurements[1]}
+    assert run("result", "get", "1", "--benchmarks", "--json").json == lab.results[1] | told
+
+
 def test_read_writes_the_very_bytes(run: "Run", lab: "LabServer", server_module: ModuleType, tmp_path: Path) -> None:
     """`result read` writes the file's bytes to stdout, or to --output."""
     lab.add_result()

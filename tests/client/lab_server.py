@@ -101,6 +101,13 @@ def a_job(number: int, **changes: Any) -> dict[str, Any]:
     return job | changes
 
 
+def a_measurement(name: str, **changes: Any) -> dict[str, Any]:
+    """The JSON of what one benchmark of a result gave."""
+    measured = {"name": name, "unit": "second", "n": 60, "mean": 0.0512, "stdev": 0.0011, "median": 0.0509}
+    rest = {"mad": 0.0004, "minimum": 0.0498, "maximum": 0.0571, "memory": 18_350_080.0, "version": "1.0"}
+    return measured | rest | changes
+
+
 def a_result(number: int, **changes: Any) -> dict[str, Any]:
     """The JSON of a stored result."""
     result: dict[str, Any] = {
@@ -189,6 +196,7 @@ class LabServer:
         self.notices: dict[int, dict[str, Any]] = {}
         self.files: dict[int, bytes] = {}
         self.attachments: dict[int, dict[str, bytes]] = {}
+        self.measurements: dict[int, list[dict[str, Any]]] = {}
         self.queue: dict[str, Any] = {"paused": False, "paused_by": None, "paused_at": None, "reason": None}
         self.version = 1
         self.order: list[int] = []
@@ -394,6 +402,8 @@ class LabServer:
             return self.answer_file(seen, key)
         if action.startswith("attachments") and key in self.results:
             return self.answer_attachments(key, action.partition("/")[2])
+        if action == "measurements" and key in self.results:
+            return as_json({"items": self.measurements.get(key, []), "next": None})
         if action == "upload" and key in self.results:
             return self.answer_upload(key, seen.body)
         return self.change(seen, self.results, key, "result", action)

@@ -179,6 +179,20 @@ def test_attachments(client: Client, lab: "LabServer") -> None:
         result.attachment("nbody.txt")
 
 
+def test_measurements(client: Client, lab: "LabServer", server_module: ModuleType) -> None:
+    """measurements() tells what each benchmark gave; where that is not known, there are none."""
+    result = client.results.get(lab.add_result())
+    assert result.measurements() == ()
+    lab.measurements[result.id] = [
+        server_module.a_measurement("go", n=1, stdev=None, memory=None, version=""),
+        server_module.a_measurement("nbody"),
+    ]
+    go, nbody = result.measurements()
+    assert (go.name, go.n, go.stdev, go.memory, go.version) == ("go", 1, None, None, "")
+    assert (nbody.mean, nbody.stdev, nbody.median, nbody.mad, nbody.unit) == (0.0512, 0.0011, 0.0509, 0.0004, "second")
+    assert (nbody.minimum, nbody.maximum, nbody.memory, nbody.version) == (0.0498, 0.0571, 18_350_080.0, "1.0")
+
+
 def test_what_is_no_result_is_refused(client: Client, lab: "LabServer") -> None:
     """Bytes that are not a pyperf file raise Invalid with the field."""
     with pytest.raises(Invalid, match="not a pyperf file") as caught:

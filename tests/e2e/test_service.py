@@ -571,6 +571,13 @@ OPERATIONS = {
         "result read {x}",
         shows=lambda s, answer, x: answer == json.loads(s.file_for(x).read_bytes()),
     ),
+    "BenchmarkResult.measurements": Operation(
+        S.result,
+        lambda c, x: c.results.get(x).measurements(),
+        ("GET", "/results/{x}/measurements", None),
+        "result get {x} --benchmarks",
+        shows=lambda s, answer, x: bool(answer.get("measurements") or answer["items"]),
+    ),
     "BenchmarkResult.write": Operation(
         S.empty_result,
         lambda c, x: c.results.get(x).write(pyperf_file(x)),

@@ -191,7 +191,10 @@ def test_csv_is_whole(make_file: MakeFile) -> None:
 def test_words_of_others_are_no_markup(make_file: MakeFile) -> None:
     """What a host or a file says of itself cannot become a link or a mention in an issue."""
     suite = read_suite(make_file({"a": [1.0, 1.1, 1.2]}))
-    found = compare(suite, suite, differences=["kernel @all against [x](http://y)"], marks=["base is of grade C: <b>"])
+    modes = (Conditions(mode=mode) for mode in ("![x](http://y) @all", "fast: <i>"))
+    marks = ["base is of grade C: <b>", *find_marks(*modes)]
+    found = compare(suite, suite, differences=["kernel @all against [x](http://y)"], marks=marks)
     text = comparison_report(found, base=Described(title="one"), head=Described(title="two"))
-    assert "<b>" not in text and "](http://y)" not in text
+    assert not any(markup in text for markup in ("<b>", "<i>", "](http://y)", "@all"))
+    assert "\n- <code>mode" in text and "\n- <code>base" in text
     assert "Different besides the interpreter: <code>kernel" in text

@@ -80,6 +80,13 @@ def test_what_is_gone_is_forgotten() -> None:
     assert values(*made)[FORGOTTEN] == pytest.approx(math.sqrt(2.0))
 
 
+def test_date_that_only_a_later_result_knows() -> None:
+    """A commit stands where it was made, if any of its results tells that."""
+    later = [means(1, {"a": 2.0}, result=8, committed=None), means(1, {"a": 2.0}, result=9, created=2e9)]
+    found = points(means(0, {"a": 1.0}), means(2, {"a": 4.0}), *later)
+    assert [(point.time, point.value) for point in found] == [(0.0, 1.0), (1.0, 2.0), (2.0, 4.0)]
+
+
 def test_results_of_a_commit_are_one_point() -> None:
     """Of several the mean is taken, and all of them are named."""
     made = [means(0, {"a": 1.0}), means(1, {"a": 1.0}), means(2, {"a": 4.0}, commit=f"{1:040x}", committed=1.0)]

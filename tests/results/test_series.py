@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from benchyard.results.changepoints import NoChangePoints
@@ -50,16 +51,21 @@ def test_results_of_a_commit_are_pooled() -> None:
 
 
 def test_lanes_are_apart() -> None:
-    """Another host, flag, branch, interpreter, suite or mode is another series, the longest first."""
+    """Another host, flag, branch, interpreter, suite, version of it or mode is another series, the longest first."""
     others = [
-        Lane("bench2", *[getattr(LANE, name) for name in LANE.__struct_fields__[1:]]),
-        Lane("bench1", ("jit",), "main", "cpython", "pyperformance", "1.14.0", "full"),
-        Lane("bench1", ("lto", "pgo"), "main", "pypy", "pyperformance", "1.14.0", "full"),
+        {"host": "bench2"},
+        {"flags": ("jit",)},
+        {"branch": "3.14"},
+        {"implementation": "pypy"},
+        {"suite": "pyston"},
+        {"suite_version": "1.13.0"},
+        {"mode": "fast"},
     ]
-    made = [value(number, lane=lane) for number, lane in enumerate([LANE, LANE, *others])]
-    found = series_of(made)
-    assert found[0].lane == LANE
-    assert {series.lane for series in found} == {LANE, *others}
+    assert {name for other in others for name in other} == set(LANE.__struct_fields__)
+    lanes = [LANE, LANE, *(msgspec.structs.replace(LANE, **other) for other in others)]
+    found = series_of(value(number, lane=lane) for number, lane in enumerate(lanes))
+    assert (found[0].lane, found[0].points) == (LANE, 2)
+    assert sorted(series.lane for series in found[1:]) == sorted(lanes[2:])
 
 
 def test_stretches_are_apart() -> None:
@@ -127,6 +133,13 @@ def test_no_date() -> None:
     (found,) = values_of([row(commit_date=None)])
     assert found.committed is None
     assert series_of([found])[0].stretches[0].points[0].time == 5.0
+
+
+def test_date_that_only_a_later_result_knows() -> None:
+    """A commit stands where it was made, if any of its results tells that: the first that does."""
+    later = [value(2, result=8, committed=None, created=5e9), value(2, result=9, created=6e9)]
+    (series,) = series_of([value(1), value(3), *later, value(2, result=10, committed=4 * DAY, created=7e9)])
+    assert [point.time for point in series.stretches[0].points] == [DAY, 2 * DAY, 3 * DAY]
 
 
 @pytest.mark.parametrize("date", ["9999-12-31T23:59:59-12:00", "2150-01-01", "0001-01-01", "1970-01-02"])

@@ -246,6 +246,16 @@ def test_values_that_do_not_vary() -> None:
     assert (found.differs, found.p) == (True, 0.0)
 
 
+def test_what_was_changed_is_not_pooled() -> None:
+    """Values in another unit, or of another version of a benchmark, are left out; one not told is any."""
+    old, new = Samples((1.0, 1.0), "second", version="1"), Samples((4.0,), "second", version="2")
+    size, untold = Samples((8.0,), "byte", version="1"), Samples((1.0,), "second")
+    table = [((old, size, new, untold), (3, "1")), ((untold, size, new, old), (2, "2")), ((new, old), (1, "2"))]
+    for results, expected in table:
+        found = measure(*(Suite({}, {"a": samples}, ()) for samples in results)).benchmarks["a"]
+        assert (found.summary.n, found.version) == expected
+
+
 def test_several_runs_of_an_interpreter_pool() -> None:
     """The mean is that of all values; what the runs differ by is no spread within them, and the more there are, the
     smaller a difference can be told.

@@ -118,6 +118,18 @@ def test_place_is_mended(conn: sa.Connection) -> None:
     assert only(conn).changed == 200.0
 
 
+def test_its_own_commit_has_gone(conn: sa.Connection) -> None:
+    """Where the results of its first commit do not count any more, it is found at the next, and is the same record."""
+    made = note(conn)
+    assert made is not None
+    regressions.modify_regression(conn, made.id, now=150.0, who="ada", status="known", owner="ada", comment="PEP 1")
+    moved: dict[str, Any] = {"key": "k2", "commit": "c22", "result_id": 22, "near": ("c19", "c20", "c22", "c23")}
+    assert note(conn, **moved, others=("k2",), now=200.0) is None
+    found = only(conn)
+    assert (found.id, found.commit, found.key, found.status) == (made.id, "c22", "k2", "known")
+    assert (found.owner, found.comment) == ("ada", "PEP 1")
+
+
 @pytest.mark.parametrize(
     "other",
     [
@@ -129,6 +141,7 @@ def test_place_is_mended(conn: sa.Connection) -> None:
         {"host": "bench2"},
         {"others": ("k1", "k2")},
         {"near": ()},
+        {"near": ("c18", "c19", "c20")},
     ],
 )
 def test_another_is_another(conn: sa.Connection, other: dict[str, Any]) -> None:

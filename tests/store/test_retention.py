@@ -7,6 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from benchyard.store import results, trashed
+from benchyard.store.regressions import modify_regression, note_shift
 from benchyard.store.retention import prunable
 from benchyard.store.rows import Job
 
@@ -84,6 +85,21 @@ def test_what_always_stays(conn: sa.Connection, add: Add, make_job: Callable[...
     assert gone(conn, tagged=[str(commit)]) == []
     assert gone(conn) == [tagged]
     assert young not in gone(conn)
+
+
+def test_what_a_regression_lies_between(conn: sa.Connection, add: Add) -> None:
+    """Its first result, and the last before it, stay as long as it is open."""
+    before, first, best = add(0.0), add(1.0), add(2.0)
+    lane = {"host": "sulaco", "flags": (), "branch": "main", "implementation": "cpython", "suite": "pyperformance"}
+    lane |= {"suite_version": "1.14.0", "mode": "fast", "epoch": 1, "version": "1", "benchmark": "nbody"}
+    ids = {"result_id": first, "result_before": before, "found_by": best}
+    rest = {"key": "k", "unit": "second", "commit": "c2", "commit_before": "c1", "worse": True}
+    numbers = {"before": 1.0, "after": 1.1, "step": 0.1, "sure": 0.9999}
+    made = note_shift(conn, {**lane, **ids, **rest, **numbers}, confirmed_by=None, fixed_by=None, now=1.0)
+    assert made is not None
+    assert gone(conn) == []
+    modify_regression(conn, made.id, now=2.0, who="ada", status="fixed")
+    assert gone(conn) == [before, first]
 
 
 def test_trash_is_not_pruned(conn: sa.Connection, add: Add) -> None:

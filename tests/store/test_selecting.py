@@ -61,6 +61,13 @@ def found(conn: sa.Connection, text: str, **kwargs: Any) -> list[int]:
     return [row.id for row in select_results(conn, text, **{"tags": no_tags, **kwargs})]
 
 
+def many_more(conn: sa.Connection, like: Result) -> None:
+    """Add more newer results than are looked at, all of them like this one."""
+    row = dict(conn.execute(sa.select(table).where(table.c.id == like.id)).mappings().one())
+    del row["id"]
+    conn.execute(sa.insert(table), [{**row, "job_id": None, "created": 1000.0 + number} for number in range(501)])
+
+
 def test_a_number_is_that_result(conn: sa.Connection, add: Add) -> None:
     """A number means one result, also among several of its interpreter; one that there is not is said so."""
     one, other = add(), add()
@@ -140,6 +147,31 @@ def test_branches_of_forks(conn: sa.Connection, add: Add) -> None:
     add(branch="idea", interpreter={"id": "c", "remote": "bob"})
     with pytest.raises(Unclear, match=r"^'idea' is a branch of several forks: say ada/idea, bob/idea$"):
         found(conn, "idea")
+
+
+def test_a_narrowed_name_finds_what_is_behind_many_others(conn: sa.Connection, add: Add) -> None:
+    """However many newer results other hosts and other flags have, it means those of its host and flags."""
+    old, jit = add(host="nostromo"), add(flags=("jit", "lto", "pgo"))
+    many_more(conn, add(OLD))
+    for name in ("main@nostromo", "last@nostromo+pgo", "python:3.15@nostromo", f"{MAIN}@nostromo"):
+        assert found(conn, name) == [old.id], name
+    for name in ("main+jit", "last+jit", "python:3.15+jit", "main@sulaco+jit", f"{MAIN}+jit"):
+        assert found(conn, name) == [jit.id], name
+    for name in ("main@lv426", "last+nogil", "main@nostromo+jit", "python:3.15+jit,nogil"):
+        with pytest.raises(NotFound):
+            found(conn, name)
+
+
+def test_narrowing_makes_no_branch_a_forks(conn: sa.Connection, add: Add) -> None:
+    """Where upstream has a result of a branch, on whatever host, the fork's is never meant without its name."""
+    upstream = add(host="nostromo")
+    fork = add(OLD, interpreter={"id": "b", "remote": "ada"})
+    many_more(conn, fork)
+    assert found(conn, "main") == found(conn, "main@nostromo") == [upstream.id]
+    assert fork.commit == select_results(conn, "ada/main@sulaco", tags=no_tags)[0].commit
+    for name in ("main@sulaco", "main+jit"):
+        with pytest.raises(NotFound):
+            found(conn, name)
 
 
 def test_several_interpreters_are_refused_with_their_names(conn: sa.Connection, add: Add) -> None:

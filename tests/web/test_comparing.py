@@ -248,7 +248,7 @@ def test_markdown(lab: "Lab", ids: list[int], files: list[bytes]) -> None:
     assert answer.headers["content-type"] == "text/markdown; charset=utf-8"
     for line in (
         "Different besides the interpreter: `grade A against C`, `kernel linux 6.1 against linux 6.5`",
-        "- head is of grade C: `disturbed: nbody`",
+        "- `head is of grade C: disturbed: nbody`",
     ):
         assert answer.text.splitlines().count(line) == 1
     assert f"| result | `results {ids[1]}, {ids[0]}` | `result {ids[3]}` |" in answer.text.splitlines()

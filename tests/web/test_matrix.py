@@ -37,6 +37,7 @@ MATRIX = {
         "GET /results/<int:result_id>/file",
         "GET /results/<int:result_id>/attachments",
         "GET /results/<int:result_id>/attachments/<name>",
+        "GET /results/<int:result_id>/measurements",
         "GET /uploads",
         "GET /destinations",
         "GET /hosts",

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import statistics
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -167,6 +168,28 @@ def test_grade_of_a_file_that_is_added(lab: "Lab", stored: dict[int, bytes]) -> 
     assert not list((lab.root / "results").rglob("*elsewhere_2*"))
     for number in (row["id"], other["id"]):
         assert lab.call("DELETE", f"/results/{number}", "ada").status_code == 200
+
+
+def test_measurements(lab: "Lab", stored: dict[int, bytes]) -> None:
+    """What each benchmark gave is told by name, as the file has it; a result without its file has none yet."""
+    document = json.loads(stored[min(stored)])
+    values = [run["values"] for run in document["benchmarks"][0]["runs"] if "values" in run]
+    name = document["benchmarks"][0]["metadata"]["name"]
+    row = lab.call("POST", "/results", "ada", json={"host": "measured"}).json()
+    assert lab.call("GET", f"/results/{row['id']}/measurements").json() == {"items": [], "next": None}
+    data = json.dumps(document | {"benchmarks": document["benchmarks"][:3]}).encode()
+    row = lab.call("PUT", f"/results/{row['id']}/file", "ada", content=data).json()
+    items = lab.call("GET", f"/results/{row['id']}/measurements").json()["items"]
+    assert len(items) == row["benchmarks"] == 3
+    assert [item["name"] for item in items] == sorted(item["name"] for item in items)
+    (found,) = (item for item in items if item["name"] == name)
+    flat = [value for run in values for value in run]
+    assert (found["n"], found["unit"]) == (len(flat), "second")
+    assert (found["minimum"], found["maximum"]) == (min(flat), max(flat))
+    assert (found["mean"], found["median"]) == pytest.approx((statistics.mean(flat), statistics.median(flat)))
+    assert found["stdev"] == pytest.approx(statistics.stdev(flat))
+    assert lab.call("GET", "/results/99999/measurements").status_code == 404
+    assert lab.call("DELETE", f"/results/{row['id']}", "ada").status_code == 200
 
 
 def test_files_at_once(lab: "Lab", stored: dict[int, bytes]) -> None:

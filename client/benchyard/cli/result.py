@@ -102,20 +102,24 @@ def list_results(
 
 @results.command("get")
 @result_argument()
+@click.option("--benchmarks", is_flag=True, help="What each benchmark gave as well.")
 @lab_options
-def get_result(result: str | int, url: str | None, as_json: bool) -> None:
+def get_result(result: str | int, benchmarks: bool, url: str | None, as_json: bool) -> None:
     """Show a result.
 
-    Example: benchyard result get last
+    Example: benchyard result get last --benchmarks
     """
     from benchyard.cli.output import print_fields, print_json
+    from benchyard.cli.resultbenchmarks import print_measurements
 
     with connect(url) as client:
         found = find_result(client, result)
+        measurements = found.measurements() if benchmarks else ()
         attached = found.attachments() if found.path and not as_json else ()
         published = [] if as_json else list(client.uploads.list(result=found.id))
     if as_json:
-        print_json(found.document)
+        told = {"measurements": [each.document for each in measurements]} if benchmarks else {}
+        print_json(found.document | told)
         return
     interpreter = found.interpreter
     print_fields(
@@ -149,6 +153,9 @@ def get_result(result: str | int, url: str | None, as_json: bool) -> None:
             *((f"attached {number}", f"{file.name}, {file.size} bytes") for number, file in enumerate(attached, 1)),
         )
     )
+    if benchmarks:
+        click.echo()
+        print_measurements(measurements)
 
 
 @results.command("read")

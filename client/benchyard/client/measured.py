@@ -46,6 +46,26 @@ class Attachment(Document, frozen=True, kw_only=True):
     sha256: str = ""
 
 
+class Measurement(Document, frozen=True, kw_only=True):
+    """What one benchmark gave in one result: `n` values in `unit` ("second", "byte", "integer"), reduced.
+
+    `stdev` is None for a single value, `mad` the median of what the values are off their `median`. `memory` is the most
+    that one of its processes had, in bytes, `version` the benchmark's own; None and empty where the file does not say.
+    """
+
+    name: str
+    unit: str
+    n: int
+    mean: float
+    stdev: float | None = None
+    median: float
+    mad: float
+    minimum: float
+    maximum: float
+    memory: float | None = None
+    version: str = ""
+
+
 class HostPrint(msgspec.Struct, frozen=True, kw_only=True):
     """The host's part of a fingerprint; `isolation` is how the measuring CPUs were kept free of others in this run."""
 

@@ -12,7 +12,7 @@ import msgspec
 from benchyard.client.entities import Document, Entity, ask
 from benchyard.client.errors import ServerError
 from benchyard.client.jobs import FailedBenchmark
-from benchyard.client.measured import Attachment, Fingerprint, Interpreter
+from benchyard.client.measured import Attachment, Fingerprint, Interpreter, Measurement
 from benchyard.client.paging import Collection, Moment, Pages
 from benchyard.client.uploads import Upload, ask_uploads
 
@@ -90,6 +90,10 @@ class BenchmarkResult(Entity, frozen=True, kw_only=True):
             raise ServerError(f"the file of result {self.id} came damaged: its SHA-256 is not {self.sha256}")
         return data
 
+    def measurements(self) -> "tuple[Measurement, ...]":
+        """Return what each benchmark gave, by name; nothing where the result has no values."""
+        return ask(_Measurements, self.link, "GET", f"{self.path_}/measurements").items
+
     def attachments(self) -> "tuple[Attachment, ...]":
         """Return the files that belong to the result besides its own, by name."""
         return ask(_Attachments, self.link, "GET", f"{self.path_}/attachments").items
@@ -125,6 +129,10 @@ class BenchmarkResult(Entity, frozen=True, kw_only=True):
 
 class _Pruned(Document, frozen=True, kw_only=True):
     items: tuple[BenchmarkResult, ...] = ()
+
+
+class _Measurements(Document, frozen=True, kw_only=True):
+    items: tuple[Measurement, ...] = ()
 
 
 class _Attachments(Document, frozen=True, kw_only=True):

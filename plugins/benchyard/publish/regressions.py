@@ -22,7 +22,7 @@ from twisted.python import log
 from benchyard.publish.notices.shifts import told_of
 from benchyard.results.changepoints import NoChangePoints, method
 from benchyard.results.means import mean_series, means_of
-from benchyard.results.series import series_of, values_of
+from benchyard.results.series import grouped, series_of, time_of, values_of
 from benchyard.results.shifts import Shift, shifts_of
 from benchyard.results.times import moment_of
 from benchyard.store import history, notices, regressions
@@ -174,8 +174,11 @@ class Newest(NamedTuple):
 
 def _newest(conn: sa.Connection, lanes: Lanes) -> Newest:
     rows = measured_results(conn, host=lanes.host, flags=lanes.flags)
-    made = {row.id: moment_of(row.commit_date or row.build_date) or row.created for row in rows}
-    ids = sorted(made, key=lambda id: (made[id], id))
+    made = {
+        commit: time_of((row.created, moment_of(row.commit_date or row.build_date)) for row in those)
+        for commit, those in grouped(rows, lambda row: row.commit).items()
+    }
+    ids = [row.id for row in sorted(rows, key=lambda row: (made[row.commit], row.id))]
     return Newest(ids[-LOOK_BACK:], frozenset(ids[:-LOOK_BACK]))
 
 

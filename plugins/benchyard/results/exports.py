@@ -4,6 +4,8 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
+import msgspec
+
 from benchyard.results.compare import Change, Comparison, Group
 from benchyard.results.markdown import Described, code, comparison_markdown
 from benchyard.results.text import overall_lines
@@ -32,7 +34,9 @@ def comparison_csv(found: Iterable[tuple[str, str, Comparison]]) -> str:
 
 def comparison_report(comparison: Comparison, *, base: Described, head: Described) -> str:
     """A comparison in Markdown, with what is to be said of it as a whole and of groups of benchmarks."""
-    lines = [f"- {_escaped(line)}" for line in overall_lines(comparison, differences=False)]
+    ours = overall_lines(msgspec.structs.replace(comparison, marks=()), differences=False)
+    # Words of hosts and files may hold anything: what tells of these stands where nothing is markup.
+    lines = [f"- {line}" for line in (*ours, *map(code, comparison.marks))]
     if comparison.memory is not None:
         memory = comparison.memory
         lines.append(f"- memory: {memory.change} (geometric mean of the peaks of {memory.n} benchmarks)")
@@ -63,9 +67,3 @@ def _cells(change: Change) -> Iterable[object]:
     numbers = (base.mean, base.stdev, base.n, head.mean, head.stdev, head.n, change.ratio)
     verdict = (change.change, change.significant, change.verdict, change.p, change.low, change.high, change.noise)
     return (change.name, base.unit, *numbers, *verdict, *memory, "; ".join(change.differences), change.counted)
-
-
-def _escaped(line: str) -> str:
-    """Words of hosts and files may hold anything; they stand where nothing is markup."""
-    title, colon, rest = line.partition(": ")
-    return f"{title}: {code(rest)}" if colon and title not in ("geometric mean", "overall") else line

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from benchyard.results.series import Lane, Lanes, Point, Series, grouped, stretch_of, stretches_in_order
+from benchyard.results.series import Lane, Lanes, Point, Series, grouped, stretch_of, stretches_in_order, time_of
 from benchyard.results.times import moment_of
 
 #: Points after which a benchmark that none of them has is forgotten.
@@ -45,11 +45,6 @@ class Means(msgspec.Struct, frozen=True):
     kinds: tuple[Kind, ...]
     logs: Array
     version: str = ""
-
-    @property
-    def time(self) -> float:
-        """When the commit was made, or the result where that is not known."""
-        return self.created if self.committed is None else self.committed
 
 
 def means_of(rows: Iterable[tuple[Any, Sequence[str]]]) -> list[Means]:
@@ -85,20 +80,17 @@ def mean_series(found: Iterable[Means]) -> list[Series]:
 
 def _points(found: Sequence[Means]) -> list[Point]:
     """One point for each commit, in order; one that has nothing in common with those before it is left out."""
-    commits = sorted(
-        (sorted(those, key=lambda means: means.result) for those in grouped(found, lambda one: one.commit).values()),
-        key=lambda those: (min(those, key=lambda means: means.created).time, those[0].result),
-    )
+    by_commit = [sorted(those, key=lambda one: one.result) for those in grouped(found, lambda one: one.commit).values()]
+    times = {those[0].commit: time_of((one.created, one.committed) for one in those) for those in by_commit}
+    commits = sorted(by_commit, key=lambda those: (times[those[0].commit], those[0].result))
     logs, present = _matrix(commits)
     steps, linked = _links(logs, present)
     values = np.exp(np.cumsum(steps)).tolist()
     points = []
     for those, value, counted, n in zip(commits, values, linked.tolist(), present.sum(axis=1).tolist(), strict=True):
         if counted:
-            first = min(those, key=lambda means: means.created)
-            points.append(
-                Point(those[0].commit, first.time, value, value, value, tuple(one.result for one in those), int(n))
-            )
+            commit, made_by = those[0].commit, tuple(one.result for one in those)
+            points.append(Point(commit, times[commit], value, value, value, made_by, int(n)))
     return points
 
 

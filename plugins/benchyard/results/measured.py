@@ -68,15 +68,21 @@ class MeasuredSuite:
 def measure(*suites: Suite) -> MeasuredSuite:
     """Work out one side of a comparison: a result, or several of one interpreter whose values are pooled.
 
-    A benchmark that was measured in another unit than in the first of them is pooled without that result.
+    A benchmark that was measured in another unit, or that says it is another version, than in the first of them is
+    pooled without that result.
     """
     samples: dict[str, list[Samples]] = {}
     for suite in suites:
         for name, found in suite.benchmarks.items():
             known = samples.setdefault(name, [])
-            if not known or known[0].unit == found.unit:
+            if all(_are_alike(one, found) for one in known):
                 known.append(found)
     return MeasuredSuite({name: _measured(found) for name, found in samples.items()}, len(suites))
+
+
+def _are_alike(one: Samples, other: Samples) -> bool:
+    """Whether the values of two results are of the same: what does not say its version is of any."""
+    return one.unit == other.unit and (one.version == other.version or not (one.version and other.version))
 
 
 def summarize(samples: Samples) -> Summary:
@@ -95,7 +101,7 @@ def _measured(pooled: Sequence[Samples]) -> Measured:
         summary=_summary(spread, pooled[0].unit),
         spread=spread,
         groups=tuple(map(_units, pooled)),
-        version=pooled[0].version,
+        version=next((samples.version for samples in pooled if samples.version), ""),
         tags=pooled[0].tags,
         memory=max(memory) if memory else None,
     )

@@ -18,6 +18,12 @@ _LEVEL = 1
 _GZIP = 31
 _PIECE = 4_000_000
 
+# Bytes that are fed at once: each part of a file copies what it has not used of them.
+_FED = 250_000
+
+# Parts that a file may have: block compression (bgzip) makes one of every 64 kB.
+_MOST_PARTS = 2000
+
 # Its stub says that this is an exception, and it is a class.
 _Error: type[Exception] = isal_zlib.error  # type: ignore[assignment]
 
@@ -28,23 +34,31 @@ def pack(data: bytes) -> bytes:
 
 
 def unpack(packed: bytes, most: int = MOST_BYTES) -> bytes:
-    """Unpack what gzip has packed, in one part or several; ResultError where it is damaged, or longer than `most`."""
+    """Unpack what gzip has packed, in one part or several; ResultError where it is damaged, or longer than `most`.
+
+    Parts may be empty, so that no number of them makes it longer: there is a bound for them, too.
+    """
     pieces: list[bytes] = []
-    size = 0
-    while packed:
+    size = parts = 0
+    rest = memoryview(packed)
+    while rest:
         part = isal_zlib.decompressobj(_GZIP)
+        parts += 1
+        if parts > _MOST_PARTS:
+            raise ResultError(f"the result file has more than {_MOST_PARTS} parts: unpack it, and pack it as one")
         while not part.eof:
+            fed = rest[:_FED]
             try:
-                piece = part.decompress(packed, min(_PIECE, most + 1 - size))
+                piece = part.decompress(fed, min(_PIECE, most + 1 - size))
             except _Error as exc:
                 raise ResultError("the result file is damaged: gzip cannot unpack it") from exc
             pieces.append(piece)
             size += len(piece)
             check_size(size, most)
-            packed = part.unconsumed_tail
-            if not piece and not part.eof:
+            used = len(fed) - len(part.unused_data if part.eof else part.unconsumed_tail)
+            if not piece and not used and not part.eof:
                 raise ResultError("the result file is cut short: gzip cannot unpack all of it")
-        packed = part.unused_data
+            rest = rest[used:]
     return b"".join(pieces)
 
 

@@ -161,6 +161,15 @@ def branch_of(branch: str | None, commit: str) -> str:
     return "" if branch is None or branch.startswith(commit[:7]) or commit.startswith(branch) else branch
 
 
+def time_of(made: Iterable[tuple[float, float | None]]) -> float:
+    """When a commit was made, of when its results were and what each tells of it: as the first says that knows it.
+
+    Where none does, it is the time of the first result.
+    """
+    in_order = sorted(made, key=lambda times: times[0])
+    return next((committed for _, committed in in_order if committed is not None), in_order[0][0])
+
+
 def stretch_of(epoch: int | None, version: str, points: list[Point], noise: float | None) -> Stretch:
     """Points that can be compared, with the changes of their level where these can be found."""
     try:
@@ -175,17 +184,16 @@ def _points(values: Iterable[Value]) -> list[Point]:
     points = []
     for commit, those in grouped(values, lambda value: value.commit).items():
         means = [value.mean for value in those]
-        first = min(those, key=lambda value: value.created)
         points.append(
             Point(
                 commit=commit,
-                time=first.created if first.committed is None else first.committed,
+                time=time_of((value.created, value.committed) for value in those),
                 value=geometric_mean(means) if len(means) > 1 else means[0],
                 low=min(means),
                 high=max(means),
                 results=tuple(sorted(value.result for value in those)),
                 n=sum(value.n for value in those),
-                stdev=first.stdev if len(those) == 1 else None,
+                stdev=those[0].stdev if len(those) == 1 else None,
             )
         )
     return sorted(points, key=_order)

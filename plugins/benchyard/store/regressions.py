@@ -34,8 +34,9 @@ def note_shift(
     """Make the record of a change, or move it on; gives it where it is a new one.
 
     `values` are its columns up to `worse`. A change in one of the commits `near`, of the same series and in the same
-    direction, is this one: results of commits in between came later, and show better where it is. Unless it is one of
-    the `others`, keys of those that are there as well.
+    direction, is this one: results of commits in between came later, and show better where it is, or those of its own
+    commit do not count any more, and what it was after tells. Unless it is one of the `others`, keys of those that are
+    there as well.
     """
     known = _known(conn, values, near, others)
     if known is not None:
@@ -130,8 +131,8 @@ def _known(
         return found
     alike = [regressions.c[name].is_not_distinct_from(values[name]) for name in _LANE]
     where = (*alike, regressions.c.flags == values["flags"], regressions.c.worse == values["worse"])
-    close = (regressions.c.commit.in_(near), regressions.c.key.not_in(others))
-    statement = sa.select(regressions).where(*where, *close).order_by(regressions.c.id)
+    close = sa.or_(regressions.c.commit.in_(near), regressions.c.commit_before.in_(near[:-1]))
+    statement = sa.select(regressions).where(*where, close, regressions.c.key.not_in(others)).order_by(regressions.c.id)
     row = conn.execute(statement.limit(1)).mappings().first()
     return None if row is None else to_row(Regression, row)
 

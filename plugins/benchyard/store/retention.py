@@ -3,6 +3,7 @@
 Younger results all stay. Of older ones the best of each week stays, of each host, epoch, implementation, fork, branch
 (commit, where there is none), flags, suite and mode. What is of a release, has a note, or is what another was compared
 with stays for ever; so does all that is no plain result: calibrations, profiles, what is disabled or misses its file.
+What a regression lies between stays until that is fixed.
 """
 
 import re
@@ -12,7 +13,7 @@ import sqlalchemy as sa
 
 from benchyard.store.rows import BENCHMARKS, Result
 from benchyard.store.sql import to_row
-from benchyard.store.tables import jobs, results
+from benchyard.store.tables import jobs, regressions, results
 
 _DAY_S = 86_400.0
 
@@ -34,6 +35,8 @@ def prunable(
     """Return the results that may go, oldest first; `tagged` are the commits that the remotes have tags on."""
     before = now - keep_all_days * _DAY_S
     bases = sa.select(jobs.c.base_job).where(jobs.c.base_job.is_not(None))
+    is_open = regressions.c.status != "fixed"
+    between = [sa.select(column).where(is_open) for column in (regressions.c.result_id, regressions.c.result_before)]
     where = (
         results.c.created < before,
         results.c.status == "stored",
@@ -42,6 +45,7 @@ def prunable(
         results.c.path.is_not(None),
         results.c.note == "",
         sa.or_(results.c.job_id.is_(None), results.c.job_id.not_in(bases)),
+        *(results.c.id.not_in(ids) for ids in between),
     )
     rows = conn.execute(sa.select(results).where(*where).order_by(results.c.created, results.c.id))
     return thinned((to_row(Result, row) for row in rows.mappings()), tagged)

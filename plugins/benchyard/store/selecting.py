@@ -102,8 +102,8 @@ def select_results(conn: sa.Connection, text: str, *, tags: Tags, single: bool =
             if _COMMIT.fullmatch(wanted.name) is None:
                 raise
     if not wanted.kind and wanted.name == "last":
-        return _narrowed(_newest(conn), wanted)[:1] or _nothing(wanted)
-    rows = _narrowed(_rows(conn, wanted, tags), wanted)
+        return tuple(_newest(conn, wanted)[:1]) or _nothing(wanted)
+    rows = _rows(conn, wanted, tags)
     if not rows:
         return _nothing(wanted)
     found = _one_interpreter(rows, wanted)
@@ -114,9 +114,9 @@ def _rows(conn: sa.Connection, wanted: Selector, tags: Tags) -> Sequence[Result]
     """The results of a name's commit or interpreter, newest first."""
     kinds: dict[str, Callable[[], Sequence[Result]]] = {
         "commit": lambda: _of_commit(conn, wanted) if _COMMIT.fullmatch(wanted.name) else (),
-        "tag": lambda: [row for commit in tags(wanted.name) for row in _with_commit(conn, commit)],
-        "branch": lambda: _last(wanted, _of_branch(conn, wanted)),
-        "python": lambda: _last(wanted, _of_upstream(conn, _of_version(wanted.name))),
+        "tag": lambda: [row for commit in tags(wanted.name) for row in _with_commit(conn, wanted, commit)],
+        "branch": lambda: _last(_of_branch(conn, wanted)),
+        "python": lambda: _last(_of_upstream(conn, wanted, _of_version(wanted.name))),
     }
     if wanted.kind:
         return kinds[wanted.kind]()
@@ -126,21 +126,40 @@ def _rows(conn: sa.Connection, wanted: Selector, tags: Tags) -> Sequence[Result]
     return next(iter(found.values()), ())
 
 
-def _newest(conn: sa.Connection, *conditions: sa.ColumnElement[bool]) -> Sequence[Result]:
-    """Results that count and have values, newest first."""
-    statement = sa.select(results).where(
+def _newest(conn: sa.Connection, wanted: Selector, *conditions: sa.ColumnElement[bool]) -> Sequence[Result]:
+    """Results that count, have values and are of the host and the flags that are wanted, newest first."""
+    counting = _counting(*conditions)
+    if wanted.host is not None:
+        counting.append(results.c.host == wanted.host)
+    rows = _first_of(conn, counting)
+    if wanted.flags is None:
+        return rows
+    found = [row for row in rows if are_meant(row.flags, wanted.flags)]
+    if found or len(rows) < _MOST:
+        return found
+    known = conn.execute(sa.select(results.c.flags).where(*counting).distinct()).scalars()
+    meant = [results.c.flags == flags for flags in known if are_meant(flags, wanted.flags)]
+    return _first_of(conn, [*counting, sa.or_(*meant)]) if meant else ()
+
+
+def _first_of(conn: sa.Connection, conditions: Iterable[sa.ColumnElement[bool]]) -> Sequence[Result]:
+    statement = sa.select(results).where(*conditions).order_by(results.c.created.desc(), results.c.id.desc())
+    return [to_row(Result, row) for row in conn.execute(statement.limit(_MOST)).mappings()]
+
+
+def _counting(*conditions: sa.ColumnElement[bool]) -> list[sa.ColumnElement[bool]]:
+    """The conditions that a result counts and has values, and these."""
+    return [
         results.c.status == "stored",
         results.c.enabled == sa.literal(True, results.c.enabled.type),
         results.c.path.is_not(None),
         results.c.kind.in_((BENCHMARKS, CALIBRATE)),
         *conditions,
-    )
-    rows = conn.execute(statement.order_by(results.c.created.desc(), results.c.id.desc()).limit(_MOST))
-    return [to_row(Result, row) for row in rows.mappings()]
+    ]
 
 
 def _of_commit(conn: sa.Connection, wanted: Selector) -> Sequence[Result]:
-    rows = _with_commit(conn, wanted.name)
+    rows = _with_commit(conn, wanted, wanted.name)
     commits = sorted({str(row.commit) for row in rows})
     if any(not commits[-1].startswith(commit) for commit in commits):
         shown = ", ".join(commit[:12] for commit in commits[:_NAMED])
@@ -148,9 +167,9 @@ def _of_commit(conn: sa.Connection, wanted: Selector) -> Sequence[Result]:
     return rows
 
 
-def _with_commit(conn: sa.Connection, name: str) -> list[Result]:
+def _with_commit(conn: sa.Connection, wanted: Selector, name: str) -> list[Result]:
     """What another tool has measured may have its commit cut short."""
-    rows = _newest(conn, with_commit(results.c.commit, name[:_SHORT]))
+    rows = _newest(conn, wanted, with_commit(results.c.commit, name[:_SHORT]))
     return [row for row in rows if str(row.commit).startswith(name) or name.startswith(str(row.commit))]
 
 
@@ -161,35 +180,32 @@ def _of_version(version: str) -> sa.ColumnElement[bool]:
 
 def _of_branch(conn: sa.Connection, wanted: Selector) -> Sequence[Result]:
     """The results of upstream's branch, or else of the fork's; Unclear where several forks have such a branch."""
-    rows = _of_upstream(conn, is_branch(conn, wanted.name))
-    forks = sorted({fork for row in rows if (fork := fork_of(row.interpreter))})
-    if len(forks) > 1:
-        shown = ", ".join(f"{fork}/{wanted.name}" for fork in forks[:_NAMED])
-        raise Unclear(f"{wanted.text!r} is a branch of several forks: say {shown}")
+    rows = _of_upstream(conn, wanted, is_branch(conn, wanted.name))
+    if rows and fork_of(rows[0].interpreter) is not None:
+        forks = sorted(fork for fork in _forks(conn, is_branch(conn, wanted.name)) if fork is not None)
+        if len(forks) > 1:
+            shown = ", ".join(f"{fork}/{wanted.name}" for fork in forks[:_NAMED])
+            raise Unclear(f"{wanted.text!r} is a branch of several forks: say {shown}")
     return rows
 
 
-def _of_upstream(conn: sa.Connection, condition: sa.ColumnElement[bool]) -> Sequence[Result]:
-    """The newest results without those of forks, unless there are no others."""
-    rows = _newest(conn, condition)
+def _of_upstream(conn: sa.Connection, wanted: Selector, condition: sa.ColumnElement[bool]) -> Sequence[Result]:
+    """The newest results without those of forks, unless upstream has none at all, of whatever host and flags."""
+    rows = _newest(conn, wanted, condition)
     upstream = [row for row in rows if fork_of(row.interpreter) is None]
-    if not upstream and len(rows) == _MOST:
-        upstream = list(_newest(conn, condition, fork_in(conn).is_(None)))
+    if rows and not upstream and None in _forks(conn, condition):
+        return _newest(conn, wanted, condition, fork_in(conn).is_(None))
     return upstream or rows
 
 
-def _last(wanted: Selector, found: Sequence[Result]) -> Sequence[Result]:
+def _forks(conn: sa.Connection, condition: sa.ColumnElement[bool]) -> set[str | None]:
+    """The forks that have such results, None for upstream."""
+    return set(conn.execute(sa.select(fork_in(conn)).where(*_counting(condition)).distinct()).scalars())
+
+
+def _last(rows: Sequence[Result]) -> Sequence[Result]:
     """Those of the interpreter's source that was measured last."""
-    rows = _narrowed(found, wanted)
     return [row for row in rows if _source(row) == _source(rows[0])]
-
-
-def _narrowed(rows: Sequence[Result], wanted: Selector) -> tuple[Result, ...]:
-    return tuple(row for row in rows if wanted.host in (None, row.host) and _has_flags(row, wanted.flags))
-
-
-def _has_flags(row: Result, flags: frozenset[str] | None) -> bool:
-    return flags is None or are_meant(row.flags, flags)
 
 
 def _source(row: Result) -> str:

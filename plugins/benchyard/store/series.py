@@ -79,9 +79,9 @@ def measured_means(
 
 
 def measured_results(conn: sa.Connection, *, host: str, flags: Sequence[str]) -> list[sa.Row[Any]]:
-    """The ids of all results of a host and flags that count, with when they and their commits were made."""
+    """The ids and commits of all results of a host and flags that count, with when both were made."""
     dates = [fact for fact in _facts(conn) if fact.name in ("commit_date", "build_date")]
-    columns = sa.select(results.c.id, results.c.created, *dates)
+    columns = sa.select(results.c.id, results.c.commit, results.c.created, *dates)
     return list(conn.execute(columns.where(*_counting(conn, host=host, flags=flags)).order_by(results.c.id)))
 
 

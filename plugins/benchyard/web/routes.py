@@ -8,6 +8,7 @@ from benchyard.web.importing import ROUTES as IMPORTING
 from benchyard.web.jobs import ROUTES as JOBS
 from benchyard.web.lab import ROUTES as LAB
 from benchyard.web.maintenance import ROUTES as MAINTENANCE
+from benchyard.web.measurements import ROUTES as MEASUREMENTS
 from benchyard.web.notices import ROUTES as NOTICES
 from benchyard.web.pictures import ROUTES as PICTURES
 from benchyard.web.pruning import ROUTES as PRUNING
@@ -20,6 +21,6 @@ from benchyard.web.uploads import ROUTES as UPLOADS
 from benchyard.web.users import ROUTES as USERS
 
 ROUTES: tuple[Route, ...] = (
-    *(*JOBS, *QUEUES, *COMPARING, *SERIES, *PICTURES, *IMPORTING, *PRUNING, *RESULTS, *UPLOADS, *HOSTS, *MAINTENANCE),
-    *(*USERS, *TOKENS, *NOTICES, *REGRESSIONS, *EVENTS, *LAB),
+    *(*JOBS, *QUEUES, *COMPARING, *SERIES, *PICTURES, *IMPORTING, *PRUNING, *RESULTS, *MEASUREMENTS, *UPLOADS),
+    *(*HOSTS, *MAINTENANCE, *USERS, *TOKENS, *NOTICES, *REGRESSIONS, *EVENTS, *LAB),
 )

@@ -8,21 +8,23 @@ import sqlalchemy as sa
 from measuredlab import MeasuredLab, around
 
 from benchyard.publish import regressions as watching
-from benchyard.store import measurements, notices, regressions
+from benchyard.store import measurements, notices, regressions, results
 from benchyard.store.rows import Notice, Regression, Result
 
 if TYPE_CHECKING:
     from tests.publish.notices.conftest import Master, Masters
 
 
-def add(conn: sa.Connection, lab: MeasuredLab, number: int, **means: float) -> Result:
+def add(conn: sa.Connection, lab: MeasuredLab, number: int, *, dated: bool = True, **means: float) -> Result:
     """A result of the commit with this number, with what each benchmark takes, and little noise."""
     noise = 1.0 + 0.002 * (number * 7 % 5)
     given = {name: mean * noise for name, mean in means.items()}
     commit = f"{number:040x}"
-    interpreter = {"id": commit, "commit_date": f"2026-01-01T00:{number:02}:00+00:00", "implementation": "cpython"}
+    interpreter = {"id": commit, "implementation": "cpython"}
+    interpreter |= {"commit_date": f"2026-01-01T00:{number:02}:00+00:00"} if dated else {}
     files = {name: around(mean) for name, mean in given.items()}
-    row = lab.measured(conn, files, now=1e9 + number, commit=commit, interpreter=interpreter, origin="rest")
+    now = (1e9 if dated else 1.8e9) + number
+    row = lab.measured(conn, files, now=now, commit=commit, interpreter=interpreter, origin="rest")
     rest = {"unit": "second", "n": 20, "median": 1.0, "mad": 0.0, "minimum": 1.0, "maximum": 1.0}
     rest |= {"memory": None, "version": "", "stdev": 0.01}
     measurements.add_measurements(conn, row.id, [{"benchmark": n, "mean": m, **rest} for n, m in given.items()], b"")
@@ -142,6 +144,37 @@ def test_a_long_history(
     assert [each.key for each in master.db(regressions.list_regressions)] == [each.key for each in before]
 
 
+def test_old_commits_again_without_a_date(
+    master: "Master", lab: MeasuredLab, look: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Results that do not tell when their commits were made are where others of these commits are."""
+    monkeypatch.setattr(watching, "LOOK_BACK", 12)
+    master.db(fill, lab, 1, 12, nbody=1.0)
+    master.db(fill, lab, 13, 24, nbody=1.2)
+    look()
+    before = master.db(records)
+    for number in (3, 4, 5, 6):
+        master.db(add, lab, number, dated=False, nbody=1.0)
+    look()
+    assert [each.worse for each in master.db(regressions.list_regressions)] == [True, True]
+    assert {name: each.id for name, each in master.db(records).items()} == {n: each.id for n, each in before.items()}
+
+
+def test_first_slower_result_is_disabled(master: "Master", lab: MeasuredLab, look: Callable[[], None]) -> None:
+    """A record whose first result counts no more is at the next one, with all that was said of it."""
+    master.db(fill, lab, 1, 12, nbody=1.0)
+    master.db(fill, lab, 13, 17, nbody=1.2)
+    look()
+    before = master.db(records)["nbody"]
+    assert before.result_id == 13
+    master.db(regressions.modify_regression, before.id, now=1e9, who="ada", owner="ada")
+    master.db(results.enable_result, 13, False, now=1e9, who="ada")
+    look()
+    after = master.db(records)["nbody"]
+    assert (after.id, after.result_id, after.owner) == (before.id, 14, "ada")
+    assert len(master.db(regressions.list_regressions)) == 2
+
+
 def test_told_once(master: "Master", lab: MeasuredLab, look: Callable[[], None]) -> None:
     """What was told of when the first slower result came is not told again."""
     master.db(fill, lab, 1, 12, nbody=1.0, go=1.0)
@@ -165,8 +198,6 @@ def test_told_once(master: "Master", lab: MeasuredLab, look: Callable[[], None])
 
 def test_disabled_results_do_not_count(master: "Master", lab: MeasuredLab, look: Callable[[], None]) -> None:
     """A result that somebody has disabled confirms nothing."""
-    from benchyard.store import results
-
     master.db(fill, lab, 1, 12, nbody=1.0)
     master.db(fill, lab, 13, 15, nbody=1.2)
     master.db(results.enable_result, 15, False, now=1e9, who="ada")
