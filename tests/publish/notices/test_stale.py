@@ -16,6 +16,7 @@ from benchyard.publish.notices.stale import (
     stale_schedules,
     stale_targets,
 )
+from benchyard.publish.notices.words import moment
 from benchyard.store import attempts, hosts, jobs, notices, queues, results, trashed, users
 
 HOUR = 3600.0
@@ -123,12 +124,24 @@ def test_a_new_schedule(conn: sa.Connection) -> None:
 
 
 def test_an_hourly_schedule(conn: sa.Connection, lab: MeasuredLab) -> None:
-    """Where less lies between two of its times than the hours of stale lanes, that counts: twice its interval."""
+    """Where less lies between two of its times than half the hours of stale lanes, twice that is waited."""
     hourly = (ScheduleLane("often", "0 * * * *", ("linux",)),)
     assert stale_schedules(conn, hourly, view(at(3, 0, 30))) == []
+    assert stale_schedules(conn, hourly, view(at(3, 2, 10))) == []  # the first run may take more than an hour
     lab.measured(conn, {"a": around(1.0)}, now=at(3, 1), origin="nightly", reason="schedule often")
-    assert stale_schedules(conn, hourly, view(at(3, 2, 59))) == []
-    (notice,) = stale_schedules(conn, hourly, view(at(3, 3, 30)))
+    assert stale_schedules(conn, hourly, view(at(3, 3, 59))) == []
+    (notice,) = stale_schedules(conn, hourly, view(at(3, 4, 1)))
+    assert f"one was due at {moment(at(3, 2))}." in notice.body
+
+
+@pytest.mark.parametrize("cron", ["0 2,3 * * *", "*/5 2 * * *", "0,30 2 * * 2"])
+def test_times_that_are_near_one_another(conn: sa.Connection, lab: MeasuredLab, cron: str) -> None:
+    """How near its times of one night are does not matter: the longest time between two of its times counts."""
+    nightly = (ScheduleLane("pairs", cron, ("linux",)),)
+    assert stale_schedules(conn, nightly, view(at(2, 23))) == []
+    for minutes in range(0, 12 * 60, 20):
+        assert stale_schedules(conn, nightly, view(at(3, 2) + 60.0 * minutes)) == []
+    (notice,) = stale_schedules(conn, nightly, view(at(3, 16)))
     assert "one was due at" in notice.body
 
 
