@@ -111,8 +111,7 @@ class Route(NamedTuple):
     """One operation: its address, who may do it, what does it, and the types of what goes in and comes out.
 
     The same types decode, encode, and make the OpenAPI document. `raw` bodies are not JSON and reach the handler as
-    bytes; `content_type` is that of an answer which is not JSON. A `secret` answer is never kept, so such a request
-    cannot be repeated by its key.
+    bytes; `content_type` is that of an answer which is not JSON. A `secret` answer is never kept.
     """
 
     method: str
@@ -131,6 +130,13 @@ class Route(NamedTuple):
     def summary(self) -> str:
         """The first line of the handler's docstring."""
         return (self.handler.__doc__ or "").strip().splitlines()[0]
+
+    @property
+    def keyed(self) -> bool:
+        """Whether it takes an Idempotency-Key: not where nothing is changed, as by POST of raw bodies, which are only
+        looked at, nor where the answer is not to be kept.
+        """
+        return self.method == "POST" and not self.raw and not self.secret
 
 
 def entity_tag(kind: str, changed: float) -> str:
