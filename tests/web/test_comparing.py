@@ -192,7 +192,7 @@ FILES_ONLY = [route for route in ROUTES if route.method == "POST" and route.raw]
 
 @pytest.mark.parametrize("route", FILES_ONLY, ids=lambda route: route.path)
 def test_what_changes_nothing_needs_no_key(lab: "Lab", route: Route) -> None:
-    """Files are compared or drawn again for the same Idempotency-Key, of which the interface's document says nothing."""
+    """Files are compared or drawn again for the same Idempotency-Key, of which the document says nothing."""
     files = {name: json.loads(pyperf_file({"a": around(mean)})) for name, mean in (("old", 1.0), ("new", 1.2))}
     params = {"base": "file:old", "head": "file:new"} | ({"benchmark": "a"} if "distribution" in route.path else {})
     key = {"Idempotency-Key": f"the-same-for-{route.path}"}
