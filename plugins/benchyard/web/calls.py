@@ -76,11 +76,17 @@ class Call(NamedTuple):
         if not self.caller.owns(owner):
             raise Problem(403, f"{what} belongs to {owner or 'nobody'}; only they and admins may do this")
 
-    def must_match(self, tag: str) -> None:
-        """Problem 412 where the caller's If-Match names another state than the present one, `tag`."""
+    def must_match(self, kind: str, changed: float) -> float | None:
+        """The present state, `changed`, where the caller's If-Match names it: the datastore holds the change to it.
+
+        None where there is no such header; Problem 412 where it names another state.
+        """
         wanted = self.request.getHeader(b"if-match")
-        if wanted is not None and wanted != b"*" and tag.encode() not in [t.strip() for t in wanted.split(b",")]:
+        if wanted is None or wanted == b"*":
+            return None
+        if entity_tag(kind, changed).encode() not in [tag.strip() for tag in wanted.split(b",")]:
             raise Problem(412, "it has changed since you read it; read it again, then decide")
+        return changed
 
 
 class Reply(NamedTuple):
