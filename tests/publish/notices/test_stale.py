@@ -7,6 +7,8 @@ import pytest
 import sqlalchemy as sa
 from measuredlab import MeasuredLab, around
 
+from benchyard.cli.job import FIELDS, list_jobs
+from benchyard.cli.listing import Listing
 from benchyard.publish.notices.stale import (
     BranchLane,
     ScheduleLane,
@@ -165,6 +167,22 @@ def test_a_branch(conn: sa.Connection, lab: MeasuredLab) -> None:
     (later,) = stale_branches(conn, lanes, view(begun + 120 * HOUR))
     assert later.key != notice.key
     assert "The last one is of" in later.body
+
+
+def test_jobs_of_a_branch(conn: sa.Connection, lab: MeasuredLab) -> None:
+    """The command in the notice shows the poller's jobs, those that failed as well, and why."""
+    lanes = (BranchLane("linux", "main", "polled", 24 * HOUR),)
+    assert stale_branches(conn, lanes, view(at(3, 0))) == []
+    failed = lab.job(conn, now=at(4, 0), owner="lab", origin="poll", reason="new on main")
+    jobs.set_status(conn, failed.id, "failed", now=at(4, 1), who="lab", error="make failed")
+    lab.job(conn, now=at(4, 0))
+    (notice,) = stale_branches(conn, lanes, view(at(6, 0)))
+    (command,) = [line for line in notice.body.splitlines() if line.startswith("Its jobs: benchyard job list ")]
+    asked = list_jobs.make_context("list", command.split(" list ")[1].split()).params
+    shown = Listing(None, None, None, asked["columns"], False).chosen(FIELDS)
+    assert {"status", "reason", "error"} <= {field.name for field in shown}
+    by = {"target": asked["target"], "owner": asked["user"], "branch": asked["branch"]}
+    assert [job.id for job in jobs.list_jobs(conn, **by)] == [failed.id]
 
 
 def test_a_branch_by_what_counts(conn: sa.Connection, lab: MeasuredLab) -> None:

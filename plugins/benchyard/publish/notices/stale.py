@@ -168,7 +168,8 @@ def _stale_branch(conn: sa.Connection, lane: BranchLane, view: View) -> Draft | 
         f"The last one is of {moment(last)}." if last is not None else "There was never a result of it.",
         f"Either no commit comes there, or the poller {lane.poller} does not see it, or its jobs fail.",
         "",
-        f"Its jobs: benchyard job list --target {lane.target} --branch {lane.branch}",
+        # By their owner: what fails has no result, and so is of no branch.
+        f"Its jobs: benchyard job list --target {lane.target} --user lab --columns job,status,python,reason,error",
         view.link,
     ]
     return draft(
