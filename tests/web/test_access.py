@@ -176,7 +176,7 @@ def test_closed_lab(closed_lab: "Lab") -> None:
 def test_status_of_a_closed_lab(
     closed_lab: "Lab", tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`lab status` shows the hosts to who has logged in, and that it runs to others and with a token that is no good."""
+    """`lab status` shows the hosts to who has logged in; to others, and with a bad token, that the lab runs."""
     monkeypatch.setenv("BENCHYARD_CONFIG", str(tmp_path / "config.toml"))
     monkeypatch.delenv("BENCHYARD_TOKEN", raising=False)
 
