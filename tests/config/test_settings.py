@@ -97,6 +97,10 @@ LAB_FAULTS = {
     '[targets."linux/x"]\n': "[targets.linux/x]: 'linux/x' is no name; use 1 to 40 letters, digits, `_` or `-`",
     '[targets.""]\n': "[targets.]: '' is no name; use 1 to 40 letters",
     "[lab]\n[lab]\n" + T: "not valid TOML: Cannot declare ('lab',) twice",
+    "[targets.linux-arm]\n[targets.linux_arm]\n": (
+        "[targets.linux-arm]: is for Ansible the group 'linux_arm', as the target 'linux_arm' is; rename one"
+    ),
+    T + '[targets.""]\n': "[targets.]: '' is no name; use 1 to 40 letters",
     T + T: "not valid TOML: Cannot declare ('targets', 'linux') twice",
     "[lab\n": "not valid TOML: ",
 }

@@ -160,6 +160,9 @@ def down(directory: Path, keep_runs: bool, as_json: bool) -> None:
 def status(directory: Path, as_json: bool) -> int:
     """Tell whether a lab is healthy; exit status 1 if it is not.
 
+    A lab that strangers may not read (`anonymous_read = false`) tells its hosts, jobs and stale lanes to those who have
+    logged in with `benchyard login`.
+
     Example: benchyard lab status ~/lab
     """
     from benchyard.config.settings import SettingsError, load_settings
@@ -168,7 +171,8 @@ def status(directory: Path, as_json: bool) -> int:
 
     paths = LabPaths(directory.absolute())
     try:
-        health = look(paths, load_settings(paths.root))
+        settings = load_settings(paths.root)
+        health = look(paths, settings, _token(settings.lab.url))
     except SettingsError as exc:
         raise click.ClickException(str(exc)) from exc
     if as_json:
@@ -176,6 +180,17 @@ def status(directory: Path, as_json: bool) -> int:
     else:
         _show(health)
     return 0 if health.ok else 1
+
+
+def _token(url: str) -> str | None:
+    """The token of who has logged in to the lab, None where nobody has."""
+    from benchyard.client.config import load_login
+    from benchyard.client.errors import ConfigError
+
+    try:
+        return load_login(url).token
+    except ConfigError:
+        return None
 
 
 @lab.command()

@@ -157,9 +157,14 @@ def check_remote(path: Path, name: str, remote: Remote) -> None:
 
 
 def check_target(path: Path, name: str, targets: Mapping[str, Target]) -> None:
-    """Targets are builders, and so are their stages: each must have a name of its own."""
+    """Targets are builders, and so are their stages, and groups of hosts: each must have a name of its own."""
+    from benchyard.hosting.inventory import group_of
+
     check_name(path, f"[targets.{name}]", name)
     for other in targets:
+        if other != name and is_name(other) and group_of(other) == group_of(name):
+            both = f"for Ansible the group {group_of(name)!r}, as the target {other!r} is"
+            raise SettingsError(f"{path}: [targets.{name}]: is {both}; rename one")
         if name in {stage_builder(other, stage) for stage in INNER}:
             raise SettingsError(
                 f"{path}: [targets.{name}]: is what a stage of the target {other!r} is called; rename one"

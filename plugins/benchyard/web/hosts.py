@@ -198,15 +198,20 @@ def _known_target(call: Call, target: str) -> None:
 
 
 async def _must_match(call: Call, name: str) -> None:
-    call.must_match((await host_reply(call, name)).tag or "")
+    call.must_match(*await _tagged(call, known_host(call, name)))
 
 
 async def host_reply(call: Call, name: str) -> Reply:
     """What is answered of one host, with its entity tag."""
     host = known_host(call, name)
     view = await _view(call, host)
-    row = await call.jobs.db(store.find_host, name)
-    return Reply(view, tag=entity_tag(f"host-{name}", row.changed if row else 0.0))
+    return Reply(view, tag=entity_tag(*await _tagged(call, host)))
+
+
+async def _tagged(call: Call, host: HostFacts) -> tuple[str, float]:
+    """What the entity tag of a host is made of."""
+    row = await call.jobs.db(store.find_host, host.name)
+    return f"host-{host.name}", row.changed if row else 0.0
 
 
 async def get_noise(call: Call, name: str) -> NoiseView:
