@@ -18,6 +18,7 @@ import pytest
 from playbooks import ANSIBLE, environ, tool
 
 from benchyard.tasks.hostlock import acquire_host, hold_host, try_lock
+from benchyard.tasks.playbooks import playbook_command
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -221,6 +222,13 @@ HOLDS = """
       when: expected == 9
 """
 
+KEPT = """
+- hosts: here
+  gather_facts: false
+  tasks:
+    - ansible.builtin.include_role: {name: common, tasks_from: hold.yml}
+"""
+
 ADDRESSES = """
 - hosts: here
   gather_facts: false
@@ -294,6 +302,18 @@ def test_a_playbook_holds_the_host(tmp_path: Path) -> None:
     fd = try_lock(state / "host.lock")
     assert fd is not None
     os.close(fd)
+
+
+def test_the_lab_holds_the_host_as_long_as_its_playbook_takes(tmp_path: Path) -> None:
+    """Longer than any task of it, in the name of all its masters: their next one waits for none that has died."""
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state/host.lock").touch()
+    argv = playbook_command(Path("ansible-playbook"), Path("configure.yml"), Path("inventory"), "here")
+    ok, _, text = play(tmp_path, KEPT, **json.loads(argv[-2]))
+    holder = json.loads((tmp_path / "own/run/benchyard-hold/holder").read_text())
+    os.kill(holder["pid"], signal.SIGTERM)
+    assert ok, text
+    assert holder["play"].startswith("the lab/2") and holder["unasked_s"] >= 3600
 
 
 @pytest.mark.slow
