@@ -19,7 +19,7 @@ PLAYBOOKS = ("configure", "update")
 #: Values for hosts that Ansible reads beside an inventory.
 VARIABLES = ("group_vars", "host_vars")
 
-#: Who holds a host for the lab, whichever of its masters runs the playbook: after one that died the next begins at once.
+#: Who holds a host for the lab, whichever of its masters runs the playbook: its next one waits for none that has died.
 HOLDER = "the lab"
 
 #: Seconds for which another's playbook waits where one of the lab's has died. Nothing asks for the host again while a
