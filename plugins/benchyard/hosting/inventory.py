@@ -62,6 +62,7 @@ def means_else(name: str, targets: Iterable[str]) -> bool:
 
 
 def _variables(lab_dir: Path, host: HostFacts) -> dict[str, Any]:
+    """What roles need of a host, not how a run treats it: `tune` is for its time, a role's `benchyard_tune` for good."""
     said = {"ansible_connection": host.connection, "ansible_user": host.ansible_user}
     local = host.connection == "local" or (not host.connection and is_local(host.address))
     return {
@@ -72,10 +73,6 @@ def _variables(lab_dir: Path, host: HostFacts) -> dict[str, Any]:
         "benchyard_role": host.role,
         "benchyard_target": host.target,
         "benchyard_cpus": host.cpus,
-        "benchyard_tune": host.tune,
-        "benchyard_shield": host.shield,
-        "benchyard_guard": host.guard,
-        "benchyard_guard_wait_s": host.guard_wait_s,
         "benchyard_secret_file": str(secret_path(lab_dir, host.name)),
     }
 
