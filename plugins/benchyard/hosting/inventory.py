@@ -62,7 +62,7 @@ def means_else(name: str, targets: Iterable[str]) -> bool:
 
 
 def _variables(lab_dir: Path, host: HostFacts) -> dict[str, Any]:
-    """What roles need of a host, not how a run treats it: `tune` is for its time, a role's `benchyard_tune` for good."""
+    """What roles need of a host, not how a run treats it: `tune` is for that time, `benchyard_tune` for good."""
     said = {"ansible_connection": host.connection, "ansible_user": host.ansible_user}
     local = host.connection == "local" or (not host.connection and is_local(host.address))
     return {
