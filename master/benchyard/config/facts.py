@@ -21,6 +21,7 @@ def lab_facts(settings: Settings) -> LabFacts:
         keep_all_days=settings.retention.keep_all_days,
         prunes=settings.retention.automatic,
         worker_certificate=str(settings.directory / lab.worker_certificate) if lab.worker_certificate else "",
+        own_playbooks=bool(lab.ansible),
     )
 
 

@@ -65,7 +65,8 @@ class LabFacts(msgspec.Struct, frozen=True):
     """What the settings say of the lab, as far as the web needs it.
 
     All results stay for `keep_all_days`; with `prunes` the older ones are thinned out each night. With a
-    `worker_certificate`, a file, workers are spoken to by TLS.
+    `worker_certificate`, a file, workers are spoken to by TLS. With `own_playbooks`, those that come with benchyard are
+    not used.
     """
 
     directory: str
@@ -80,6 +81,7 @@ class LabFacts(msgspec.Struct, frozen=True):
     keep_all_days: float = 730.0
     prunes: bool = False
     worker_certificate: str = ""
+    own_playbooks: bool = False
 
     @property
     def worker_host(self) -> str:
@@ -307,6 +309,10 @@ class LabService(BuildbotService):
         if worker is None or worker.conn is None:
             return "offline"
         return "busy" if any(wfb.isBusy() for wfb in worker.workerforbuilders.values()) else "online"
+
+    def runs_worker_of(self, name: str) -> bool:
+        """Whether the worker of a host is a program of the lab's own, beside its master."""
+        return (self.lab_dir / "workers" / name / "worker.toml").is_file()
 
     def work_of(self, name: str) -> Work | None:
         """What the worker of a host does now, the newest build where there are several."""
