@@ -9,9 +9,9 @@ import pytest
 from benchyard.config.facts import lab_facts
 from benchyard.config.settings import Host, SettingsError, load_settings
 from benchyard.hosting import registration
+from benchyard.hosting.facts import HostFacts
 from benchyard.hosting.inventory import group_of, inventory, means_else
 from benchyard.hosting.registration import register_host, secret_path
-from benchyard.hosting.service import HostFacts
 
 
 def test_inventory(lab_dir: Path) -> None:

@@ -1,7 +1,7 @@
 """What the settings say, as the running master's parts are told it."""
 
 from benchyard.config.settings import Host, Settings
-from benchyard.hosting.service import HostFacts, LabFacts
+from benchyard.hosting.facts import HostFacts, LabFacts
 from benchyard.publish.service import PublishFacts
 
 

@@ -11,9 +11,9 @@ from typing import Any
 from OpenSSL import crypto
 from twisted.internet.ssl import Certificate
 
+from benchyard.hosting.facts import HostFacts, LabFacts
 from benchyard.hosting.machines import is_local
 from benchyard.hosting.registration import GROUP_PREFIX, is_reserved, secret_path
-from benchyard.hosting.service import HostFacts, LabFacts
 
 #: Groups by the role of a host, and the one of the master's own machine.
 ROLES = {"worker": "workers", "isolated": "isolated"}
