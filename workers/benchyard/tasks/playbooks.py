@@ -26,6 +26,9 @@ HOLDER = "the lab"
 #: task is under way, so that they are more than the longest one takes.
 HOLD_S = 6 * 3600
 
+#: The exit status of `benchyard task playbook` where the playbook could not even begin.
+NOT_BEGUN = 69
+
 #: What keeps Ansible's output the same everywhere, for who reads it while it is written, and free of what only a
 #: terminal understands.
 _PLAIN = {
