@@ -1,4 +1,4 @@
-"""The lab's results, looked after in the background: held against their index, thinned out, and out of the trash at last."""
+"""The lab's results, looked after in the background: held against their index, thinned out, and out of the trash."""
 
 import time
 from collections.abc import Callable, Iterable
