@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from benchyard.queueing import engine, maintaining, order
+from benchyard.queueing import engine, maintaining, order, stages
 from benchyard.queueing.doors import request_of_spec, spec_row
 from benchyard.queueing.requests import Invalid, JobSpec
 from benchyard.queueing.runs import Run, stage_key
@@ -208,7 +208,7 @@ async def _let_go(service: "JobService", job: Job, who: str) -> None:
     attempt = await service.db(attempts.current_attempt, job.id)
     if attempt is not None and attempt.host is None:
         for name, lane in service.stages(job.target).items():
-            if lane.stage == "prepare":
+            if lane.stage == stages.PREPARE:
                 found = await engine.requests_with_key(service.master, stage_key(name, Run(job.id, attempt.number)))
                 engine.put_back(service.master, name, [request_id for request_id, _ in found], reason)
     _poke(service, job.target)

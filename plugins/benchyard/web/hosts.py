@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 
 from benchyard.access.roles import Role
+from benchyard.hosting.facts import HostFacts
 from benchyard.hosting.inventory import means_else
 from benchyard.hosting.registration import NAME_PATTERN
-from benchyard.hosting.service import HostFacts
 from benchyard.queueing import maintaining
 from benchyard.queueing.cancellation import job_of_any_request
 from benchyard.queueing.requests import Line
