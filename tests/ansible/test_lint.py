@@ -54,7 +54,7 @@ def test_every_variable_has_a_value() -> None:
             meta = yaml.safe_load((ANSIBLE / "roles" / role / "meta/main.yml").read_text(encoding="utf-8"))
             roles += [dependency["role"] for dependency in meta["dependencies"]]
         for file in sorted(folder.glob("tasks/*.yml")):
-            used = set(re.findall(r"(?<![.\w])(benchyard_\w+)\b(?! *\| *default)", file.read_text(encoding="utf-8")))
+            used = set(re.findall(r"(?<![.\w'])(benchyard_\w+)\b(?! *\| *default)", file.read_text(encoding="utf-8")))
             assert not used & everywhere - known, file
 
 
