@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playbooks import play_here
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), pytest.mark.slow]
 
 JOIN = """
 - ansible.builtin.import_playbook: "{{ ansible }}/bootstrap.yml"
