@@ -1,5 +1,9 @@
 """What the units say, as text."""
 
+import os
+import shlex
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -43,3 +47,17 @@ def test_programs_can_write_in_their_folders(role: str, name: str, paths: set[st
 def paths_of(said: dict[str, list[str]]) -> set[str]:
     """Where a unit's program may write."""
     return {path for line in said["ReadWritePaths"] for path in line.split()}
+
+
+def test_what_a_killed_backup_has_left_goes(tmp_path: Path) -> None:
+    """A day later; what one that is under way writes stays, and so do backups."""
+    old, new = (f".lab-{time}.tar.gz.part-{pid}" for time, pid in (("20260101T033000", 7), ("20260103T033000", 8)))
+    kept = {new, ".backup-new", "lab-20260101T033000.tar.gz"}
+    for name in (*kept, old, ".backup-old"):
+        (tmp_path / name).mkdir() if name.startswith(".backup") else (tmp_path / name).touch()
+    (tmp_path / ".backup-old/database.sqlite").touch()
+    for name in (old, ".backup-old", "lab-20260101T033000.tar.gz"):
+        os.utime(tmp_path / name, (1, 1))
+    (command,) = unit("master", "benchyard-backup", benchyard_backup_dir=str(tmp_path))["ExecStartPre"]
+    subprocess.run(shlex.split(command), check=True, timeout=60)
+    assert {path.name for path in tmp_path.iterdir()} == kept
