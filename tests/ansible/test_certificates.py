@@ -36,7 +36,7 @@ NAMES = """
   tasks:
     - ansible.builtin.file: {path: "{{ folder }}/lab/host_vars", state: directory}
     - ansible.builtin.include_tasks: "{{ ansible }}/tasks/values_of_host.yml"
-      vars: {values_host: quiet}
+      vars: {values_host: quiet, values_name: quiet}
 """
 
 
