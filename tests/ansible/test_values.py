@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playbooks import Played, environ, play_here, tool
+from playbooks import ANSIBLE, Played, environ, play_here, tool
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.slow]
 
@@ -19,6 +19,11 @@ GROUPS: dict[str, dict[str, dict[str, Any]]] = {
             "benchyard_name": "quiet-1",
             "benchyard_tune_skip": ["perf-rate"],
             "benchyard_isolation": "kernel",
+            "benchyard_update_system": False,
+            "benchyard_wait_s": 60,
+            "benchyard_constraints": str(ANSIBLE.parent / "constraints.txt"),
+            "benchyard_gateway": "builder",
+            "ansible_ssh_common_args": "-o Compression=yes -J admin@192.0.2.11",
         },
     },
 }
@@ -40,7 +45,7 @@ def given(lab: Path) -> Played:
 
 
 def test_values_of_a_host_are_read_beside_those_of_its_lab(lab: Path) -> None:
-    """The lab's own count more, and both are read: Ansible reads all files of one folder, and of others the first alone."""
+    """The lab's own count more, and both are read: of files beside a folder, Ansible would read none."""
     played = given(lab)
     assert played.ok, played.text
     inventory = lab / "hosts.json"
@@ -51,6 +56,11 @@ def test_values_of_a_host_are_read_beside_those_of_its_lab(lab: Path) -> None:
     )
     read = json.loads(done.stdout)
     assert (read["benchyard_isolation"], read["benchyard_tune_skip"]) == ("none", ["perf-rate"])
+    # What a playbook takes by itself is among them, files are copied, and the lab jumps as whom it is let in.
+    assert (read["benchyard_update_system"], read["benchyard_wait_s"]) == (False, 60)
+    assert Path(read["benchyard_constraints"]).is_relative_to(lab / "ansible/files")
+    assert Path(read["benchyard_constraints"]).read_bytes() == (ANSIBLE.parent / "constraints.txt").read_bytes()
+    assert read["ansible_ssh_common_args"] == "-o Compression=yes -J benchyard-admin@192.0.2.11"
 
 
 def test_a_file_that_would_not_be_read_is_refused(lab: Path) -> None:
