@@ -93,12 +93,14 @@ def play_here(
     groups: Mapping[str, Mapping[str, Mapping[str, Any]]],
     *options: str,
     programs: Mapping[str, str] | None = None,
+    instead: Mapping[str, Path] | None = None,
     **variables: Any,
 ) -> Played:
     """Apply a playbook to groups of hosts that are all this machine.
 
     It is a playbook's name, or its text, in which `{{ ansible }}` is the folder of the roles. `programs` are scripts by
-    name that stand in for programs that would change this machine, or that it does not have.
+    name that stand in for programs that would change this machine, or that it does not have. `instead` are folders that
+    it has for others, by their paths, which takes root.
     """
     path = ANSIBLE / playbook
     if "\n" in playbook:
@@ -121,8 +123,13 @@ def play_here(
     inventory.write_bytes(msgspec.json.encode({"all": {"vars": everywhere, "children": children}}))
     environment = environ(folder)
     environment["PATH"] = f"{own}:{environment['PATH']}"
+    command = [tool("ansible-playbook"), "--inventory", str(inventory), str(path), *options]
+    if instead:
+        mounts = " && ".join(f"mount --bind '{other}' '{place}'" for place, other in instead.items())
+        apart = ["unshare", "--mount", "--propagation", "private", "--"]
+        command = [*apart, "sh", "-ec", f'{mounts} && exec "$@"', "sh", *command]
     done = subprocess.run(
-        [tool("ansible-playbook"), "--inventory", str(inventory), str(path), *options],
+        command,
         env=environment, cwd=folder, capture_output=True, text=True, timeout=100, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     return _played(done)
