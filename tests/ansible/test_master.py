@@ -1,6 +1,7 @@
 """The lab's own settings, its own worker's, and its way back."""
 
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -84,7 +85,7 @@ def test_the_example_names_what_there_is(tmp_path: Path) -> None:
     """Wherever it is copied to: the wheel that `make dist` makes, and the versions of the sources."""
     names = ("benchyard_wheel", "benchyard_constraints")
     text = "{{ " + " ~ '|' ~ ".join(names) + " }}"
-    inventory = ANSIBLE / "examples/inventory.yml"
+    inventory = shutil.copytree(ANSIBLE / "examples", tmp_path / "my-lab") / "inventory.yml"
     argv = [
         tool("ansible"),
         "--inventory",
