@@ -45,6 +45,28 @@ def test_access_and_firewall_are_withdrawn(tmp_path: Path) -> None:
     assert when["controller_away.yml"].startswith("benchyard_controller_key | length == 0 and ansible_user")
 
 
+def test_a_codespeed_has_a_firewall_and_lets_people_in(tmp_path: Path) -> None:
+    """As all hosts have; without one where it is not wanted."""
+    tasks = yaml.safe_load((ANSIBLE / "roles/codespeed/tasks/main.yml").read_text(encoding="utf-8"))
+    (task,) = (task for task in tasks if task["name"] == "The firewall, as on all hosts")
+    text = json.dumps([{"hosts": "all", "gather_facts": False, "tasks": [task]}]) + "\n"
+    instead = {path: tmp_path / path.strip("/") for path in ("/etc", "/run", "/var/lib")}
+    shutil.copytree("/etc", instead["/etc"], symlinks=True)
+    for place in (instead["/run"], instead["/var/lib"]):
+        place.mkdir(parents=True)
+    programs = {"systemctl": f'echo "$*" >> {tmp_path}/said; echo LoadState=loaded; echo ActiveState=active', "nft": ""}
+    table = instead["/etc"] / "nftables.d/benchyard.nft"
+    for wanted in (True, False):
+        played = play_here(
+            tmp_path, text, {"codespeed": {"speed": {}}}, programs=programs, instead=instead,
+            benchyard_running=True, benchyard_firewall=wanted, benchyard_codespeed_https_port=8443,
+        )  # fmt: skip
+        assert played.ok, played.text
+        assert table.exists() is wanted
+        assert not wanted or "tcp dport 8443 accept" in table.read_text()
+    assert "reload-or-restart nftables.service" in (tmp_path / "said").read_text().splitlines()
+
+
 def test_the_lab_comes_to_others_through_their_gateway(tmp_path: Path) -> None:
     """Its key may forward ports there, and nowhere else."""
     tasks = yaml.safe_load((ANSIBLE / "roles/common/tasks/controller.yml").read_text(encoding="utf-8"))
