@@ -182,3 +182,40 @@ def test_exit_status(run: "Run", lab: "LabServer", server_module: ModuleType, to
     assert run("result", "compare", "1", "2", "--fail-if-worse", "--format", "csv").status == 2
     ran = run("result", "compare", "1", "9")
     assert (ran.status, ran.err) == (1, "benchyard: there is no enabled result '9'\n")
+
+
+def test_nothing_to_be_worse(run: "Run", lab: "LabServer", server_module: ModuleType, told: dict[str, Any]) -> None:
+    """Where nothing counts, --fail-if-worse fails with the reason, after what was found; else it is no error."""
+    rows = [row | {"counted": False} for row in told["benchmarks"]]
+    nothing = told | {"counts": {}, "reliability": None, "geometric_mean": None, "memory": None}
+    versions = [row | {"differences": ["version 1 against 2"]} for row in rows]
+    counting = "(--include-different counts them nevertheless)"
+    for found, words in (
+        (
+            {"benchmarks": rows, "differences": ["host a against b", "grade A against C"]},
+            f"host a against b, grade A against C {counting}",
+        ),
+        ({"benchmarks": versions}, f"different: version 1 against 2 {counting}"),
+        ({"benchmarks": [], "incomparable": ["nbody"]}, "measured in different units"),
+        ({"benchmarks": []}, "they have no benchmark in common"),
+        ({"counts": {"unknown": 3}}, "of no benchmark is it known how far its values vary"),
+    ):
+        canned(lab, server_module, nothing | found)
+        assert run("result", "compare", "1", "2").status == 0
+        canned(lab, server_module, nothing | found)
+        ran = run("result", "compare", "1", "2", "--fail-if-worse")
+        assert ran.status == 1 and ran.out.startswith("base  "), words
+        assert ran.err.startswith("benchyard: nothing could be compared; ") and ran.err.endswith(f"{words}\n"), ran.err
+        assert ran.err.count("\n") == 1
+
+
+def test_a_head_with_nothing_in_common(
+    run: "Run", lab: "LabServer", server_module: ModuleType, told: dict[str, Any]
+) -> None:
+    """Of several heads the one of which nothing can be said is named, and the others do not make up for it."""
+    better = told | {"counts": {"better": 3}, "reliability": {"faster": 0.99, "change": "so"}}
+    nothing = better | {"benchmarks": [], "counts": {}, "reliability": None, "geometric_mean": None}
+    canned(lab, server_module, better | {"more": [nothing]})
+    ran = run("result", "compare", "1", "2", "2", "--fail-if-worse", "--json")
+    assert (ran.status, ran.json["more"][0]["benchmarks"]) == (1, [])
+    assert ran.err == "benchyard: nothing could be compared; head 2: they have no benchmark in common\n"
