@@ -40,6 +40,21 @@ def test_a_file_that_the_lab_cannot_take_in(
     assert "something is wrong here" in outcomes["skipped"].reason and outcomes["imported"].result == 7
 
 
+def test_a_file_that_cannot_be_exported(client: Client, lab: "LabServer", tmp_path: Path) -> None:
+    """A file that comes damaged, or is gone, is left out with the reason, and the others are written."""
+    lab.add_result(path="bm/one.json")
+    lab.add_result(path="bm/two.json", sha256="0" * 64)
+    lab.add_result(path="bm/three.json")
+    told = {transfer.result: transfer for transfer in client.results.export_to(tmp_path)}
+    assert {number: transfer.outcome for number, transfer in told.items()} == {
+        1: "exported",
+        2: "skipped",
+        3: "exported",
+    }
+    assert told[2].reason.startswith("the file of result 2 came damaged")
+    assert sorted(path.name for path in (tmp_path / "bm").iterdir()) == ["one.json", "three.json"]
+
+
 def test_results_compare(client: Client, lab: "LabServer") -> None:
     """compare() puts this result as the base against the other, by entity or by number alike."""
     base, head = lab.add_result(), lab.add_result(version="3.12.1")

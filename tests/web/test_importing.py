@@ -158,6 +158,22 @@ def test_export_and_import(own: "Lab", other: "Lab", tmp_path: Path) -> None:
     assert rows(other) == rows(own)
 
 
+def test_export_of_a_damaged_file(own: "Lab", client: Client, tmp_path: Path) -> None:
+    """A result whose file is damaged is left out with the reason, and all others are exported."""
+    damaged, *others = client.results.list()
+    path = own.root / "results" / str(damaged.path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    try:
+        done = command(own, "ada", "export", "--all", tmp_path)
+    finally:
+        path.write_bytes(whole)
+    assert done.returncode == 0, done.stderr
+    skipped, summary = done.stdout.splitlines()
+    assert f": the file of result {damaged.id} is damaged, bring it back from a backup: {damaged.path}" in skipped
+    assert summary == f"{len(others)} exported, 1 skipped"
+
+
 @pytest.mark.parametrize("noted", [False, True])
 def test_import_of_what_was_lost(own: "Lab", client: Client, foreign: Path, *, noted: bool) -> None:
     """The file of a result whose own is gone from the disk is brought back by it, and the result counts again."""

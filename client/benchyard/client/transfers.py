@@ -98,8 +98,8 @@ def import_files(
 def export_results(results: "Iterable[BenchmarkResult]", folder: Path) -> Iterator[Transfer]:
     """Write the files of results below a folder, in bench_runner's layout; what is there already is not sent again.
 
-    What belongs to a result besides, such as flame graphs, is beside its file, in the folder NAME.d. Raises OSError
-    where the folder cannot be written.
+    What belongs to a result besides, such as flame graphs, is beside its file, in the folder NAME.d. What is gone or
+    damaged in the lab is skipped. Raises OSError where the folder cannot be written.
     """
     for result in results:
         place = _place(result)
@@ -121,7 +121,7 @@ def _export(result: "BenchmarkResult", target: Path) -> tuple[Literal["exported"
         if there:
             return "known", ""
         _write(target, result.read())
-    except NotFound as exc:
+    except (NotFound, ServerError) as exc:  # gone or damaged there: the others are not
         return "skipped", str(exc)
     return "exported", ""
 
