@@ -1,5 +1,6 @@
 """Results, hosts, queues and health through the real client."""
 
+import os
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,18 @@ def test_a_file_that_the_lab_cannot_take_in(
     outcomes = {transfer.outcome: transfer for transfer in client.results.import_from(tmp_path)}
     assert set(outcomes) == {"skipped", "imported"}
     assert "something is wrong here" in outcomes["skipped"].reason and outcomes["imported"].result == 7
+
+
+def test_a_name_that_is_no_text(client: Client, lab: "LabServer", server_module: ModuleType, tmp_path: Path) -> None:
+    """A file in a folder and of a name that are not UTF-8 is imported like others, under a readable name."""
+    folder = tmp_path / os.fsdecode(b"ann\xe9e")
+    folder.mkdir()
+    (folder / os.fsdecode(b"caf\xe9.json")).write_text("1")
+    lab.canned.append(server_module.as_json({"outcome": "imported", "host": "far", "result": {"id": 7}}))
+    (done,) = client.results.import_from(tmp_path)
+    assert (done.outcome, done.file) == ("imported", "ann\ufffde/caf\ufffd.json"), done.reason
+    assert lab.seen[-1].query["name"][0].endswith("/ann\ufffde/caf\ufffd.json")
+    assert lab.seen[-1].data == b"1"
 
 
 def test_a_file_that_cannot_be_exported(client: Client, lab: "LabServer", tmp_path: Path) -> None:

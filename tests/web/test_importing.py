@@ -133,6 +133,17 @@ def test_import(own: "Lab", foreign: Path, client: Client) -> None:
     assert not list((own.root / "results").rglob("*.partial"))
 
 
+def test_a_name_that_is_no_text(own: "Lab", foreign: Path, tmp_path: Path) -> None:
+    """A file whose name is not UTF-8 is taken like any other, and shown readable."""
+    shutil.copy(foreign / "mine.json", tmp_path / os.fsdecode(b"mine\xe9.json"))
+    (tmp_path / os.fsdecode(b"caf\xe9.json")).write_text("{}")
+    done = command(own, "ada", "import", tmp_path)
+    assert done.returncode == 0, done.stderr
+    skipped, summary = done.stdout.splitlines()
+    assert skipped.startswith("skipped caf\ufffd.json: the result file is not pyperf's")
+    assert summary == "1 there already, 1 skipped"
+
+
 def test_comparison_reads_no_file(own: "Lab", client: Client) -> None:
     """What was imported is compared by its samples: the file may even be away."""
     base, head = sorted(client.results.list(host="sulaco"), key=lambda result: result.id)

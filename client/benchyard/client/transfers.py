@@ -69,10 +69,10 @@ def import_files(
     """Send files below a folder, a few at a time; those that cannot be results are skipped. Told in their order."""
 
     def send(path: Path) -> Transfer:
-        shown = str(path.relative_to(folder)) if path != folder else path.name
+        shown = _readable(str(path.relative_to(folder)) if path != folder else path.name)
         params = {
             # Not resolved: what a link leads to has another name.
-            "name": "/".join(Path(os.path.abspath(path)).parts[1:][-3:]),  # noqa: PTH100
+            "name": _readable("/".join(Path(os.path.abspath(path)).parts[1:][-3:])),  # noqa: PTH100
             "host": host,
             "own_hosts": "true" if own_hosts else None,
             "dry_run": "true" if dry_run else None,
@@ -93,6 +93,11 @@ def import_files(
             yield from senders.map(send, files)
         finally:
             senders.shutdown(cancel_futures=True)
+
+
+def _readable(name: str) -> str:
+    """The name of a file as text that can be sent and shown: what is not UTF-8 in it is replaced."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def export_results(results: "Iterable[BenchmarkResult]", folder: Path) -> Iterator[Transfer]:
