@@ -209,15 +209,17 @@ def secret(name: str, directory: Path, file: TextIO | None, as_json: bool) -> No
 )
 @JSON
 def check(directory: Path, file: Path | None, as_json: bool) -> None:
-    """Tell whether a lab's settings are right, before it is started with them.
+    """Tell whether a lab's settings are right, as its master will find them, before it is started with them.
 
     Example: benchyard lab check ~/lab
     """
     from benchyard.cli.output import say
+    from benchyard.config.master import check_settings
     from benchyard.config.settings import SettingsError, load_settings
 
     try:
         settings = load_settings(directory.absolute(), file)
+        check_settings(settings)
     except SettingsError as exc:
         raise click.ClickException(str(exc)) from exc
     found = {"hosts": list(settings.hosts), "targets": list(settings.targets)}
