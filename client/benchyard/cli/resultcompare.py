@@ -68,15 +68,16 @@ def compare_results(
             if matrix:
                 crossed = client.results.matrix(*sides, single=single, include_different=include_different)
             elif form in ("markdown", "csv"):
-                click.echo(
-                    client.results.compare_as(TEXTS[form], *sides, single=single, include_different=include_different),
-                    nl=False,
+                text = client.results.compare_as(
+                    TEXTS[form], *sides, single=single, include_different=include_different
                 )
-                return
             else:
                 comparison = client.results.compare(*sides, single=single, include_different=include_different)
     except OSError as exc:
         raise click.ClickException(f"{exc.filename} cannot be read: {exc.strerror}") from exc
+    if form in ("markdown", "csv"):
+        click.echo(text, nl=False)
+        return
     if matrix:
         if form == "json":
             print_json(crossed.document)

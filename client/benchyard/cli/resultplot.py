@@ -77,6 +77,7 @@ def plot(
             data = client.series.draw(chosen, benchmark, dark=dark, **lanes)
     if output == "-":
         sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
         return
     try:
         Path(output).write_bytes(data)
