@@ -10,7 +10,7 @@ import click
 
 from benchyard.cli import complete
 from benchyard.cli.asking import confirm, yes_option
-from benchyard.cli.format import clean
+from benchyard.cli.format import clean, counted
 from benchyard.cli.options import connect, entity_name, find_result, lab_options
 
 if TYPE_CHECKING:
@@ -109,12 +109,12 @@ def prune_results(keep_days: float | None, dry_run: bool, yes: bool, url: str | 
                     clean(f"result {result.id}: {made} {result.commit or result.version or ''} on {result.host}")
                 )
         if found and not dry_run:
-            confirm(f"Put {len(found)} results into the trash?", yes)
+            confirm(f"Put {counted(len(found), 'result')} into the trash?", yes)
             found = client.results.prune(keep_all_days=keep_days, dry_run=False)
     if as_json:
         print_json({"dry_run": dry_run, "items": [result.document for result in found]})
     else:
-        click.echo(f"{len(found)} results {'would go' if dry_run else 'went'} to the trash")
+        click.echo(f"{counted(len(found), 'result')} {'would go' if dry_run else 'went'} to the trash")
 
 
 def _follow(transfers: "Iterable[Transfer]", number: int | None, what: str, as_json: bool) -> "list[Transfer]":
