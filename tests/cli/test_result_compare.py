@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -105,6 +106,42 @@ def test_one_with_several(run: "Run", lab: "LabServer") -> None:
     assert "Head 2: Geometric mean: 1.05x faster (3 of 3 benchmarks)" in lines
 
 
+def test_groups_and_what_is_left_out_of_each_head(
+    run: "Run", lab: "LabServer", server_module: ModuleType, told: dict[str, Any]
+) -> None:
+    """With several heads, too, groups are told on demand, and for each head what does not compare."""
+    other = told | {"groups": [{"tag": "math", "ratio": 0.9, "change": "1.11x slower", "n": 1}, told["groups"][0]]}
+    other |= {"missing": [], "new": [], "incomparable": ["sizes"]}
+    for flags in ((), ("--tags",)):
+        canned(lab, server_module, told | {"more": [other]})
+        lines = run("result", "compare", "1", "2", "2", *flags).out.splitlines()
+        assert [line for line in lines if "Only in" in line or "Not comparable" in line] == [
+            "Head 1: Only in base (1): old_one",
+            "Head 1: Only in head (2): new_one, newer_one",
+            "Head 2: Not comparable (1): sizes",
+        ]
+    assert lines[-4:] == [
+        "",
+        "TAG   HEAD 1            HEAD 2",
+        "apps  1.02x faster (2)  1.02x faster (2)",
+        "math                    1.11x slower (1)",
+    ]
+
+
+def test_many_names_on_a_terminal(
+    lab: "LabServer", server_module: ModuleType, told: dict[str, Any], terminal: Callable[..., str]
+) -> None:
+    """What only one side has is wrapped to the terminal, with every name whole."""
+    names = [f"a_benchmark_with-{number}" for number in range(40)]
+    canned(lab, server_module, told | {"benchmarks": [], "missing": names, "new": ["x" * 100]})
+    shown = terminal("result", "compare", "1", "2", answers=[]).replace("\r", "").splitlines()
+    begin = shown.index(f"Only in base (40): {', '.join(names[:3])},")
+    assert all(len(line) <= 80 for line in shown[begin:] if "xxx" not in line)
+    assert " ".join("\n".join(shown[begin:]).split()).startswith(
+        f"Only in base (40): {', '.join(names)} Only in head (1):"
+    )
+
+
 def test_a_file_is_sent_along(run: "Run", lab: "LabServer", tmp_path: Path) -> None:
     """A path is that of a file that the lab need not have; it may be packed."""
     lab.add_result()
@@ -179,7 +216,9 @@ def test_exit_status(run: "Run", lab: "LabServer", server_module: ModuleType, to
         assert run("result", "compare", "1", "2", "--fail-if-worse").status == status, counts
     assert run("result", "compare", "1").status == 2
     assert run("result", "compare", "1", "2", "--matrix", "--format", "csv").status == 2
-    assert run("result", "compare", "1", "2", "--fail-if-worse", "--format", "csv").status == 2
+    for flag in ("--fail-if-worse", "--tags"):
+        for form in ("csv", "markdown"):
+            assert run("result", "compare", "1", "2", flag, "--format", form).status == 2
     ran = run("result", "compare", "1", "9")
     assert (ran.status, ran.err) == (1, "benchyard: there is no enabled result '9'\n")
 

@@ -60,8 +60,8 @@ def compare_results(
     form = "json" if as_json else form
     if matrix and (form in ("markdown", "csv") or fail_if_worse or tags):
         raise click.UsageError("--matrix is printed as table or json, and goes with neither --tags nor --fail-if-worse")
-    if fail_if_worse and form in ("markdown", "csv"):
-        raise click.UsageError("--fail-if-worse goes with --format table and json")
+    if (fail_if_worse or tags) and form in ("markdown", "csv"):
+        raise click.UsageError("--tags and --fail-if-worse go with --format table and json")
     try:
         sides = [as_file(name) or name for name in (base, *heads)]
         with connect(url) as client:
