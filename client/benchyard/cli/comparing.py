@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from benchyard.cli.fitting import Column
-from benchyard.cli.format import change_style, clean, counted, measured, percent
+from benchyard.cli.format import change_style, change_words, clean, counted, measured, percent
 from benchyard.cli.output import Cell, print_fields, print_table, print_wrapped
 
 if TYPE_CHECKING:
@@ -162,8 +162,8 @@ def _at_least(ratio: float) -> str:
 
 def _counts(comparison: "Comparison") -> str:
     counts = comparison.counts
-    times = all(change.head.unit == "second" for change in comparison.benchmarks)
-    better, worse = ("faster", "slower") if times else ("better", "worse")
+    units = {change.head.unit for change in comparison.benchmarks}
+    better, worse = change_words(units.pop()) if len(units) == 1 else ("better", "worse")
     unknown = f", {counts.unknown} not known" if counts.unknown else ""
     return f"Benchmarks: {counts.better} {better}, {counts.worse} {worse}, {counts.same} without a difference{unknown}"
 

@@ -300,9 +300,7 @@ def _epoch(host: "Host") -> str:
 def _status_cell(host: "Host") -> "Cell":
     from benchyard.cli.output import Cell
 
-    return Cell(
-        _status(host), STATUS_STYLES.get(host.status, "") if host.enabled or host.status == "quarantined" else "dim"
-    )
+    return Cell(_status(host), STATUS_STYLES.get(host.status, "") if _is_shown(host) else "dim")
 
 
 FIELDS: "tuple[Field[Host], ...]" = (
@@ -320,12 +318,7 @@ FIELDS: "tuple[Field[Host], ...]" = (
     Field("seen", _seen, extra=True),
     Field("lease", _lease, flexible=True, extra=True),
     Field("grade", lambda host: host.grade, extra=True),
-    Field(
-        "disk",
-        lambda host: "" if host.disk_free is None else measured(host.disk_free, None, "byte"),
-        right=True,
-        extra=True,
-    ),
+    Field("disk", _disk, right=True, extra=True),
     Field("version", lambda host: host.versions.get("benchyard"), extra=True),
     Field("kernel", lambda host: host.versions.get("kernel"), extra=True),
     Field("job", lambda host: str(host.current_job or ""), right=True, extra=True),

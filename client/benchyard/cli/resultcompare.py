@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import click
 
@@ -12,9 +12,7 @@ from benchyard.cli.options import connect, lab_options
 if TYPE_CHECKING:
     from benchyard.client import Comparison
 
-FORMATS = ("table", "markdown", "csv", "json")
-
-TEXTS: "dict[str, Literal['markdown', 'csv']]" = {"markdown": "markdown", "csv": "csv"}
+Format = Literal["table", "markdown", "csv", "json"]
 
 _ENDS = (".json", ".json.gz")
 
@@ -26,7 +24,7 @@ _ENDS = (".json", ".json.gz")
 @click.option("--single", is_flag=True, help="The newest result of an interpreter, not all of them together.")
 @click.option("--include-different", is_flag=True, help="Count what differs in more than the interpreter.")
 @click.option("--tags", is_flag=True, help="The geometric mean of each group of benchmarks, too.")
-@click.option("--format", "form", type=click.Choice(FORMATS), default="table", help="How to print it (table).")
+@click.option("--format", "form", type=click.Choice(get_args(Format)), default="table", help="How to print it (table).")
 @click.option(
     "--fail-if-worse",
     is_flag=True,
@@ -40,7 +38,7 @@ def compare_results(
     single: bool,
     include_different: bool,
     tags: bool,
-    form: str,
+    form: Format,
     fail_if_worse: bool,
     url: str | None,
     as_json: bool,
@@ -67,10 +65,8 @@ def compare_results(
         with connect(url) as client:
             if matrix:
                 crossed = client.results.matrix(*sides, single=single, include_different=include_different)
-            elif form in ("markdown", "csv"):
-                text = client.results.compare_as(
-                    TEXTS[form], *sides, single=single, include_different=include_different
-                )
+            elif form == "markdown" or form == "csv":
+                text = client.results.compare_as(form, *sides, single=single, include_different=include_different)
             else:
                 comparison = client.results.compare(*sides, single=single, include_different=include_different)
     except OSError as exc:
