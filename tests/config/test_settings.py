@@ -151,6 +151,10 @@ SCHEDULE_FAULTS = {
         GOOD_SCHEDULE.replace("0 3 * * *", cron): f"[schedules.n] cron = {cron!r}: not a cron line of five fields"
         for cron in ("61 3 * * *", "@daily", "0 3 * *", "0 3 * * * *", "nightly", "0 3 * * bla")
     },
+    **{
+        GOOD_SCHEDULE.replace("0 3 * * *", cron): f"[schedules.n] cron = {cron!r}: no year has such a day; correct day"
+        for cron in ("0 0 30 2 *", "0 3 31 4,6 *")
+    },
 }
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from croniter import croniter
+from croniter import CroniterBadDateError, croniter
 
 from benchyard.config.names import INNER, stage_builder
 from benchyard.config.reading import SettingsError, nearest
@@ -29,6 +29,10 @@ def check_schedule(path: Path, name: str, schedule: Schedule, file: File) -> Non
     check_name(path, f"[schedules.{name}]", name)
     if len(schedule.cron.split()) != 5 or not croniter.is_valid(schedule.cron):
         raise SettingsError(f"{where} cron = {schedule.cron!r}: not a cron line of five fields, such as '0 3 * * *'")
+    try:
+        croniter(schedule.cron).get_next()
+    except CroniterBadDateError as exc:  # such as on 30 February
+        raise SettingsError(f"{where} cron = {schedule.cron!r}: no year has such a day; correct day or month") from exc
     if _is_pinned(where, schedule, file):
         if schedule.python or schedule.ref or schedule.remote or schedule.flags:
             raise SettingsError(f"{where}: kind = {schedule.kind!r} has its own interpreter; leave python and ref out")

@@ -129,10 +129,10 @@ async def modify_result(call: Call, result_id: int) -> Reply:
 async def remove_result(call: Call, result_id: int) -> Reply:
     """Put a result into the trash: its file goes to the trash folder and is kept there for some time."""
     row = await _own(call, result_id)
-    trashed = await _changed(call, _trash, result_id)
+    removed = await _changed(call, _trash, result_id)
     if row.status == "stored" and row.path is not None and await call.jobs.db(filed.is_free, row.path):
         await threads.deferToThread(trash.throw_away, call.services.lab.results_dir, row.id, row.path, row.sha256)
-    return _reply(trashed)
+    return _reply(removed)
 
 
 async def enable_result(call: Call, result_id: int) -> Reply:
