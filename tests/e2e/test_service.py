@@ -661,7 +661,7 @@ OPERATIONS = {
     ),
     "results.import_from": Operation(
         S.sent_file,
-        lambda c, x: c.results.get(*[one.result for one in c.results.import_from(x, host="far")]),
+        lambda c, x: c.results.get(*[one.result or 0 for one in c.results.import_from(x, host="far")]),
         ("PUT", "/results/import?name=a.json&host=far", Path("{x}")),
         "result import {x} --host far",
         lambda s, x: hashlib.sha256(x.read_bytes()).hexdigest() in [each.sha256 for each in s.admin.results.list()],
