@@ -15,9 +15,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpx
 import pytest
+import sqlalchemy as sa
+from measuredlab import shift
 
 from benchyard.client import Client, Conflict, Forbidden, NotFound
 from benchyard.client.entities import Document
+from benchyard.store import regressions
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import LabHandle
@@ -167,6 +170,28 @@ class Service:
         """The file of a result, where it is added: no two have one content."""
         return self.folder / f"{x}.json"
 
+    def sent_file(self, _owner: str) -> Path:
+        """A file that the lab has not."""
+        path = self.folder / f"{self.fresh('sent')}.json"
+        path.write_bytes(pyperf_file(path.stem))
+        return path
+
+    def series(self, owner: str) -> str:
+        """One of one commit; gives its branch."""
+        branch = self.fresh("line")
+        commit = hashlib.sha256(branch.encode()).hexdigest()[:40]
+        self.clients[owner].results.add("far", branch=branch, commit=commit).write(pyperf_file(branch))
+        return branch
+
+    def regression(self, _owner: str) -> int:
+        """As if a series had one."""
+        engine = sa.create_engine(f"sqlite:///{self.lab.root}/master/state.sqlite", poolclass=sa.NullPool)
+        with engine.begin() as conn:
+            found = shift(self.fresh("shift"))
+            made = regressions.note_shift(conn, found, confirmed_by=None, fixed_by=None, now=time.time())
+        assert made is not None
+        return made.id
+
     def disabled_result(self, owner: str) -> int:
         return self.clients[owner].results.get(self.result(owner)).disable().id
 
@@ -204,7 +229,7 @@ def service(lab: "LabHandle", tmp_path_factory: pytest.TempPathFactory) -> Itera
         service.paused(False)
 
 
-def pyperf_file(x: int) -> bytes:
+def pyperf_file(x: int | str) -> bytes:
     """A small file that pyperf takes for its own, another for each result."""
     runs = [{"values": [0.2, 0.21, 0.19]} for _ in range(3)]
     metadata = {"name": "nbody", "unit": "second", "description": f"result {x}"}
@@ -619,6 +644,64 @@ OPERATIONS = {
         ("GET", "/results/compare?base={x}&head={x}", None),
         "result compare {x} {x}",
         shows=lambda s, answer, x: answer["base"]["id"] == x and answer["geometric_mean"]["ratio"] == 1.0,
+    ),
+    "results.compare(file)": Operation(
+        S.sent_file,
+        lambda c, x: c.results.compare(x, x),
+        ("POST", "/results/compare?base=file:a&head=file:a", {"a": json.loads(pyperf_file("a"))}),
+        "result compare {x} {x}",
+        shows=lambda s, answer, x: answer["base"]["id"] == 0 and answer["geometric_mean"]["ratio"] == 1.0,
+    ),
+    "results.matrix": Operation(
+        S.result,
+        lambda c, x: c.results.matrix(x),
+        ("GET", "/results/matrix?base={x}", None),
+        "result compare {x} {x} --matrix",
+        shows=lambda s, answer, x: [side["id"] for side in answer["sides"]] == [x],
+    ),
+    "results.draw": Operation(
+        S.result,
+        lambda c, x: c.results.draw("svg", x, x).decode(),
+        ("GET", "/results/compare.svg?base={x}&head={x}", None),
+        "result plot {x} {x} --output {file}.svg",
+        shows=lambda s, answer, x: "<svg" in answer or "<svg" in Path(answer["path"]).read_text(),
+    ),
+    "results.import_from": Operation(
+        S.sent_file,
+        lambda c, x: c.results.get(*[one.result or 0 for one in c.results.import_from(x, host="far")]),
+        ("PUT", "/results/import?name=a.json&host=far", Path("{x}")),
+        "result import {x} --host far",
+        lambda s, x: hashlib.sha256(x.read_bytes()).hexdigest() in [each.sha256 for each in s.admin.results.list()],
+    ),
+    "results.prune": Operation(
+        S.name,
+        lambda c, x: {"items": documents(c.results.prune())},
+        ("POST", "/results/prune", {"dry_run": True}),
+        "result prune --dry-run",
+        shows=lambda s, answer, x: answer["items"] == [],
+    ),
+    "series.get": Operation(
+        S.series,
+        lambda c, x: c.series.get("nbody", branch=x),
+        ("GET", "/results/series?benchmark=nbody&branch={x}", None),
+        "result series nbody --branch {x}",
+        shows=lambda s, answer, x: [lane["branch"] for lane in answer["series"]] == [x],
+    ),
+    "regressions.list": Operation(
+        S.regression, lambda c, x: c.regressions.list(limit=5), ("GET", "/regressions", None), "result regressions"
+    ),
+    "regressions.get": Operation(
+        S.regression,
+        lambda c, x: c.regressions.get(x),
+        ("GET", "/regressions/{x}", None),
+        "result regression {x}",
+    ),
+    "Regression.modify": Operation(
+        S.regression,
+        lambda c, x: c.regressions.get(x).modify(comment="odd"),
+        ("PATCH", "/regressions/{x}", {"comment": "odd"}),
+        "result regression {x} --comment odd",
+        lambda s, x: s.admin.regressions.get(x).comment == "odd",
     ),
 }
 

@@ -31,6 +31,14 @@ def pyperf_file(values: Values) -> bytes:
     return json.dumps({"version": "1.0", "benchmarks": benchmarks}).encode()
 
 
+def shift(key: str) -> dict[str, Any]:
+    """The columns of a change of a series, as what watches them finds it; each key is another change."""
+    lane = ("host", "branch", "implementation", "suite", "suite_version", "mode", "benchmark", "version")
+    levels = {"before": 1.0, "after": 1.1, "step": 0.1, "sure": 0.9999, "worse": True, "unit": "second"}
+    found = {"commit": "c2", "commit_before": "c1", "result_id": 2, "result_before": 1, "found_by": 3, "epoch": 1}
+    return {"key": key, "flags": (), **dict.fromkeys(lane, key), **levels, **found}
+
+
 class MeasuredLab:
     """Puts rows and files where the lab has them."""
 

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
+from measuredlab import shift
 
 from benchyard.store import regressions
 
@@ -17,14 +18,8 @@ AT_ONCE = 6
 @pytest.fixture(scope="module")
 def paths(lab: "Lab") -> dict[str, str]:
     """One of each kind, by the field that is changed."""
-    shift = {
-        "key": "meanwhile", "host": "h", "flags": (), "branch": "main", "implementation": "cpython", "epoch": 1,
-        "suite": "pyperformance", "suite_version": "1.14.0", "mode": "full", "benchmark": "nbody", "version": "",
-        "unit": "second", "commit": "c2", "commit_before": "c1", "result_id": 2, "result_before": 1, "found_by": 3,
-        "before": 1.0, "after": 1.1, "step": 0.1, "sure": 0.9999, "worse": True,
-    }  # fmt: skip
     with lab.engine().begin() as conn:
-        made = regressions.note_shift(conn, shift, confirmed_by=None, fixed_by=None, now=1.0)
+        made = regressions.note_shift(conn, shift("meanwhile"), confirmed_by=None, fixed_by=None, now=1.0)
     assert made is not None
     result = lab.call("POST", "/results", "ada", json={"host": "h"})
     assert result.status_code == 201, result.text
