@@ -9,8 +9,17 @@ from benchyard.access.origin import client_address, is_same_site
 URL = "https://lab.example/"
 
 
-def request(address: object = None, **headers: str) -> DummyRequest:
-    made = DummyRequest([])
+class Request(DummyRequest):
+    """A request to an address of this machine's."""
+
+    to = IPv4Address("TCP", "127.0.0.1", 8010)
+
+    def getHost(self) -> IPv4Address:
+        return self.to
+
+
+def request(address: object = None, **headers: str) -> Request:
+    made = Request([])
     made.client = address or IPv4Address("TCP", "192.0.2.1", 1)
     for name, value in headers.items():
         made.requestHeaders.setRawHeaders(name.replace("_", "-"), [value])
@@ -56,3 +65,12 @@ def test_client_address() -> None:
     assert client_address(request(proxy)) == "127.0.0.1"
     assert client_address(request(proxy, x_forwarded_for="1.1.1.1, 198.51.100.7")) == "198.51.100.7"
     assert client_address(request(UNIXAddress("/x"))) == "local"
+
+
+@pytest.mark.parametrize("address", ["192.0.2.7", "2001:db8::7"])
+def test_client_address_where_the_lab_listens_on_one_address(address: str) -> None:
+    """A proxy on this machine comes from that address, too; people are told apart there as well."""
+    for client in (address, "192.0.2.1"):
+        made = request(IPv4Address("TCP", client, 1), x_forwarded_for="198.51.100.7")
+        made.to = IPv4Address("TCP", address, 8010)
+        assert client_address(made) == ("198.51.100.7" if client == address else client)

@@ -1,5 +1,6 @@
 """What ansible-lint, yamllint and Ansible itself say of the playbooks without a host."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -39,6 +40,22 @@ def test_every_variable_is_described() -> None:
 def described_in(role: str) -> set[str]:
     """The defaults of a role."""
     return set(yaml.safe_load((ANSIBLE / "roles" / role / "defaults/main.yml").read_text(encoding="utf-8")))
+
+
+def test_every_variable_has_a_value() -> None:
+    """What a role uses without a default is its own or of a role that it depends on: no other role's is there."""
+    folders = sorted(ANSIBLE.glob("roles/*"))
+    everywhere = set().union(*(described_in(folder.name) for folder in folders))
+    for folder in folders:
+        known, roles = set[str](), [folder.name]
+        for role in roles:
+            specs = yaml.safe_load((ANSIBLE / "roles" / role / "meta/argument_specs.yml").read_text(encoding="utf-8"))
+            known |= described_in(role) | set(specs["argument_specs"]["main"]["options"])
+            meta = yaml.safe_load((ANSIBLE / "roles" / role / "meta/main.yml").read_text(encoding="utf-8"))
+            roles += [dependency["role"] for dependency in meta["dependencies"]]
+        for file in sorted(folder.glob("tasks/*.yml")):
+            used = set(re.findall(r"(?<![.\w'])(benchyard_\w+)\b(?! *\| *default)", file.read_text(encoding="utf-8")))
+            assert not used & everywhere - known, file
 
 
 def test_secrets_are_not_logged() -> None:

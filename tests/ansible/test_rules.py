@@ -1,12 +1,15 @@
 """Rules that all roles share: a play holds the host that it changes, and what a change brings about is not lost."""
 
+import fcntl
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ import pytest
 from playbooks import ANSIBLE, environ, tool
 
 from benchyard.tasks.hostlock import acquire_host, hold_host, try_lock
+from benchyard.tasks.playbooks import playbook_command
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -26,6 +30,7 @@ class Holding:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.state, self.text = folder / "run", folder / "state", HOLD.read_text()
+        self.note = self.folder / "holder"
         self.unasked_s, self.held = 60.0, list[Path]()
         self.state.mkdir()
         for name in ("host.lock", "host.turn"):
@@ -53,9 +58,8 @@ def holding(tmp_path: Path) -> Iterator[Holding]:
     """The program, whose process is gone afterwards, whoever it was for."""
     one = Holding(tmp_path)
     yield one
-    note = one.folder / "holder"
-    if note.exists():
-        one("free", json.loads(note.read_text())["play"])
+    if one.note.exists() and one.note.read_text():
+        one("free", json.loads(one.note.read_text())["play"])
     assert not one.is_held
 
 
@@ -108,7 +112,7 @@ def test_a_run_that_waits_gets_no_host_that_is_taken_over(holding: Holding, wait
             holding.unasked_s = 30.0
             assert holding("hold", "ann@far/2") == (0, "held")
             assert not run.done()
-            assert json.loads((holding.folder / "holder").read_text())["unasked_s"] == 30.0
+            assert json.loads(holding.note.read_text())["unasked_s"] == 30.0
             assert holding("free", "ann@far/2") == (0, "")
             run.result(30)
         finally:
@@ -142,6 +146,30 @@ def test_a_dead_play_does_not_hold_it_for_ever(holding: Holding, wait: Callable[
     holding.unasked_s = 0.5
     holding("hold", "ann@far/1")
     wait(lambda: not holding.is_held, "the host is free")
+
+
+@pytest.mark.parametrize("play", ["ann@far/1", "ann@far/2"])
+def test_what_an_ended_holder_has_said_counts_no_more(holding: Holding, play: str) -> None:
+    """Nobody holds the host by the note of one that was freed or killed, though a new one has said nothing yet."""
+    assert holding("hold", "ann@far/1") == (0, "held")
+    assert holding("free", "ann@far/1") == (0, "")
+    with flocked(holding.note, fcntl.LOCK_EX):  # as a new one has it before it writes
+        assert holding("hold", play) == (0, "something is prepared or built on it")
+    assert holding("hold", play) == (0, "held")
+    assert holding.is_held
+    os.kill(json.loads(holding.note.read_text())["pid"], signal.SIGKILL)
+    with flocked(holding.note, fcntl.LOCK_SH):  # as one has it that looks
+        assert holding("hold", play) == (0, "something is prepared or built on it")
+    assert holding("hold", play) == (0, "held")
+    assert holding.is_held
+
+
+@contextmanager
+def flocked(path: Path, how: int) -> Iterator[None]:
+    """Have the lock of a file, as soon as its holder is gone."""
+    with path.open("rb") as file:
+        fcntl.flock(file, how)
+        yield
 
 
 def test_it_goes_nowhere_that_a_worker_leads_it(holding: Holding, tmp_path: Path) -> None:
@@ -192,6 +220,13 @@ HOLDS = """
     - ansible.builtin.include_role: {name: common, tasks_from: free.yml}
     - ansible.builtin.command: flock --nonblock --conflict-exit-code 9 {{ folder }}/state/host.lock true
       when: expected == 9
+"""
+
+KEPT = """
+- hosts: here
+  gather_facts: false
+  tasks:
+    - ansible.builtin.include_role: {name: common, tasks_from: hold.yml}
 """
 
 ADDRESSES = """
@@ -267,6 +302,18 @@ def test_a_playbook_holds_the_host(tmp_path: Path) -> None:
     fd = try_lock(state / "host.lock")
     assert fd is not None
     os.close(fd)
+
+
+def test_the_lab_holds_the_host_as_long_as_its_playbook_takes(tmp_path: Path) -> None:
+    """Longer than any task of it, in the name of all its masters: their next one waits for none that has died."""
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state/host.lock").touch()
+    argv = playbook_command(Path("ansible-playbook"), Path("configure.yml"), Path("inventory"), "here")
+    ok, _, text = play(tmp_path, KEPT, **json.loads(argv[-2]))
+    holder = json.loads((tmp_path / "own/run/benchyard-hold/holder").read_text())
+    os.kill(holder["pid"], signal.SIGTERM)
+    assert ok, text
+    assert holder["play"].startswith("the lab/2") and holder["unasked_s"] >= 3600
 
 
 @pytest.mark.slow

@@ -35,8 +35,12 @@ import numpy as np
 
 from benchyard.results.changepoints import find_changes
 from benchyard.results.compare import compare
+from benchyard.results.measured import measure
 from benchyard.results.noise import Floor, noise_floors
 from benchyard.results.reading import Samples, Suite, read_suite
+
+#: The processes of each benchmark, a row each.
+Run = dict[str, np.ndarray]
 
 #: Standard deviations of the logarithm of one run: of a steady host, and of one such as the real results are of.
 STEADY, USUAL = 0.0, 0.007
@@ -71,17 +75,26 @@ print(json.dumps(found))
 
 
 class Case(NamedTuple):
-    """How the two sides differ: by `shift`, relative, in one of `every` benchmarks; `noise` is of each run."""
+    """How the two sides differ: by `shift`, relative, in one of `every` benchmarks; `noise` is of each run.
+
+    A side has so many `results`, of all or of so many `benchmarks`; there are so many `times` more pairs of it.
+    """
 
     name: str
     noise: float
     shift: float = 0.0
     every: int = 1
+    results: int = 1
+    benchmarks: int | None = None
+    times: int = 1
 
 
 CASES = (
     Case("A/A, steady host", STEADY),
     Case("A/A, usual host", USUAL),
+    Case("A/A, usual host, 5 benchmarks", USUAL, benchmarks=5, times=20),
+    Case("A/A, usual host, 4 results", USUAL, results=4),
+    Case("A/A, usual host, 16 results", USUAL, results=16),
     *(Case(f"{shift} % in all, steady host", STEADY, shift / 100) for shift in (1, 2, 5)),
     *(Case(f"{shift} % in all, usual host", USUAL, shift / 100) for shift in (1, 2, 5)),
     *(Case(f"{shift} % in a tenth, steady host", STEADY, shift / 100, 10) for shift in (1, 2, 5)),
@@ -125,7 +138,7 @@ def parts_of(suite: Suite) -> dict[str, np.ndarray]:
     return found
 
 
-def drawn(random: np.random.Generator, parts: Mapping[str, np.ndarray], noise: float) -> dict[str, np.ndarray]:
+def drawn(random: np.random.Generator, parts: Mapping[str, np.ndarray], noise: float) -> Run:
     """Another run of the same interpreter."""
     common = random.normal(0.0, COMMON) if noise else 0.0
     return {
@@ -151,14 +164,16 @@ def floors(random: np.random.Generator, parts: Mapping[str, np.ndarray], noise: 
 
 def pairs_of(
     random: np.random.Generator, suites: Sequence[Suite], case: Case, count: int
-) -> Iterator[tuple[dict[str, np.ndarray], dict[str, np.ndarray], set[str], dict[str, Floor]]]:
-    """Base, head, the benchmarks that were changed, and the noise that calibrations would have told."""
-    for number in range(count):
+) -> Iterator[tuple[list[Run], list[Run], set[str], dict[str, Floor]]]:
+    """The runs of base and head, the benchmarks that were changed, and the noise that calibrations would have told."""
+    for number in range(count * case.times):
         parts = parts_of(suites[number % len(suites)])
-        base, head = drawn(random, parts, case.noise), drawn(random, parts, case.noise)
+        if case.benchmarks is not None:
+            parts = {name: parts[name] for name in random.choice(sorted(parts), case.benchmarks, replace=False)}
+        base, head = ([drawn(random, parts, case.noise) for _ in range(case.results)] for _ in range(2))
         changed = set(sorted(parts)[:: case.every]) if case.shift else set()
-        for name in changed:
-            head[name] = head[name] * (1.0 + case.shift)
+        for run in head:
+            run.update({name: run[name] * (1.0 + case.shift) for name in changed})
         yield base, head, changed, floors(random, parts, case.noise)
 
 
@@ -170,7 +185,7 @@ def judged(
     wholes: dict[str, list[bool]] = {judge: [] for judge in JUDGES}
     arrays: dict[str, np.ndarray] = {}
     for number, (base, head, changed, known) in enumerate(pairs_of(random, suites, case, count)):
-        sides = as_suite(base), as_suite(head)
+        sides = [measure(*map(as_suite, runs)) for runs in (base, head)]
         plain, calibrated = compare(*sides), compare(*sides, noise=known)
         names = {change.name for change in plain.benchmarks}
         for judge, found in (("benchyard", plain), ("benchyard, calibrated", calibrated)):
@@ -178,9 +193,11 @@ def judged(
             assert found.reliability is not None
             wholes[judge].append(max(found.reliability.faster, 1.0 - found.reliability.faster) >= LEVEL)
         flags["pyperf"].append(({change.name for change in plain.benchmarks if change.significant}, changed, names))
-        order = [name for name in sorted(base) if base[name].size == base[next(iter(base))].size]
-        arrays[f"{number:04}/base"] = np.array([base[name].ravel() for name in order])
-        arrays[f"{number:04}/head"] = np.array([head[name].ravel() for name in order])
+        first = base[0]
+        order = [name for name in sorted(first) if first[name].size == first[next(iter(first))].size]
+        # It takes no several results of one side: the first ones.
+        arrays[f"{number:04}/base"] = np.array([first[name].ravel() for name in order])
+        arrays[f"{number:04}/head"] = np.array([head[0][name].ravel() for name in order])
     if python is not None:
         wholes["bench_runner"] = [max(one, 1.0 - one) >= LEVEL for one in predecessor(python, arrays)]
     return [rates(flags.get(judge, flags["pyperf"]), wholes[judge]) for judge in JUDGES]

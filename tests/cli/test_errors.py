@@ -1,6 +1,10 @@
 """What goes wrong between the command and the lab is one line with a remedy, and never a traceback."""
 
+import os
 import socket
+import subprocess
+import sys
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -86,3 +90,32 @@ def test_the_token_is_never_shown(run: "Run", lab: "LabServer", server_module: M
     for argv in (("job", "get", "1"), ("job", "get", "2"), ("job", "list", "--json"), ("host", "get", "x")):
         ran = run(*argv)
         assert server_module.TOKEN not in ran.out + ran.err
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("compare", "1", "1", "--format", "csv"),
+        ("compare", "1", "1"),
+        ("export", "1", "DIR"),
+        ("plot", "1", "1", "--kind", "svg", "-o", "-"),
+    ],
+)
+def test_a_reader_that_leaves(
+    run: "Run", lab: "LabServer", server_module: ModuleType, argv: tuple[str, ...], tmp_path: Path
+) -> None:
+    """A closed pipe ends the command without a word: no file is to blame for it."""
+    lab.add_result(job=None)
+    if argv[0] == "plot" or "csv" in argv:
+        lab.canned.append(server_module.Answer(200, b"a,b\n1,2\n", "text/plain"))
+    line = ["result", *(str(tmp_path) if word == "DIR" else word for word in argv)]
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "benchyard.cli", *line], stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60
+        )
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert lab.seen

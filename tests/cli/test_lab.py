@@ -8,6 +8,7 @@ import pytest
 
 from benchyard.client import Login, load_login, save_login
 from benchyard.client.config import load_config
+from benchyard.hosting.registration import register_host, secret_path
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
@@ -116,3 +117,56 @@ def test_a_secret_needs_somebody_to_ask(run_program: "Run", folder: Path) -> Non
     """Without a terminal and without --file it is wrong usage, with the option that helps."""
     ran = run_program("lab", "secret", "publish-speed", str(folder))
     assert ran.status == 2 and "use --file FILE or -" in ran.err
+
+
+SCHEDULE = '[schedules.n]\ncron = "0 3 * * *"\ntargets = ["linux"]\npython = "/p"\n'
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (SCHEDULE.replace("0 3 * * *", "0 0 30 2 *"), "[schedules.n] cron = '0 0 30 2 *': no year has such a day"),
+        (SCHEDULE + 'benchmarks = ["nbdoy"]\n', "[schedules.n] benchmarks: "),
+        (
+            '[notify.r]\nkind = "reporter"\nreporter = "Pigeon"\n',
+            "[notify.r] reporter: Buildbot has no reporter 'Pigeon'",
+        ),
+    ],
+)
+def test_settings_that_no_master_takes(
+    run_program: "Run", folder: Path, tmp_path: Path, settings: str, told: str
+) -> None:
+    """`lab check` refuses in one line what the master would refuse, naming the file; it makes nothing."""
+    file = tmp_path / "new.toml"
+    file.write_text("[targets.linux]\n" + settings)
+    ran = run_program("lab", "check", str(folder), "--settings", str(file))
+    assert (ran.status, ran.out, ran.err.count("\n")) == (1, "", 1), ran.err
+    assert ran.err.startswith(f"benchyard: {file}: {told}"), ran.err
+    assert sorted(path.name for path in folder.iterdir()) == ["benchyard.toml", "secrets"]
+
+
+@pytest.fixture
+def with_host(folder: Path) -> Path:
+    """The same with a host that measures."""
+    register_host(folder, "bench", role="isolated", target="linux", address="localhost")
+    return folder
+
+
+def test_a_host_without_its_secret(run_program: "Run", with_host: Path) -> None:
+    """`lab check` looks at the lab's own settings and hosts, and says which secret is missing."""
+    ran = run_program("lab", "check", str(with_host), "--json")
+    assert ran.json == {"hosts": ["bench"], "targets": ["linux"]}, ran.err
+    secret_path(with_host, "bench").unlink()
+    ran = run_program("lab", "check", str(with_host))
+    assert ran.status == 1 and "the secret of host 'bench' cannot be read; write one there or remove" in ran.err
+
+
+def test_what_only_buildbot_refuses(run_program: "Run", with_host: Path) -> None:
+    """`lab check` has Buildbot look as well: here two schedulers would have one name."""
+    file = with_host / "benchyard.toml"
+    when = 'cron = "0 3 * * *"\ntargets = ["linux"]\n'
+    schedules = f'[schedules.c]\nkind = "calibrate"\n{when}[schedules.c-bench]\npython = "/p"\n{when}'
+    file.write_text(f'[targets.linux]\ncalibration = {{python = "/p"}}\n{schedules}')
+    ran = run_program("lab", "check", str(with_host))
+    assert ran.status == 1, ran.out
+    assert ran.err == f"benchyard: {file}: scheduler name 'nightly-c-bench' used multiple times\n"

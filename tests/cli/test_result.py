@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -206,6 +206,19 @@ def test_other_bytes_are_refused(run: "Run", lab: "LabServer", tmp_path: Path, f
     (tmp_path / "other.json").write_bytes(RESULT + b" ")
     ran = run("result", "write", "1", str(tmp_path / "other.json"))
     assert (ran.status, ran.err) == (1, "benchyard: result 1 has another file\n")
+
+
+def test_one_result_is_pruned(run: "Run", lab: "LabServer", server_module: ModuleType, terminal: Any) -> None:
+    """`result prune` tells of a single result as of one, where it asks as well."""
+    lab.add_result()
+    found = server_module.as_json({"items": [lab.results[1]], "next": None})
+    lab.canned = [found]
+    assert run("result", "prune", "--dry-run").out.splitlines()[-1] == "1 result would go to the trash"
+    lab.canned = [found, found]
+    shown = terminal("result", "prune", answers=[("Put 1 result into the trash?", "y")])
+    assert "1 result went to the trash" in shown
+    lab.canned = [server_module.as_json({"items": [], "next": None})]
+    assert run("result", "prune", "--yes").out == "0 results went to the trash\n"
 
 
 def test_a_result_is_changed_and_removed(run: "Run", lab: "LabServer") -> None:

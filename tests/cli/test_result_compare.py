@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -69,6 +70,19 @@ def test_all_that_is_to_be_said(
     ]
 
 
+def test_words_of_units(run: "Run", lab: "LabServer", server_module: ModuleType, told: dict[str, Any]) -> None:
+    """What is better is called by the one unit of all benchmarks, as in the lab's texts, and better of several."""
+    for units, words in (
+        (("byte", "byte", "byte"), "1 smaller, 1 larger"),
+        (("integer", "integer", "integer"), "1 less, 1 more"),
+        (("second", "byte", "second"), "1 better, 1 worse"),
+    ):
+        for row, unit in zip(told["benchmarks"], units, strict=True):
+            row["head"] |= {"unit": unit}
+        canned(lab, server_module, told)
+        assert f"Benchmarks: {words}, 1 without a difference\n" in run("result", "compare", "1", "2").out
+
+
 def test_what_is_not_believed(run: "Run", lab: "LabServer", server_module: ModuleType, told: dict[str, Any]) -> None:
     """A change that pyperf calls significant is told to be noise where it may be, and different where it is."""
     told["benchmarks"][0]["verdict"] = "same"
@@ -103,6 +117,42 @@ def test_one_with_several(run: "Run", lab: "LabServer") -> None:
         "2to3        250 ms +- 3 ms     200 ms: 1.25x faster      200 ms: 1.25x faster",
     ]
     assert "Head 2: Geometric mean: 1.05x faster (3 of 3 benchmarks)" in lines
+
+
+def test_groups_and_what_is_left_out_of_each_head(
+    run: "Run", lab: "LabServer", server_module: ModuleType, told: dict[str, Any]
+) -> None:
+    """With several heads, too, groups are told on demand, and for each head what does not compare."""
+    other = told | {"groups": [{"tag": "math", "ratio": 0.9, "change": "1.11x slower", "n": 1}, told["groups"][0]]}
+    other |= {"missing": [], "new": [], "incomparable": ["sizes"]}
+    for flags in ((), ("--tags",)):
+        canned(lab, server_module, told | {"more": [other]})
+        lines = run("result", "compare", "1", "2", "2", *flags).out.splitlines()
+        assert [line for line in lines if "Only in" in line or "Not comparable" in line] == [
+            "Head 1: Only in base (1): old_one",
+            "Head 1: Only in head (2): new_one, newer_one",
+            "Head 2: Not comparable (1): sizes",
+        ]
+    assert lines[-4:] == [
+        "",
+        "TAG   HEAD 1            HEAD 2",
+        "apps  1.02x faster (2)  1.02x faster (2)",
+        "math                    1.11x slower (1)",
+    ]
+
+
+def test_many_names_on_a_terminal(
+    lab: "LabServer", server_module: ModuleType, told: dict[str, Any], terminal: Callable[..., str]
+) -> None:
+    """What only one side has is wrapped to the terminal, with every name whole."""
+    names = [f"a_benchmark_with-{number}" for number in range(40)]
+    canned(lab, server_module, told | {"benchmarks": [], "missing": names, "new": ["x" * 100]})
+    shown = terminal("result", "compare", "1", "2", answers=[]).replace("\r", "").splitlines()
+    begin = shown.index(f"Only in base (40): {', '.join(names[:3])},")
+    assert all(len(line) <= 80 for line in shown[begin:] if "xxx" not in line)
+    assert " ".join("\n".join(shown[begin:]).split()).startswith(
+        f"Only in base (40): {', '.join(names)} Only in head (1):"
+    )
 
 
 def test_a_file_is_sent_along(run: "Run", lab: "LabServer", tmp_path: Path) -> None:
@@ -179,6 +229,45 @@ def test_exit_status(run: "Run", lab: "LabServer", server_module: ModuleType, to
         assert run("result", "compare", "1", "2", "--fail-if-worse").status == status, counts
     assert run("result", "compare", "1").status == 2
     assert run("result", "compare", "1", "2", "--matrix", "--format", "csv").status == 2
-    assert run("result", "compare", "1", "2", "--fail-if-worse", "--format", "csv").status == 2
+    for flag in ("--fail-if-worse", "--tags"):
+        for form in ("csv", "markdown"):
+            assert run("result", "compare", "1", "2", flag, "--format", form).status == 2
     ran = run("result", "compare", "1", "9")
     assert (ran.status, ran.err) == (1, "benchyard: there is no enabled result '9'\n")
+
+
+def test_nothing_to_be_worse(run: "Run", lab: "LabServer", server_module: ModuleType, told: dict[str, Any]) -> None:
+    """Where nothing counts, --fail-if-worse fails with the reason, after what was found; else it is no error."""
+    rows = [row | {"counted": False} for row in told["benchmarks"]]
+    nothing = told | {"counts": {}, "reliability": None, "geometric_mean": None, "memory": None}
+    versions = [row | {"differences": ["version 1 against 2"]} for row in rows]
+    counting = "(--include-different counts them nevertheless)"
+    for found, words in (
+        (
+            {"benchmarks": rows, "differences": ["host a against b", "grade A against C"]},
+            f"host a against b, grade A against C {counting}",
+        ),
+        ({"benchmarks": versions}, f"different: version 1 against 2 {counting}"),
+        ({"benchmarks": [], "incomparable": ["nbody"]}, "measured in different units"),
+        ({"benchmarks": []}, "they have no benchmark in common"),
+        ({"counts": {"unknown": 3}}, "of no benchmark is it known how far its values vary"),
+    ):
+        canned(lab, server_module, nothing | found)
+        assert run("result", "compare", "1", "2").status == 0
+        canned(lab, server_module, nothing | found)
+        ran = run("result", "compare", "1", "2", "--fail-if-worse")
+        assert ran.status == 1 and ran.out.startswith("base  "), words
+        assert ran.err.startswith("benchyard: nothing could be compared; ") and ran.err.endswith(f"{words}\n"), ran.err
+        assert ran.err.count("\n") == 1
+
+
+def test_a_head_with_nothing_in_common(
+    run: "Run", lab: "LabServer", server_module: ModuleType, told: dict[str, Any]
+) -> None:
+    """Of several heads the one of which nothing can be said is named, and the others do not make up for it."""
+    better = told | {"counts": {"better": 3}, "reliability": {"faster": 0.99, "change": "so"}}
+    nothing = better | {"benchmarks": [], "counts": {}, "reliability": None, "geometric_mean": None}
+    canned(lab, server_module, better | {"more": [nothing]})
+    ran = run("result", "compare", "1", "2", "2", "--fail-if-worse", "--json")
+    assert (ran.status, ran.json["more"][0]["benchmarks"]) == (1, [])
+    assert ran.err == "benchyard: nothing could be compared; head 2: they have no benchmark in common\n"

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,20 @@ def test_a_host_joins_once(run: "Run", lab: "LabServer", tmp_path: Path) -> None
     assert run("--url", lab.url, "host", "remove", "quiet-2").status == 0
     ran = run("worker", "init", lab.url, str(other), "--name", "quiet-2", "--role", "worker", "--json")
     assert ran.json["directory"] == str(other) and "worker-secret" not in ran.out
+
+
+def test_a_lab_that_speaks_tls(run: "Run", lab: "LabServer", tmp_path: Path) -> None:
+    """The worker trusts the lab's certificate, under the name that this is of; a name alone is wrong usage."""
+    certificate, folder = tmp_path / "worker.crt", tmp_path / "w"
+    certificate.write_text("-----BEGIN CERTIFICATE-----\n")
+    init = ("worker", "init", lab.url, str(folder), "--name", "quiet-3", "--role", "worker")
+    ran = run(*init, "--tls-name", "lab.example")
+    assert ran.status == 2 and "--tls-name goes with --trust FILE" in ran.err and not folder.exists()
+    ran = run(*init, "--trust", str(certificate), "--tls-name", "lab.example")
+    assert ran.status == 0, ran.err
+    settings = tomllib.loads((folder / "worker.toml").read_text())
+    assert (settings["tls_trust"], settings["tls_name"]) == ("trust", "lab.example")
+    assert (folder / "trust" / "lab.pem").read_bytes() == certificate.read_bytes()
 
 
 def test_down_names_the_runs_that_go_on(run_program: "Run", tmp_path: Path) -> None:

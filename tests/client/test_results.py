@@ -1,5 +1,6 @@
 """Results, hosts, queues and health through the real client."""
 
+import os
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,33 @@ def test_a_file_that_the_lab_cannot_take_in(
     outcomes = {transfer.outcome: transfer for transfer in client.results.import_from(tmp_path)}
     assert set(outcomes) == {"skipped", "imported"}
     assert "something is wrong here" in outcomes["skipped"].reason and outcomes["imported"].result == 7
+
+
+def test_a_name_that_is_no_text(client: Client, lab: "LabServer", server_module: ModuleType, tmp_path: Path) -> None:
+    """A file in a folder and of a name that are not UTF-8 is imported like others, under a readable name."""
+    folder = tmp_path / os.fsdecode(b"ann\xe9e")
+    folder.mkdir()
+    (folder / os.fsdecode(b"caf\xe9.json")).write_text("1")
+    lab.canned.append(server_module.as_json({"outcome": "imported", "host": "far", "result": {"id": 7}}))
+    (done,) = client.results.import_from(tmp_path)
+    assert (done.outcome, done.file) == ("imported", "ann\ufffde/caf\ufffd.json"), done.reason
+    assert lab.seen[-1].query["name"][0].endswith("/ann\ufffde/caf\ufffd.json")
+    assert lab.seen[-1].data == b"1"
+
+
+def test_a_file_that_cannot_be_exported(client: Client, lab: "LabServer", tmp_path: Path) -> None:
+    """A file that comes damaged, or is gone, is left out with the reason, and the others are written."""
+    lab.add_result(path="bm/one.json")
+    lab.add_result(path="bm/two.json", sha256="0" * 64)
+    lab.add_result(path="bm/three.json")
+    told = {transfer.result: transfer for transfer in client.results.export_to(tmp_path)}
+    assert {number: transfer.outcome for number, transfer in told.items()} == {
+        1: "exported",
+        2: "skipped",
+        3: "exported",
+    }
+    assert told[2].reason.startswith("the file of result 2 came damaged")
+    assert sorted(path.name for path in (tmp_path / "bm").iterdir()) == ["one.json", "three.json"]
 
 
 def test_results_compare(client: Client, lab: "LabServer") -> None:

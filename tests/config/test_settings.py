@@ -97,6 +97,10 @@ LAB_FAULTS = {
     '[targets."linux/x"]\n': "[targets.linux/x]: 'linux/x' is no name; use 1 to 40 letters, digits, `_` or `-`",
     '[targets.""]\n': "[targets.]: '' is no name; use 1 to 40 letters",
     "[lab]\n[lab]\n" + T: "not valid TOML: Cannot declare ('lab',) twice",
+    "[targets.linux-arm]\n[targets.linux_arm]\n": (
+        "[targets.linux-arm]: is for Ansible the group 'linux_arm', as the target 'linux_arm' is; rename one"
+    ),
+    T + '[targets.""]\n': "[targets.]: '' is no name; use 1 to 40 letters",
     T + T: "not valid TOML: Cannot declare ('targets', 'linux') twice",
     "[lab\n": "not valid TOML: ",
 }
@@ -146,6 +150,10 @@ SCHEDULE_FAULTS = {
     **{
         GOOD_SCHEDULE.replace("0 3 * * *", cron): f"[schedules.n] cron = {cron!r}: not a cron line of five fields"
         for cron in ("61 3 * * *", "@daily", "0 3 * *", "0 3 * * * *", "nightly", "0 3 * * bla")
+    },
+    **{
+        GOOD_SCHEDULE.replace("0 3 * * *", cron): f"[schedules.n] cron = {cron!r}: no year has such a day; correct day"
+        for cron in ("0 0 30 2 *", "0 3 31 4,6 *")
     },
 }
 

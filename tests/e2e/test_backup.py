@@ -4,8 +4,10 @@ import gzip
 import json
 import re
 import shutil
+import sqlite3
 import tarfile
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -93,6 +95,10 @@ def test_what_cannot_be_backed_up_or_restored_is_one_line(make_lab: "Callable[..
     lab.check("lab", "backup", str(lab.root), str(archive))
     half = tmp_path / "half.tar.gz"
     half.write_bytes(archive.read_bytes()[: archive.stat().st_size // 2])
+    damaged = tmp_path / "damaged.tar.gz"
+    changed = bytearray(archive.read_bytes())
+    changed[-8] ^= 0xFF  # of its checksum, which counts as much as what it is of
+    damaged.write_bytes(changed)
     stranger = tmp_path / "stranger.tar.gz"
     with tarfile.open(stranger, "w:gz") as tar:
         tar.add(half, "../half")
@@ -101,12 +107,43 @@ def test_what_cannot_be_backed_up_or_restored_is_one_line(make_lab: "Callable[..
         (("backup", str(tmp_path / "none"), str(tmp_path / "new.tar.gz")), "make a lab"),
         (("restore", str(archive), str(lab.root)), "not an empty folder"),
         (("restore", str(half), str(tmp_path / "a")), "no whole backup"),
+        (("restore", str(damaged), str(tmp_path / "a")), "no whole backup"),
         (("restore", str(stranger), str(tmp_path / "b")), "no place in a backup"),
     ):
         done = lab.cli("lab", *command)
         assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
         assert word in done.stderr
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["half.tar.gz", "lab.tar.gz", "stranger.tar.gz"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *("damaged.tar.gz", "half.tar.gz", "lab.tar.gz", "stranger.tar.gz")
+    ]
+
+
+def test_what_settings_name_elsewhere_is_in_it(make_lab: "Callable[..., LabHandle]", tmp_path: Path) -> None:
+    """A certificate that is a link to where another tool renews it, its key, and the lab's own playbooks."""
+    lab = make_lab("--no-isolated", up=False)
+    renewed = tmp_path / "renewed.crt"
+    renewed.write_text("a certificate")
+    (lab.root / "tls").mkdir()
+    (lab.root / "tls" / "w.crt").symlink_to(renewed)
+    (lab.root / "secrets" / "w.key").write_text("its key")
+    (lab.root / "own" / "roles").mkdir(parents=True)
+    (lab.root / "own" / "roles" / "tune.yml").write_text("[]")
+    settings = lab.root / "benchyard.toml"
+    named = '[lab]\nworker_certificate = "tls/w.crt"\nworker_key = "secrets/w.key"\nansible = "own"\n'
+    settings.write_text(settings.read_text().replace("[lab]\n", named, 1))
+    with closing(sqlite3.connect(lab.root / "master" / "state.sqlite")) as made:
+        made.execute("create table known (id integer)")
+    archive, again = tmp_path / "lab.tar.gz", tmp_path / "again"
+    lab.check("lab", "backup", str(lab.root), str(archive))
+    renewed.unlink()
+    lab.check("lab", "restore", str(archive), str(again))
+    assert (again / "tls" / "w.crt").read_text() == "a certificate"
+    assert (again / "secrets" / "w.key").read_text() == "its key"
+    assert (again / "own" / "roles" / "tune.yml").read_text() == "[]"
+    (again / "master" / "state.sqlite").write_bytes(b"no database at all, whatever its name says" * 100)
+    done = lab.cli("lab", "backup", str(again), str(tmp_path / "new.tar.gz"))
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
+    assert "state.sqlite cannot be read: file is not a database" in done.stderr
 
 
 def test_settings_are_looked_at_before_they_are_used(make_lab: "Callable[..., LabHandle]", tmp_path: Path) -> None:

@@ -76,15 +76,20 @@ class Playbooks:
     def begun(self) -> int:
         return sum(word == "BEGIN" for word, _host, _when in self.noted())
 
+    def forget(self) -> None:
+        """Have nothing noted, and nothing told."""
+        for name in ("log", "wait", "fail"):
+            (self.folder / name).unlink(missing_ok=True)
 
-@pytest.fixture
-def playbooks(tmp_path: Path) -> Playbooks:
-    return Playbooks(tmp_path / "playbooks")
+
+@pytest.fixture(scope="module")
+def playbooks(tmp_path_factory: pytest.TempPathFactory) -> Playbooks:
+    return Playbooks(tmp_path_factory.mktemp("playbooks") / "own")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def lab(make_lab: "Callable[..., LabHandle]", playbooks: Playbooks) -> "Iterator[LabHandle]":
-    """A lab with these playbooks."""
+    """A lab with these playbooks, which the tests share."""
     made = make_lab(up=False)
     path = made.root / "benchyard.toml"
     path.write_text(path.read_text().replace("[lab]\n", f'[lab]\nansible = "{playbooks.folder}"\n', 1))
@@ -98,6 +103,20 @@ def lab(make_lab: "Callable[..., LabHandle]", playbooks: Playbooks) -> "Iterator
 def client(lab: "LabHandle") -> "Iterator[Client]":
     with lab.client() as client:
         yield client
+
+
+@pytest.fixture(autouse=True)
+def afresh(client: "Client", playbooks: Playbooks) -> Iterator[None]:
+    """Each test begins where nothing was noted, no job is there and all hosts are enabled."""
+    playbooks.forget()
+    yield
+    playbooks.told("wait", False)
+    for job in client.jobs.list(limit=20):
+        if not job.ended:
+            job.cancel().wait(60)
+    for host in client.hosts.list():
+        if not host.enabled:
+            host.enable()
 
 
 @pytest.fixture
@@ -298,6 +317,7 @@ def test_without_ansible(
     """Where nothing can be run, one line says what is missing, and the host is as it was."""
     os.rename(playbooks.folder / "configure.yml", playbooks.folder / "away.yml")  # noqa: PTH104
     job = bench.configure().wait(JOB_S)
+    os.rename(playbooks.folder / "away.yml", playbooks.folder / "configure.yml")  # noqa: PTH104
     assert job.status == "failed"
     assert job.error == (
         f"there is no playbook configure.yml in {playbooks.folder}; name its folder as `ansible` in [lab]"

@@ -16,7 +16,7 @@ from benchyard.publish.destinations import Measured, Publication, Refused, TryLa
 from benchyard.publish.outbox import Place
 from benchyard.publish.registry import kind_of, where_of
 from benchyard.results.files import read_file
-from benchyard.store.rows import Result
+from benchyard.store.rows import Noise, Result
 
 Spin = Callable[..., Any]
 MakeResult = Callable[..., Result]
@@ -44,7 +44,8 @@ def is_signed(received: Received, key: bytes) -> bool:
 def test_published(spin: Spin, receiver: Receiver, make_place: MakePlace, measured: Callable[..., Measured]) -> None:
     """A result is told with what it is of, its values, and how these compare with its base."""
     place, head, base = make_place(), measured(nbody=[0.1, 0.1], chaos=[2.0]), measured(nbody=[0.2, 0.2])
-    sent = Publication(head, "http://lab.example/#/1", base, {"nbody": 0.02}, key="7.1")
+    noise = Noise("bench", 1, "nbody", 0.02, 9, 1.0, "second", 1.0)
+    sent = Publication(head, "http://lab.example/#/1", base, {"nbody": noise}, key="7.1")
     receipt = spin(place.destination.publish(sent))
     assert receipt.words == "200 OK: thanks"
     (seen,) = receiver.seen

@@ -6,8 +6,6 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from benchyard.config import names
-from benchyard.queueing import maintaining
 from benchyard.queueing.order import Lane, Pick, closed_hosts, next_request
 from benchyard.queueing.runs import Run, stage_key
 from benchyard.store import attempts, hosts, jobs, maintenance
@@ -92,12 +90,6 @@ def lab(conn: sa.Connection) -> Lab:
     for name in MACHINES:
         hosts.ensure_host(conn, name, now=1.0, who="ada")
     return made
-
-
-def test_stages_have_the_names_of_the_builders() -> None:
-    """The configuration and the queue mean the same builders."""
-    assert names.MAINTENANCE == maintaining.STAGES
-    assert (names.MAINTAIN, names.CHECK) == (maintaining.MAINTAIN_STAGE, maintaining.CHECK_STAGE)
 
 
 def test_it_begins_in_the_master(lab: Lab) -> None:

@@ -19,6 +19,7 @@ from benchyard.results.markdown import (
     headline,
     result_markdown,
 )
+from benchyard.results.noise import Floor
 from benchyard.results.reading import Samples, Suite, read_suite
 from benchyard.results.text import change_text, summary_text
 
@@ -107,7 +108,7 @@ def test_order_and_counts() -> None:
     """The worst change is first, the best last of those to be believed, the others follow; all are counted."""
     base = suite(same=1.0, noisy=1.0, slower=1.0, slowest=1.0, faster=1.0, missing=1.0)
     head = suite(same=1.0, noisy=1.02, slower=1.3, slowest=2.0, faster=0.5, added=1.0)
-    found = compare(base, head, noise={"noisy": 0.05})
+    found = compare(base, head, noise={"noisy": Floor(0.05, 1000, 1.0)})
     text = comparison_markdown(found, base=Described(title="result 1"), head=Described(title="result 2"))
     _facts, values = tables(text)
     assert [(row[0], row[3]) for row in values[1:]] == [
@@ -119,9 +120,17 @@ def test_order_and_counts() -> None:
     ]
     assert found.geometric_mean is not None
     mean = found.geometric_mean.change
-    assert text.startswith(f"**{mean}**, geometric mean of 5 of 7 benchmarks: 1 faster, 2 slower, 2 unchanged\n")
+    assert text.startswith(
+        f"**{mean}**, geometric mean of 5 of 7 benchmarks: 1 faster, 2 slower, 2 without a difference\n"
+    )
     assert "\nOnly in base: `missing`\n" in text
     assert "\nOnly in head: `added`\n" in text
+
+
+def test_what_nobody_knows_is_not_unchanged() -> None:
+    """Single values of both sides are told to be neither changed nor not."""
+    found = compare(Suite({}, {"a": Samples((1.0,), "second")}, ()), Suite({}, {"a": Samples((2.0,), "second")}, ()))
+    assert headline(found).endswith(": 0 faster, 0 slower, 0 without a difference, 1 not known")
 
 
 def test_units() -> None:
@@ -133,13 +142,16 @@ def test_units() -> None:
     base = Suite({}, {"a": sized("byte", 100, 101, 99), "b": sized("second", 1, 2)}, ())
     head = Suite({}, {"a": sized("byte", 200, 201, 199), "b": sized("byte", 1, 2)}, ())
     found = compare(base, head)
-    assert headline(found) == "2.00x larger, geometric mean of 1 of 2 benchmarks: 0 smaller, 1 larger, 0 unchanged"
+    assert (
+        headline(found)
+        == "2.00x larger, geometric mean of 1 of 2 benchmarks: 0 smaller, 1 larger, 0 without a difference"
+    )
     assert "Measured in different units: `b`\n" in comparison_markdown(found, base=Described(), head=Described())
     mixed = compare(
         Suite({}, {"a": base.benchmarks["a"], "b": sized("second", 1, 1.01)}, ()),
         Suite({}, {"a": head.benchmarks["a"], "b": sized("second", 0.5, 0.51)}, ()),
     )
-    assert headline(mixed).endswith("of 2 benchmarks: 1 better, 1 worse, 0 unchanged")
+    assert headline(mixed).endswith("of 2 benchmarks: 1 better, 1 worse, 0 without a difference")
 
 
 def test_nothing_in_common() -> None:
@@ -216,7 +228,9 @@ def test_benchmarks_that_do_not_count() -> None:
 
     found = compare(versioned(1.0, "1"), versioned(9.0, "2"))
     assert found.benchmarks[0].verdict == "worse"
-    assert headline(found) == "no change, geometric mean of 1 of 2 benchmarks: 0 faster, 0 slower, 1 unchanged"
+    assert (
+        headline(found) == "no change, geometric mean of 1 of 2 benchmarks: 0 faster, 0 slower, 1 without a difference"
+    )
 
 
 @pytest.mark.parametrize("repository", ["https://example.org/a/b", "git@github.com:a/b", "javascript:x/y", ""])

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from benchyard.results.compare import compare
+from benchyard.results.noise import Floor
 from benchyard.results.reading import Samples, Suite
 from benchyard.results.regressions import Thresholds, find_regression
 
@@ -16,7 +17,7 @@ def suite(means: Mapping[str, float], unit: str = "second") -> Suite:
     return Suite({}, {name: Samples(each, unit) for name, each in values.items()}, ())
 
 
-QUIET = {"a": 0.01, "b": 0.01, "c": 0.01}
+QUIET = dict.fromkeys("abc", Floor(0.01, 1000, 1.0))
 BASE = suite({"a": 1.0, "b": 2.0, "c": 3.0})
 
 
@@ -52,8 +53,8 @@ def test_noise_that_is_not_known() -> None:
 def test_what_noise_makes_does_not_count() -> None:
     """Slower by no more than two runs of one interpreter differ there is none; slower than that is."""
     head = suite({"a": 1.08, "b": 2.0, "c": 3.0})
-    assert find_regression(compare(BASE, head, noise={"a": 0.10}), Thresholds()) is None
-    found = find_regression(compare(BASE, head, noise={"a": 0.02}), Thresholds())
+    assert find_regression(compare(BASE, head, noise={"a": Floor(0.10, 1000, 1.0)}), Thresholds()) is None
+    found = find_regression(compare(BASE, head, noise={"a": Floor(0.02, 1000, 1.0)}), Thresholds())
     assert found is not None and [change.name for change in found.slower] == ["a"]
 
 

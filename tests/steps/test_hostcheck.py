@@ -7,7 +7,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from benchyard.steps.hostcheck import _note
+from benchyard.steps.hostcheck import _note, report_place
 from benchyard.store import hosts, jobs, maintenance
 from benchyard.store.history import history_of
 from benchyard.store.migrate import migrate
@@ -53,6 +53,15 @@ def open_epoch(conn: sa.Connection, **host: Any) -> None:
     print_ = HostPrint(**{"cpu": "X", "cpus": 2, "kernel": "6.1", "governor": "performance", "boost": "off", **host})
     values = {"host": "bench", "number": 1, "host_fingerprint": print_.id, "since": 1.0, "result_id": 1}
     conn.execute(sa.insert(epochs).values(**values, fingerprint=msgspec.to_builtins(print_)))
+
+
+def test_reports_do_not_pile_up(conn: sa.Connection) -> None:
+    """A host keeps its newest report alone, however often it is checked; one of its machine keeps its own."""
+    how: dict[str, Any] = {"target": "linux", "owner": "ada", "now": 2.0}
+    jobs = [maintenance.create(conn, "check", host=host, **how) for host in ("bench", "bench", "prep")]
+    first, second, other = (report_place("/state", job) for job in jobs)
+    assert first == second == ("/state/checks", "bench.json")
+    assert other == ("/state/checks", "prep.json")
 
 
 def test_first_check(conn: sa.Connection) -> None:

@@ -1,8 +1,13 @@
 """What `ansible-playbook` prints, read."""
 
+import json
+import sys
+from pathlib import Path
+
 import pytest
 
 from benchyard.steps.playbook import PlaybookObserver, why_failed
+from benchyard.tasks.playbooks import run_playbook
 
 BEGIN = """
 PLAY [Hosts that measure] ******************************************************
@@ -109,3 +114,29 @@ def test_last_word_of_the_program() -> None:
     observer = PlaybookObserver()
     observer.errLineReceived("[ERROR]: the playbook: x.yml could not be found")
     assert why_failed(observer, 1) == "[ERROR]: the playbook: x.yml could not be found"
+
+
+LOOP = """
+- hosts: here
+  gather_facts: false
+  tasks:
+    - block:
+        - name: What is looked for
+          ansible.builtin.command: {argv: [cat, /none/at/all]}
+      rescue:
+        - name: It is made
+          ansible.builtin.command: {argv: [echo, made]}
+    - name: Each of them
+      ansible.builtin.command: {argv: [sh, -c, "echo '{{ item.why }}' >&2; exit {{ item.status }}"]}
+      loop: [{why: fine, status: 0}, {why: "no (such) => thing", status: 3}]
+"""
+
+
+def test_why_a_loop_failed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Where a task fails for one item, that is told, not what was rescued before."""
+    (tmp_path / "loop.yml").write_text(LOOP)
+    values = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    inventory = json.dumps({"_meta": {"hostvars": {"here": values}}, "all": {"hosts": ["here"]}})
+    status = run_playbook("loop", inventory, "here", say=print, folder=tmp_path)
+    assert status != 0
+    assert why_failed(read(capfd.readouterr().out), status) == "Each of them: non-zero return code no (such) => thing"

@@ -104,10 +104,10 @@ def test_result_of_a_host_that_does_not_say(conn: sa.Connection, report: dict[st
 def test_calibrations_make_the_noise(conn: sa.Connection, store: Store) -> None:
     """From the fifth calibration on the noise of each benchmark is known; other results do not count."""
     for day in range(5):
-        assert noise_of(conn, "bench", 1) == ()
+        assert noise_of(conn, "bench", 1) == {}
         store(mean=1.0 + day / 1000, now=float(day))
         store(now=day + 0.5)
-    found = noise_of(conn, "bench", 1)
+    found = list(noise_of(conn, "bench", 1).values())
     assert [(row.benchmark, row.runs, row.unit, row.updated) for row in found] == [
         ("2to3", 5, "second", 4.0),
         ("nbody", 5, "second", 4.0),
@@ -137,5 +137,5 @@ def test_new_epoch_begins_anew(conn: sa.Connection, store: Store) -> None:
         store(mean=1.0, now=float(day))
     booted = msgspec.structs.replace(PRINT, host=msgspec.structs.replace(HOST, kernel="6.8"))
     assert store(booted, mean=1.5, now=10.0)[2] == []
-    assert noise_of(conn, "bench", 2) == ()
+    assert noise_of(conn, "bench", 2) == {}
     assert hosts.get_host(conn, "bench").enabled

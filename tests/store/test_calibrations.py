@@ -81,7 +81,7 @@ def test_noise_is_replaced(conn: sa.Connection) -> None:
     calibrations.put_noise(conn, "sulaco", 1, [noise("nbody", 0.01), noise("2to3", 0.02)])
     calibrations.put_noise(conn, "sulaco", 1, [noise("nbody", 0.03)])
     calibrations.put_noise(conn, "sulaco", 2, [noise("nbody", 0.04, 2)])
-    assert calibrations.floors_of(conn, "sulaco", 1) == {"2to3": 0.02, "nbody": 0.03}
-    assert calibrations.noise_of(conn, "sulaco", 2) == (noise("nbody", 0.04, 2),)
-    assert calibrations.floors_of(conn, "sulaco", None) == {}
+    assert calibrations.noise_of(conn, "sulaco", 1) == {"2to3": noise("2to3", 0.02), "nbody": noise("nbody", 0.03)}
+    assert calibrations.noise_of(conn, "sulaco", 2) == {"nbody": noise("nbody", 0.04, 2)}
+    assert calibrations.noise_of(conn, "sulaco", None) == {}
     assert calibrations.last_calibrated(conn, "sulaco", 2) == (0, None)

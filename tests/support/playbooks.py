@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -83,13 +84,65 @@ class Site:
             command, env=environ(self.folder), cwd=self.folder, capture_output=True, text=True, timeout=_PLAY_S,
             stdin=subprocess.DEVNULL,
         )  # fmt: skip
-        text = done.stdout + done.stderr
-        recap = re.findall(r"^(\S+)\s+: ok=\d+\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", text, re.MULTILINE)
-        return Played(
-            {host: int(changed) for host, changed, _, _ in recap},
-            {host: int(away) + int(failed) for host, _, away, failed in recap},
-            text,
-        )
+        return _played(done)
+
+
+def play_here(
+    folder: Path,
+    playbook: str,
+    groups: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    *options: str,
+    programs: Mapping[str, str] | None = None,
+    instead: Mapping[str, Path] | None = None,
+    **variables: Any,
+) -> Played:
+    """Apply a playbook to groups of hosts that are all this machine.
+
+    It is a playbook's name, or its text, in which `{{ ansible }}` is the folder of the roles. `programs` are scripts by
+    name that stand in for programs that would change this machine, or that it does not have. `instead` are folders that
+    it has for others, by their paths, which takes root.
+    """
+    path = ANSIBLE / playbook
+    if "\n" in playbook:
+        path = folder / "playbook.yml"
+        path.write_text(playbook.replace("{{ ansible }}", str(ANSIBLE)), encoding="utf-8")
+    own = folder / "programs"
+    own.mkdir(exist_ok=True)
+    for name, script in (programs or {}).items():
+        (own / name).write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+        (own / name).chmod(0o755)
+    everywhere = {
+        "ansible_connection": "local",
+        "ansible_python_interpreter": sys.executable,
+        "ansible_become": False,
+        "folder": str(folder),
+        **variables,
+    }
+    inventory = folder / "inventory.json"
+    children = {group: {"hosts": hosts} for group, hosts in groups.items()}
+    inventory.write_bytes(msgspec.json.encode({"all": {"vars": everywhere, "children": children}}))
+    environment = environ(folder)
+    environment["PATH"] = f"{own}:{environment['PATH']}"
+    command = [tool("ansible-playbook"), "--inventory", str(inventory), str(path), *options]
+    if instead:
+        mounts = " && ".join(f"mount --bind '{other}' '{place}'" for place, other in instead.items())
+        apart = ["unshare", "--mount", "--propagation", "private", "--"]
+        command = [*apart, "sh", "-ec", f'{mounts} && exec "$@"', "sh", *command]
+    done = subprocess.run(
+        command,
+        env=environment, cwd=folder, capture_output=True, text=True, timeout=100, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    return _played(done)
+
+
+def _played(done: "subprocess.CompletedProcess[str]") -> Played:
+    text = done.stdout + done.stderr
+    recap = re.findall(r"^(\S+)\s+: ok=\d+\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", text, re.MULTILINE)
+    return Played(
+        {host: int(changed) for host, changed, _, _ in recap},
+        {host: int(away) + int(failed) for host, _, away, failed in recap},
+        text,
+    )
 
 
 def _mounted(tree: Tree, command: list[str]) -> list[str]:

@@ -16,6 +16,7 @@ from benchyard.tasks.errors import AnsibleError
 from benchyard.tasks.hostlock import hold_host
 from benchyard.tasks.playbooks import (
     HOLD_S,
+    HOLDER,
     PLAYBOOKS,
     find_ansible,
     find_playbook,
@@ -177,10 +178,11 @@ def test_command_line(tmp_path: Path) -> None:
     argv = playbook_command(ansible, update, hosts, "far", held=tmp_path / "link" / "state", reboot=True)
     assert argv[:6] == ["/a/ansible-playbook", "--inventory", "/i", "--limit", "far", "--diff"]
     assert (argv[6], argv[8:]) == ("--extra-vars", ["/p/update.yml"])
-    held = {"benchyard_hold_s": HOLD_S, "benchyard_held": [str(tmp_path / "state")]}
-    assert json.loads(argv[7]) == {**held, "benchyard_update_reboot": True}
+    held = {"benchyard_holder": HOLDER, "benchyard_hold_s": HOLD_S}
+    more = {"benchyard_held": [str(tmp_path / "state")], "benchyard_update_reboot": True}
+    assert json.loads(argv[7]) == {**held, **more}
     argv = playbook_command(ansible, update, hosts, "far", check=True)
-    assert "--check" in argv and json.loads(argv[-2]) == {"benchyard_hold_s": HOLD_S}
+    assert "--check" in argv and json.loads(argv[-2]) == held
 
 
 def test_environment(tmp_path: Path) -> None:

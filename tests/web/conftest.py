@@ -156,8 +156,18 @@ def make_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...,
     """
     with contextlib.ExitStack() as labs:
 
-        def make(*, closed: bool = False, more: str = "", results: Path | None = None, **secrets: str) -> Lab:
+        def make(
+            *,
+            closed: bool = False,
+            own_playbooks: bool = True,
+            more: str = "",
+            results: Path | None = None,
+            **secrets: str,
+        ) -> Lab:
             lab = Lab(_new_lab(tmp_path_factory.mktemp("own") / "lab"))
+            if not own_playbooks:
+                settings = lab.root / "benchyard.toml"
+                settings.write_text(settings.read_text().replace('ansible = "playbooks"\n', ""))
             if results is not None:
                 shutil.copytree(results, lab.root / "results", dirs_exist_ok=True)
             with (lab.root / "benchyard.toml").open("a") as file:

@@ -1,9 +1,16 @@
 """Who may do what over REST, by token, by browser session, and as nobody."""
 
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+
+from benchyard.cli import main
+from benchyard.client.config import save_login
+from benchyard.daemon.lock import held
+from benchyard.lab.paths import LabPaths
 
 if TYPE_CHECKING:
     from tests.web.conftest import Lab
@@ -164,3 +171,26 @@ def test_closed_lab(closed_lab: "Lab") -> None:
     known = sorted(closed_lab.call("GET", "/health", "admin").json())
     assert known == ["hosts", "jobs", "status", "targets", "title", "user", "version"]
     assert closed_lab.call("GET", "/jobs", "admin").status_code == 200
+
+
+def test_status_of_a_closed_lab(
+    closed_lab: "Lab", tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`lab status` shows the hosts to who has logged in; to others, and with a bad token, that the lab runs."""
+    monkeypatch.setenv("BENCHYARD_CONFIG", str(tmp_path / "config.toml"))
+    monkeypatch.delenv("BENCHYARD_TOKEN", raising=False)
+
+    def hosts() -> set[str]:
+        main(["lab", "status", str(closed_lab.root), "--json"])
+        shown = json.loads(capsys.readouterr().out)
+        assert shown["pid"] is not None
+        return set(shown["hosts"])
+
+    with held(LabPaths(closed_lab.root).lock):
+        assert hosts() == set()
+        save_login(closed_lab.url, "admin", closed_lab.tokens["admin"])
+        assert closed_lab.isolated in hosts()
+        save_login(closed_lab.url, "admin", "by-1-old")
+        assert hosts() == set()
+        main(["lab", "status", str(closed_lab.root)])
+        assert "does not answer" not in capsys.readouterr().out

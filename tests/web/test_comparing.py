@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from measuredlab import around, pyperf_file
 
 from benchyard.client import Client, NotFound
 from benchyard.results.files import store_file
 from benchyard.results.layout import path_of_run
 from benchyard.store import epochs, jobs, results
+from benchyard.web.calls import Route
+from benchyard.web.openapi import document
+from benchyard.web.routes import ROUTES
 
 if TYPE_CHECKING:
     from tests.web.conftest import Lab
@@ -181,6 +185,24 @@ def test_a_file_that_is_not_in_the_lab(lab: "Lab", ids: list[int], files: list[b
         answer = lab.call("POST", "/results/compare", "ada", params=params_, content=content)
         assert answer.status_code == status and words in answer.json()["detail"], answer.text
     assert lab.call("POST", "/results/compare", "vic", params=params, content=body).status_code == 403
+
+
+FILES_ONLY = [route for route in ROUTES if route.method == "POST" and route.raw]
+
+
+@pytest.mark.parametrize("route", FILES_ONLY, ids=lambda route: route.path)
+def test_what_changes_nothing_needs_no_key(lab: "Lab", route: Route) -> None:
+    """Files are compared or drawn again for the same Idempotency-Key, of which the document says nothing."""
+    files = {name: json.loads(pyperf_file({"a": around(mean)})) for name, mean in (("old", 1.0), ("new", 1.2))}
+    params = {"base": "file:old", "head": "file:new"} | ({"benchmark": "a"} if "distribution" in route.path else {})
+    key = {"Idempotency-Key": f"the-same-for-{route.path}"}
+    asked: dict[str, Any] = {"params": params, "json": files}
+    plain, first, again = (lab.call("POST", route.path, "ada", headers=how, **asked) for how in ({}, key, key))
+    assert plain.status_code == first.status_code == again.status_code == 200, again.text
+    kinds = [{**answer.headers, "date": ""} for answer in (plain, first, again)]
+    assert kinds[0] == kinds[1] == kinds[2]
+    named = [each["name"] for each in document(ROUTES)["paths"][route.path]["post"]["parameters"]]
+    assert "base" in named and "Idempotency-Key" not in named
 
 
 def test_what_names_of_files_tell(lab: "Lab", files: list[bytes]) -> None:

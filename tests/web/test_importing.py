@@ -133,6 +133,17 @@ def test_import(own: "Lab", foreign: Path, client: Client) -> None:
     assert not list((own.root / "results").rglob("*.partial"))
 
 
+def test_a_name_that_is_no_text(own: "Lab", foreign: Path, tmp_path: Path) -> None:
+    """A file whose name is not UTF-8 is taken like any other, and shown readable."""
+    shutil.copy(foreign / "mine.json", tmp_path / os.fsdecode(b"mine\xe9.json"))
+    (tmp_path / os.fsdecode(b"caf\xe9.json")).write_text("{}")
+    done = command(own, "ada", "import", tmp_path)
+    assert done.returncode == 0, done.stderr
+    skipped, summary = done.stdout.splitlines()
+    assert skipped.startswith("skipped caf\ufffd.json: the result file is not pyperf's")
+    assert summary == "1 there already, 1 skipped"
+
+
 def test_comparison_reads_no_file(own: "Lab", client: Client) -> None:
     """What was imported is compared by its samples: the file may even be away."""
     base, head = sorted(client.results.list(host="sulaco"), key=lambda result: result.id)
@@ -156,6 +167,22 @@ def test_export_and_import(own: "Lab", other: "Lab", tmp_path: Path) -> None:
     taken = command(other, "admin", "import", tmp_path / "out")
     assert taken.stdout == "4 imported\n", taken.stdout
     assert rows(other) == rows(own)
+
+
+def test_export_of_a_damaged_file(own: "Lab", client: Client, tmp_path: Path) -> None:
+    """A result whose file is damaged is left out with the reason, and all others are exported."""
+    damaged, *others = client.results.list()
+    path = own.root / "results" / str(damaged.path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    try:
+        done = command(own, "ada", "export", "--all", tmp_path)
+    finally:
+        path.write_bytes(whole)
+    assert done.returncode == 0, done.stderr
+    skipped, summary = done.stdout.splitlines()
+    assert f": the file of result {damaged.id} is damaged, bring it back from a backup: {damaged.path}" in skipped
+    assert summary == f"{len(others)} exported, 1 skipped"
 
 
 @pytest.mark.parametrize("noted", [False, True])

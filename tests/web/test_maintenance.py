@@ -1,7 +1,7 @@
 """Looking after hosts over REST, with a real master whose hosts are not connected."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -64,6 +64,21 @@ def test_job(lab: "Lab", spare: str, kind: str) -> None:
         attempts.end_attempt(conn, running, attempt.number, status="failed", cause="boom", now=2.0)
     assert ended["status"] == "canceled"
     assert lab.call("GET", f"/hosts/{spare}").json()["enabled"] is True
+
+
+def test_host_whose_worker_the_lab_runs(lab: "Lab", make_lab: "Callable[..., Lab]") -> None:
+    """The playbooks that come with benchyard set up no second worker beside it; what the lab's own do is theirs."""
+    own = lab.call("POST", f"/hosts/{lab.isolated}/configure", "admin", json={"check": True})
+    assert own.status_code == 202
+    assert lab.call("POST", f"/jobs/{own.json()['id']}/cancel", "admin").status_code == 200
+    shipped = make_lab(own_playbooks=False)
+    # No playbook is to reach this machine.
+    away = {"address": "192.0.2.1", "connection": "ssh"}
+    assert shipped.call("PATCH", f"/hosts/{shipped.isolated}", "admin", json=away).status_code == 200
+    refused = shipped.call("POST", f"/hosts/{shipped.isolated}/configure", "admin", json={"check": True})
+    assert refused.status_code == 409
+    said = f"the lab itself runs the worker of host {shipped.isolated}, and a second one would be set up beside it"
+    assert refused.json()["detail"].startswith(said)
 
 
 def wait_until_ended(lab: "Lab", job: int) -> "dict[str, object]":

@@ -131,6 +131,24 @@ def test_noise_in_a_comparison(lab: "Lab", stored: dict[int, bytes]) -> None:
     assert {row["noise"] for row in back["benchmarks"]} == {None}
 
 
+def test_noise_in_a_matrix(lab: "Lab", stored: dict[int, bytes]) -> None:
+    """Each pair is judged with the noise of its head's host, which need not be that of the way back."""
+    base, head = stored
+    asked = {"include_different": "true"}
+    found = lab.call("GET", "/results/compare", params={"base": base, "head": head}).json()
+    with lab.engine().begin() as conn:
+        epochs.place_result(conn, head, fingerprint={"kernel": "6.1"}, host_fingerprint="ab", measured=1.0, now=2.0)
+        noisy = [Noise("sulaco", 1, row["name"], 1e6, 5, 0.1, "second", 1.0) for row in found["benchmarks"]]
+        calibrations.put_noise(conn, "sulaco", 1, noisy)
+    counts = []
+    for cell in lab.call("GET", "/results/matrix", params={"base": [base, head], **asked}).json()["cells"]:
+        sides = {"base": [base, head][cell["base"]], "head": [base, head][cell["head"]]}
+        pair = lab.call("GET", "/results/compare", params={**sides, **asked}).json()
+        assert cell["counts"] == pair["counts"], sides
+        counts.append(pair["counts"]["same"])
+    assert counts[0] == len(found["benchmarks"]) > counts[1]
+
+
 def test_grade_of_a_file_that_is_added(lab: "Lab", stored: dict[int, bytes]) -> None:
     """A file that a lab has measured says itself how far it can be trusted; it opens no epoch here."""
     document = json.loads(stored[min(stored)])

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import click
 
 from benchyard.cli.fitting import Column
-from benchyard.cli.format import change_style, clean, counted, measured, percent
-from benchyard.cli.output import Cell, print_fields, print_table
+from benchyard.cli.format import change_style, change_words, clean, counted, measured, percent
+from benchyard.cli.output import Cell, print_fields, print_table, print_wrapped
 
 if TYPE_CHECKING:
     from benchyard.client import BenchmarkResult, Comparison, Matrix
@@ -52,11 +52,12 @@ def print_comparison(comparison: "Comparison", *, tags: bool = False) -> None:
         click.echo()
         groups = ((group.tag, str(group.n), _styled(group.change)) for group in comparison.groups)
         print_table((Column("TAG"), Column("BENCHMARKS", right=True), Column("GEOMETRIC MEAN")), groups, empty="")
-    _print_left_out(comparison)
+    for line in _left_out(comparison):
+        print_wrapped(line)
 
 
 def print_comparisons(comparison: "Comparison", *, tags: bool = False) -> None:
-    """Show a base with several heads: a column for each, and what is to be said of it below."""
+    """Show a base with several heads: a column for each, and what is to be said of it below; with `tags` groups."""
     if not comparison.more:
         print_comparison(comparison, tags=tags)
         return
@@ -82,6 +83,27 @@ def print_comparisons(comparison: "Comparison", *, tags: bool = False) -> None:
         click.echo()
         for line in _overall(one):
             click.echo(f"Head {number}: {clean(line)}")
+        for line in _left_out(one):
+            print_wrapped(f"Head {number}: {line}")
+    if tags:
+        _print_groups(heads)
+
+
+def _print_groups(heads: "Sequence[Comparison]") -> None:
+    """Show each group of benchmarks, with its geometric mean for each head and of how many benchmarks that is."""
+    found = [{group.tag: group for group in one.groups} for one in heads]
+    names = sorted({tag for one in found for tag in one})
+    if not names:
+        return
+    click.echo()
+    rows: list[tuple[str | Cell, ...]] = []
+    for tag in names:
+        cells = [
+            Cell(f"{one[tag].change} ({one[tag].n})", change_style(one[tag].change)) if tag in one else ""
+            for one in found
+        ]
+        rows.append((tag, *cells))
+    print_table((Column("TAG"), *(Column(f"HEAD {number}") for number in range(1, len(heads) + 1))), rows, empty="")
 
 
 def print_matrix(matrix: "Matrix", names: Sequence[str]) -> None:
@@ -140,13 +162,13 @@ def _at_least(ratio: float) -> str:
 
 def _counts(comparison: "Comparison") -> str:
     counts = comparison.counts
-    times = all(change.head.unit == "second" for change in comparison.benchmarks)
-    better, worse = ("faster", "slower") if times else ("better", "worse")
+    units = {change.head.unit for change in comparison.benchmarks}
+    better, worse = change_words(units.pop()) if len(units) == 1 else ("better", "worse")
     unknown = f", {counts.unknown} not known" if counts.unknown else ""
     return f"Benchmarks: {counts.better} {better}, {counts.worse} {worse}, {counts.same} without a difference{unknown}"
 
 
-def _print_left_out(comparison: "Comparison") -> None:
+def _left_out(comparison: "Comparison") -> Iterable[str]:
     left_out = {
         "Only in base": comparison.missing,
         "Only in head": comparison.new,
@@ -154,7 +176,7 @@ def _print_left_out(comparison: "Comparison") -> None:
     }
     for title, names in left_out.items():
         if names:
-            click.echo(f"{title} ({len(names)}): {clean(', '.join(names))}")
+            yield f"{title} ({len(names)}): {', '.join(names)}"
 
 
 def _change(change: "Change") -> Cell:

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 TIME_UNITS = ("sec", "ms", "us", "ns")
+CHANGE_WORDS = {"second": ("faster", "slower"), "byte": ("smaller", "larger"), "integer": ("less", "more")}
 BYTE_UNITS = ((1024.0**3, "GiB"), (1024.0**2, "MiB"), (1024.0, "KiB"), (1.0, "bytes"))
 
 
@@ -58,11 +59,26 @@ def measured(mean: float, stdev: float | None, unit: str) -> str:
     return " +- ".join(texts)
 
 
+def level(value: float, unit: str, stdev: float | None = None) -> str:
+    """Write a level of a series: a value in its unit, or the plain number that a geometric mean is, without one."""
+    return measured(value, stdev, unit) if unit else f"{value:.4f}"
+
+
+def sureness(sure: float) -> str:
+    """Write how sure a change is, 0 to 1, never as certainty: "99.99 %"."""
+    return f"{min(sure, 0.9999) * 100:.2f} %"
+
+
 def percent(part: float | None) -> str:
     """Write a part of the whole with two digits or more: "1.3 %", "12 %"; empty for None."""
     if part is None:
         return ""
     return f"{part * 100:.{1 if part < 0.0995 else 0}f} %"
+
+
+def change_words(unit: str) -> tuple[str, str]:
+    """Return the words for better and worse values in a unit: "faster" and "slower" for times."""
+    return CHANGE_WORDS.get(unit, ("smaller", "larger"))
 
 
 def change_style(change: str) -> str:

@@ -218,7 +218,7 @@ FIELDS: "tuple[Field[Job], ...]" = (
     Field("target", lambda job: job.target, rank=4),
     Field("host", lambda job: job.place, flexible=True, rank=2),
     Field("python", lambda job: job.spec.interpreter, flexible=True, tail=True),
-    Field("benchmarks", lambda job: _what(job), flexible=True),
+    Field("benchmarks", _what, flexible=True),
     Field("owner", lambda job: job.owner, rank=3),
     Field("created", lambda job: local_time(job.created), rank=1),
     Field("time", _time, right=True),

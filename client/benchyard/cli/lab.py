@@ -1,18 +1,16 @@
 """`benchyard lab`: make, start, look at and stop a lab on this host."""
 
 import shlex
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from benchyard.cli.labcare import COMMANDS
+from benchyard.cli.labshared import DIR, JSON, aside, lab_errors
+
 if TYPE_CHECKING:
     from benchyard.lab.health import Health
-
-JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, one document.")
-DIR = click.argument("directory", metavar="[DIR]", type=click.Path(path_type=Path), default=Path("lab"))
 
 
 @click.group()
@@ -20,14 +18,8 @@ def lab() -> None:
     """Make, start and stop a lab on this host; DIR is its folder, `lab` if not named."""
 
 
-@contextmanager
-def _errors() -> Iterator[None]:
-    from benchyard.lab.errors import LabError
-
-    try:
-        yield
-    except LabError as exc:
-        raise click.ClickException(str(exc)) from exc
+for command in COMMANDS:
+    lab.add_command(command)
 
 
 @lab.command()
@@ -84,7 +76,7 @@ def init(
         before = load_config()
     except ConfigError as exc:
         raise click.ClickException(str(exc)) from exc
-    with _errors():
+    with lab_errors():
         new = init_lab(directory, options)
     try:
         saved = save_login(new.url, ADMIN, new.token)
@@ -127,9 +119,9 @@ def up(directory: Path, detach: bool, as_json: bool) -> None:
 
     if as_json and not detach:
         raise click.UsageError("--json goes with --detach: without it there is no end to print")
-    with _errors():
+    with lab_errors():
         if as_json:
-            _print(run_detached(directory, _aside))
+            _print(run_detached(directory, aside))
         elif detach:
             _show(run_detached(directory, click.echo))
             click.echo(f"stop it   benchyard lab down {shlex.quote(str(directory))}")
@@ -149,8 +141,8 @@ def down(directory: Path, keep_runs: bool, as_json: bool) -> None:
     from benchyard.cli.output import say
     from benchyard.lab.run import stop
 
-    with _errors():
-        ran = stop(directory, _aside if as_json else click.echo, keep_runs=keep_runs)
+    with lab_errors():
+        ran = stop(directory, aside if as_json else click.echo, keep_runs=keep_runs)
     say("the lab is down" if ran else "the lab was not running", {"was_running": ran}, as_json)
 
 
@@ -160,6 +152,9 @@ def down(directory: Path, keep_runs: bool, as_json: bool) -> None:
 def status(directory: Path, as_json: bool) -> int:
     """Tell whether a lab is healthy; exit status 1 if it is not.
 
+    A lab that strangers may not read (`anonymous_read = false`) tells its hosts, jobs and stale lanes to those who have
+    logged in with `benchyard login`.
+
     Example: benchyard lab status ~/lab
     """
     from benchyard.config.settings import SettingsError, load_settings
@@ -168,7 +163,8 @@ def status(directory: Path, as_json: bool) -> int:
 
     paths = LabPaths(directory.absolute())
     try:
-        health = look(paths, load_settings(paths.root))
+        settings = load_settings(paths.root)
+        health = look(paths, settings, _token(settings.lab.url))
     except SettingsError as exc:
         raise click.ClickException(str(exc)) from exc
     if as_json:
@@ -176,6 +172,17 @@ def status(directory: Path, as_json: bool) -> int:
     else:
         _show(health)
     return 0 if health.ok else 1
+
+
+def _token(url: str) -> str | None:
+    """The token of who has logged in to the lab, None where nobody has."""
+    from benchyard.client.config import load_login
+    from benchyard.client.errors import ConfigError
+
+    try:
+        return load_login(url).token
+    except ConfigError:
+        return None
 
 
 @lab.command()
@@ -194,98 +201,9 @@ def secret(name: str, directory: Path, file: TextIO | None, as_json: bool) -> No
     from benchyard.cli.output import say
     from benchyard.lab.secrets import keep_secret
 
-    with _errors():
+    with lab_errors():
         path = keep_secret(directory, name, lambda: read_secret("Secret", file, "--file", twice=True))
     say(f"secret {name}: kept in {path}", {"name": name, "path": str(path)}, as_json)
-
-
-@lab.command()
-@DIR
-@click.option(
-    "--settings",
-    "file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Settings to look at instead of the lab's own benchyard.toml.",
-)
-@JSON
-def check(directory: Path, file: Path | None, as_json: bool) -> None:
-    """Tell whether a lab's settings are right, before it is started with them.
-
-    Example: benchyard lab check ~/lab
-    """
-    from benchyard.cli.output import say
-    from benchyard.config.settings import SettingsError, load_settings
-
-    try:
-        settings = load_settings(directory.absolute(), file)
-    except SettingsError as exc:
-        raise click.ClickException(str(exc)) from exc
-    found = {"hosts": list(settings.hosts), "targets": list(settings.targets)}
-    say(f"the settings of the lab in {directory} are right", found, as_json)
-
-
-@lab.command()
-@DIR
-@click.argument("archive", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path))
-@JSON
-def backup(directory: Path, archive: Path, as_json: bool) -> None:
-    """Write a lab into FILE: database, settings, hosts, secrets and results. It may run meanwhile.
-
-    Only you may read FILE: whoever has it has the lab's secrets.
-
-    Example: benchyard lab backup ~/lab ~/lab-monday.tar.gz
-    """
-    from benchyard.cli.output import say
-    from benchyard.lab.backup import back_up
-
-    with _errors():
-        back_up(directory, archive)
-    size = archive.stat().st_size
-    say(f"the lab in {directory} is in {archive} ({size / 1e6:.1f} MB)", {"file": str(archive), "size": size}, as_json)
-
-
-@lab.command()
-@click.argument("archive", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@DIR
-@JSON
-def restore(archive: Path, directory: Path, as_json: bool) -> None:
-    """Make the lab of a backup in the folder DIR, which must be empty; a PostgreSQL database must be, too.
-
-    Example: benchyard lab restore ~/lab-monday.tar.gz ~/lab
-    """
-    import time
-
-    from benchyard.cli.output import say
-    from benchyard.lab.backup import restore as restore_lab
-
-    with _errors():
-        manifest = restore_lab(archive, directory)
-    made = time.strftime("%Y-%m-%d %H:%M", time.localtime(manifest.made))
-    say(f"the lab in {directory} is that of {made}; start it with `benchyard lab up {shlex.quote(str(directory))}`",
-        {"root": str(directory), "made": manifest.made}, as_json)  # fmt: skip
-
-
-@lab.command("rebuild-index")
-@DIR
-@JSON
-def rebuild_index(directory: Path, as_json: bool) -> None:
-    """Make the index of a lab's results anew from their files; the lab must be down.
-
-    Files without a row get one, and what each benchmark gave is read again. Notes, and what else people have said of
-    results, stay. Results whose files are gone are disabled until the files are back.
-
-    Example: benchyard lab rebuild-index ~/lab
-    """
-    from benchyard.cli.output import say
-    from benchyard.lab.rebuild import rebuild_index
-
-    with _errors():
-        done = rebuild_index(directory, _aside)
-    say(f"the index of the lab in {directory} is rebuilt: {done}", done._asdict(), as_json)
-
-
-def _aside(text: str) -> None:
-    click.echo(text, err=True)
 
 
 def _print(health: "Health") -> None:

@@ -123,6 +123,15 @@ def host_option(help: str, *, required: bool = False) -> Callable[[F], F]:
     return click.option("--host", metavar="HOST", required=required, help=help, shell_complete=complete.hosts)
 
 
+def flags_option(help: str) -> Callable[[F], F]:
+    """Make the option --flags of what results were measured with: None where it is not said, () for `none`."""
+
+    def split(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+        return None if value is None else tuple(flag for flag in value.split(",") if flag not in ("", "none"))
+
+    return click.option("--flags", metavar="A,B,...", callback=split, help=help)
+
+
 def find_job(client: "Client", name: str | int) -> "Job":
     """Return the job of this number; `last` is the newest, `current` the one that the lab is busy with."""
     if isinstance(name, int):

@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -65,6 +66,12 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str | Cell]],
         shown = [_padded(row[place], columns[place], width, place == last) for place, width in widths.items()]
         click.echo((" " * GAP).join(shown[: list(widths).index(last) + 1] if last >= 0 else ()))
     return [column.title for place, column in enumerate(columns) if place not in widths]
+
+
+def print_wrapped(text: str) -> None:
+    """Print a list of names in as many lines as the terminal needs, the further ones indented."""
+    wrapper = textwrap.TextWrapper(_width(), subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    click.echo(wrapper.fill(clean(text)))
 
 
 def _width() -> int:

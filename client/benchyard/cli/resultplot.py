@@ -9,7 +9,7 @@ import click
 
 from benchyard.cli import complete
 from benchyard.cli.listing import since_option
-from benchyard.cli.options import connect, host_option, lab_options, target_option
+from benchyard.cli.options import connect, flags_option, host_option, lab_options, target_option
 from benchyard.cli.resultcompare import as_file
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ Kind = Literal["svg", "png"]
 @host_option("Series on this host.")
 @target_option("Series on this target.")
 @click.option("--branch", metavar="BRANCH", help="Series of this branch.")
-@click.option("--flags", metavar="A,B,...", help="Series with these flags (jit, nogil ...), or `none`.")
+@flags_option("Series with these flags (jit, nogil ...), or `none`.")
 @since_option
 @click.option("--single", is_flag=True, help="The newest result of an interpreter, not all of them together.")
 @click.option("--include-different", is_flag=True, help="Count what differs in more than the interpreter.")
@@ -42,7 +42,7 @@ def plot(
     host: str | None,
     target: str | None,
     branch: str | None,
-    flags: str | None,
+    flags: tuple[str, ...] | None,
     since: datetime | None,
     single: bool,
     include_different: bool,
@@ -65,18 +65,18 @@ def plot(
         raise click.UsageError("name a base and a head, or neither for a series")
     if base is None and (benchmark is None) != mean:
         raise click.UsageError("name a base and a head; or for a series, --benchmark NAME or --mean")
-    if base is not None and (mean or host or target or branch or flags or since):
+    if base is not None and (mean or host or target or branch or flags is not None or since):
         raise click.UsageError("--mean, --host, --target, --branch, --flags and --since are for series")
     with connect(url) as client:
         if base is not None and head is not None:
             how: dict[str, Any] = {"single": single, "include_different": include_different, "dark": dark}
             data = _compared(client, chosen, base, head, benchmark=benchmark, **how)
         else:
-            wanted = None if flags is None else tuple(flag for flag in flags.split(",") if flag not in ("", "none"))
-            lanes: dict[str, Any] = {"host": host, "target": target, "branch": branch, "flags": wanted, "since": since}
+            lanes: dict[str, Any] = {"host": host, "target": target, "branch": branch, "flags": flags, "since": since}
             data = client.series.draw(chosen, benchmark, dark=dark, **lanes)
     if output == "-":
         sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
         return
     try:
         Path(output).write_bytes(data)

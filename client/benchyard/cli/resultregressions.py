@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from benchyard.cli import complete
-from benchyard.cli.format import change_style, local_time, measured
+from benchyard.cli.format import change_style, level, local_time, sureness
 from benchyard.cli.listing import Field, Listing, list_options
 from benchyard.cli.options import connect, host_option, lab_options
 
@@ -104,8 +104,8 @@ def _show(found: "Regression") -> None:
             ("regression" if found.worse else "speed-up", found.id),
             ("status", found.status),
             ("benchmark", found.benchmark or "geometric mean of all"),
-            ("change", f"{found.change}, sure by {min(found.sure, 0.9999) * 100:.2f} %"),
-            ("level", f"{_value(found.before, found.unit)} -> {_value(found.after, found.unit)}"),
+            ("change", f"{found.change}, sure by {sureness(found.sure)}"),
+            ("level", f"{level(found.before, found.unit)} -> {level(found.after, found.unit)}"),
             ("since", f"{found.commit} (result {found.result})"),
             ("before", f"{found.commit_before} (result {found.result_before})"),
             ("branch", found.branch),
@@ -120,10 +120,6 @@ def _show(found: "Regression") -> None:
             ("changed", f"{local_time(found.changed)} by {found.changed_by}"),
         )
     )
-
-
-def _value(value: float, unit: str) -> str:
-    return measured(value, None, unit) if unit else f"{value:.4f}"
 
 
 def _change(found: "Regression") -> "Cell":

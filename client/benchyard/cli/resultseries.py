@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from benchyard.cli.format import change_style, counted, measured, percent
+from benchyard.cli.format import change_style, counted, level, percent, sureness
 from benchyard.cli.listing import since_option
-from benchyard.cli.options import connect, host_option, lab_options, target_option
+from benchyard.cli.options import connect, flags_option, host_option, lab_options, target_option
 
 if TYPE_CHECKING:
     from benchyard.cli.output import Cell
@@ -34,7 +34,7 @@ _FLAT = 0.02
 @host_option("Results of this host.")
 @target_option("Results of this target.")
 @click.option("--branch", metavar="BRANCH", help="Results of this branch; FORK/BRANCH for one of a fork.")
-@click.option("--flags", metavar="A,B,...", help="Interpreters with these flags (jit, nogil ...), or `none`.")
+@flags_option("Interpreters with these flags (jit, nogil ...), or `none`.")
 @since_option
 @click.option("--limit", type=click.IntRange(1), default=SHOWN, show_default=True, help="The last points of each.")
 @click.option("--all", "everything", is_flag=True, help="All points.")
@@ -46,7 +46,7 @@ def show_series(
     host: str | None,
     target: str | None,
     branch: str | None,
-    flags: str | None,
+    flags: tuple[str, ...] | None,
     since: datetime | None,
     limit: int,
     everything: bool,
@@ -64,8 +64,7 @@ def show_series(
     """
     if (benchmark is None) != mean:
         raise click.UsageError("name a benchmark, or say --mean for the geometric mean of all")
-    chosen = None if flags is None else tuple(flag for flag in flags.split(",") if flag not in ("", "none"))
-    given = {"host": host, "target": target, "branch": branch, "flags": chosen, "since": since}
+    given = {"host": host, "target": target, "branch": branch, "flags": flags, "since": since}
     with connect(url) as client:
         if form == "csv" and not as_json:
             click.echo(client.series.csv(benchmark, **given), nl=False)  # type: ignore[arg-type]
@@ -98,7 +97,7 @@ def print_series(found: "Series", *, limit: int | None) -> None:
                 ("flags", ",".join(lane.flags)),
                 ("measured", _measured_with(lane)),
                 ("commits", f"{len(commits)}, {min(times):%Y-%m-%d} to {max(times):%Y-%m-%d}"),
-                ("range", f"{_value(min(values), lane)} to {_value(max(values), lane)}"),
+                ("range", f"{level(min(values), lane.unit)} to {level(max(values), lane.unit)}"),
                 ("level", "|".join(sparklines([[p.value for p in s.points] for s in lane.stretches]))),
             )
         )
@@ -166,7 +165,7 @@ def _rows(lane: "LaneSeries") -> "Iterator[tuple[str, str, str, str, Cell | str,
                 point.commit[:10],
                 f"{point.time:%Y-%m-%d}",
                 "" if stretch.epoch is None else str(stretch.epoch),
-                _value(point.value, lane, point.stdev),
+                level(point.value, lane.unit, point.stdev),
                 _level(change) if change is not None else "",
                 _step(stretch, index),
                 ", ".join(map(str, point.results)),
@@ -177,11 +176,7 @@ def _level(change: "LevelChange") -> "Cell":
     from benchyard.cli.output import Cell
 
     record = f", regression {change.regression} {change.status}" if change.worse and change.regression else ""
-    return Cell(f"{change.change}, sure by {_sure(change.sure)}{record}", change_style(change.change))
-
-
-def _sure(sure: float) -> str:
-    return f"{min(sure, 0.9999) * 100:.2f} %"
+    return Cell(f"{change.change}, sure by {sureness(change.sure)}{record}", change_style(change.change))
 
 
 def _step(stretch: "Stretch", index: int) -> str:
@@ -189,10 +184,6 @@ def _step(stretch: "Stretch", index: int) -> str:
         return ""
     step = stretch.points[index].value / stretch.points[index - 1].value - 1.0
     return f"{'-' if step < 0 else '+'}{percent(abs(step))}"
-
-
-def _value(value: float, lane: "LaneSeries", stdev: float | None = None) -> str:
-    return measured(value, stdev, lane.unit) if lane.unit else f"{value:.4f}"
 
 
 def _measured_with(lane: "LaneSeries") -> str:

@@ -10,7 +10,7 @@ import click
 
 from benchyard.cli import complete
 from benchyard.cli.asking import confirm, yes_option
-from benchyard.cli.format import clean
+from benchyard.cli.format import clean, counted
 from benchyard.cli.options import connect, entity_name, find_result, lab_options
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def import_results(
         raise click.ClickException(f"there are no .json or .json.gz files below {folder}")
     with connect(url) as client:
         done = client.results.import_from(folder, host=host, own_hosts=own_hosts, dry_run=dry_run, files=files)
-        _tell(done, len(files), "importing", as_json)
+        _tell(_follow(done, len(files), "importing", as_json), as_json)
 
 
 @click.command("export")
@@ -79,9 +79,10 @@ def export_results(names: tuple[str, ...], everything: bool, url: str | None, as
     with connect(url) as client:
         found = None if everything else [find_result(client, number) for number in numbers]
         try:
-            _tell(client.results.export_to(Path(folder), found), len(numbers) or None, "exporting", as_json)
+            done = _follow(client.results.export_to(Path(folder), found), len(numbers) or None, "exporting", as_json)
         except OSError as exc:
             raise click.ClickException(f"{folder} cannot be written: {exc.strerror or exc}") from exc
+    _tell(done, as_json)
 
 
 @click.command("prune")
@@ -108,23 +109,27 @@ def prune_results(keep_days: float | None, dry_run: bool, yes: bool, url: str | 
                     clean(f"result {result.id}: {made} {result.commit or result.version or ''} on {result.host}")
                 )
         if found and not dry_run:
-            confirm(f"Put {len(found)} results into the trash?", yes)
+            confirm(f"Put {counted(len(found), 'result')} into the trash?", yes)
             found = client.results.prune(keep_all_days=keep_days, dry_run=False)
     if as_json:
         print_json({"dry_run": dry_run, "items": [result.document for result in found]})
     else:
-        click.echo(f"{len(found)} results {'would go' if dry_run else 'went'} to the trash")
+        click.echo(f"{counted(len(found), 'result')} {'would go' if dry_run else 'went'} to the trash")
 
 
-def _tell(transfers: "Iterable[Transfer]", number: int | None, what: str, as_json: bool) -> None:
-    """Show how far it is, then what became of the files."""
+def _follow(transfers: "Iterable[Transfer]", number: int | None, what: str, as_json: bool) -> "list[Transfer]":
+    """Wait for all of them, and show how far it is."""
+    hidden = as_json or not sys.stderr.isatty()
+    with click.progressbar(transfers, length=number, label=what, file=sys.stderr, hidden=hidden) as bar:
+        return list(bar)
+
+
+def _tell(done: "list[Transfer]", as_json: bool) -> None:
+    """Show what became of the files."""
     import msgspec
 
     from benchyard.cli.output import print_json
 
-    hidden = as_json or not sys.stderr.isatty()
-    with click.progressbar(transfers, length=number, label=what, file=sys.stderr, hidden=hidden) as bar:
-        done = list(bar)
     counts: Counter[str] = Counter(transfer.outcome for transfer in done)
     if as_json:
         summary = {outcome: counts[outcome] for outcome in _SAID if counts[outcome] or outcome == "skipped"}

@@ -12,9 +12,6 @@ from benchyard.cli.fitness import LOOKED_AT, print_findings, print_knobs
 from benchyard.cli.output import print_json
 from benchyard.cli.taskshared import say_on, split_of, state_option, task_errors
 
-#: The exit status where the playbook could not even begin.
-NOT_BEGUN = 69
-
 
 @click.command("host-report")
 @state_option(required=False)
@@ -78,7 +75,7 @@ def playbook(
     Example: benchyard task playbook configure --host quiet-1 --check < inventory.json
     """
     from benchyard.tasks.errors import AnsibleError
-    from benchyard.tasks.playbooks import run_playbook
+    from benchyard.tasks.playbooks import NOT_BEGUN, run_playbook
 
     how = {"folder": folder, "variables": variables, "state": state, "check": check, "reboot": reboot}
     try:

@@ -44,6 +44,9 @@ def worker() -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="The certificate of a lab that takes workers over TLS: its secrets/worker.crt.",
 )
+@click.option(
+    "--tls-name", metavar="NAME", help="The name that certificate is of (default: the address of the lab's master)."
+)  # fmt: skip
 @JSON
 def init(
     url: str,
@@ -54,6 +57,7 @@ def init(
     address: str | None,
     cpus: str | None,
     trust: Path | None,
+    tls_name: str | None,
     as_json: bool,
 ) -> None:
     """Join this host to the lab at URL (as one of its admins) and make its worker's folder.
@@ -68,6 +72,8 @@ def init(
     directory = directory.absolute()
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise click.ClickException(f"{directory} is not an empty folder; name another")
+    if tls_name and trust is None:
+        raise click.UsageError("--tls-name goes with --trust FILE: without a certificate no TLS is spoken")
     measuring = _measuring(cpus) if role == "isolated" else ""
     name = name or re.sub(r"[^A-Za-z0-9_]", "_", socket.gethostname().partition(".")[0])
     with connect(url) as client:
@@ -95,6 +101,7 @@ def init(
         state_dir="state",
         measuring_cpus=measuring,
         tls_trust=TRUST_DIR if trust is not None else "",
+        tls_name=tls_name or "",
     )
     if trust is not None:
         (directory / TRUST_DIR).mkdir()

@@ -69,10 +69,10 @@ def import_files(
     """Send files below a folder, a few at a time; those that cannot be results are skipped. Told in their order."""
 
     def send(path: Path) -> Transfer:
-        shown = str(path.relative_to(folder)) if path != folder else path.name
+        shown = _readable(str(path.relative_to(folder)) if path != folder else path.name)
         params = {
             # Not resolved: what a link leads to has another name.
-            "name": "/".join(Path(os.path.abspath(path)).parts[1:][-3:]),  # noqa: PTH100
+            "name": _readable("/".join(Path(os.path.abspath(path)).parts[1:][-3:])),  # noqa: PTH100
             "host": host,
             "own_hosts": "true" if own_hosts else None,
             "dry_run": "true" if dry_run else None,
@@ -95,11 +95,16 @@ def import_files(
             senders.shutdown(cancel_futures=True)
 
 
+def _readable(name: str) -> str:
+    """The name of a file as text that can be sent and shown: what is not UTF-8 in it is replaced."""
+    return os.fsencode(name).decode("utf-8", "replace")
+
+
 def export_results(results: "Iterable[BenchmarkResult]", folder: Path) -> Iterator[Transfer]:
     """Write the files of results below a folder, in bench_runner's layout; what is there already is not sent again.
 
-    What belongs to a result besides, such as flame graphs, is beside its file, in the folder NAME.d. Raises OSError
-    where the folder cannot be written.
+    What belongs to a result besides, such as flame graphs, is beside its file, in the folder NAME.d. What is gone or
+    damaged in the lab is skipped. Raises OSError where the folder cannot be written.
     """
     for result in results:
         place = _place(result)
@@ -121,7 +126,7 @@ def _export(result: "BenchmarkResult", target: Path) -> tuple[Literal["exported"
         if there:
             return "known", ""
         _write(target, result.read())
-    except NotFound as exc:
+    except (NotFound, ServerError) as exc:  # gone or damaged there: the others are not
         return "skipped", str(exc)
     return "exported", ""
 

@@ -3,10 +3,11 @@
 from typing import Any
 
 from benchyard.config.locks import host_lock, machine, machines
-from benchyard.config.names import CHECK, INNER, MAINTAIN, MEASURE, PREPARE, coordinator, maintainer, stage_builder
+from benchyard.config.names import INNER, coordinator, maintainer, stage_builder
 from benchyard.config.settings import Host, Settings
 from benchyard.queueing.engine import LabBuild
 from benchyard.queueing.order import Lane
+from benchyard.queueing.stages import CHECK, MAINTAIN, MEASURE, PREPARE
 
 
 def coordinators(settings: Settings, target: str) -> list[str]:

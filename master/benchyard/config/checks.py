@@ -39,7 +39,7 @@ def _check_selection(settings: Settings, where: str, benchmarks: Sequence[str]) 
     try:
         installed_suite().select(benchmarks)
     except SelectionError as exc:
-        raise SettingsError(f"{settings.directory / SETTINGS_FILE}: {where} benchmarks: {exc}") from exc
+        raise SettingsError(f"{settings.path}: {where} benchmarks: {exc}") from exc
 
 
 def check_job(

@@ -1,7 +1,7 @@
 """What the settings say, as the running master's parts are told it."""
 
 from benchyard.config.settings import Host, Settings
-from benchyard.hosting.service import HostFacts, LabFacts
+from benchyard.hosting.facts import HostFacts, LabFacts
 from benchyard.publish.service import PublishFacts
 
 
@@ -21,6 +21,7 @@ def lab_facts(settings: Settings) -> LabFacts:
         keep_all_days=settings.retention.keep_all_days,
         prunes=settings.retention.automatic,
         worker_certificate=str(settings.directory / lab.worker_certificate) if lab.worker_certificate else "",
+        own_playbooks=bool(lab.ansible),
     )
 
 

@@ -1,8 +1,10 @@
-"""Buildbot's configuration, composed from the settings."""
+"""Buildbot's configuration, composed from the settings, and whether Buildbot takes it."""
 
 from functools import partial
 from typing import Any
 
+from buildbot.config.errors import ConfigErrors
+from buildbot.config.master import MasterConfig
 from twisted.internet.endpoints import quoteStringArgument
 
 from benchyard.access.service import AccessService
@@ -11,7 +13,7 @@ from benchyard.config.checks import check_job, check_schedules
 from benchyard.config.facts import lab_facts, publish_facts
 from benchyard.config.notices import make_notices
 from benchyard.config.schedulers import make_pollers, make_schedulers
-from benchyard.config.settings import Settings
+from benchyard.config.settings import Settings, SettingsError
 from benchyard.config.sources import all_tagged, commits_of, tagged
 from benchyard.config.workers import make_workers
 from benchyard.config.www import make_www
@@ -22,12 +24,26 @@ from benchyard.queueing.jobs import JobService
 
 
 def master_config(settings: Settings) -> dict[str, Any]:
-    """The dictionary that `master.cfg` gives to Buildbot."""
+    """The dictionary that `master.cfg` gives to Buildbot; the folders that its services work in are there then."""
+    config = compose(settings)
+    settings.incoming_dir.mkdir(parents=True, exist_ok=True)
+    settings.results_dir.mkdir(parents=True, exist_ok=True)
+    return config
+
+
+def check_settings(settings: Settings) -> None:
+    """Refuse settings with which the master would not start, as `buildbot checkconfig` does, but in one line."""
+    try:
+        MasterConfig.loadFromDict(compose(settings), str(settings.path))
+    except ConfigErrors as exc:
+        raise SettingsError(f"{settings.path}: {'; '.join(exc.errors)}") from exc
+
+
+def compose(settings: Settings) -> dict[str, Any]:
+    """The same dictionary, with nothing made for it; SettingsError for what is known to be wrong."""
     engine.install()
     check_schedules(settings)
     lab = settings.lab
-    settings.incoming_dir.mkdir(parents=True, exist_ok=True)
-    settings.results_dir.mkdir(parents=True, exist_ok=True)
     return {
         "title": lab.title,
         "titleURL": lab.url,

@@ -2,15 +2,10 @@
 
 import re
 
-PREPARE, MEASURE = "prepare", "measure"
-STAGES = (PREPARE, MEASURE)
-
-#: Builders whose builds are whole jobs that look after hosts: in the master, and on the host itself.
-MAINTAIN, CHECK = "maintain", "check"
-MAINTENANCE = (MAINTAIN, CHECK)
+from benchyard.queueing import stages
 
 #: All that a target has besides the builder of its jobs.
-INNER = (*STAGES, *MAINTENANCE)
+INNER = (*stages.OF_JOBS, *stages.OF_HOSTS)
 
 _LOCAL = re.compile(r"(?P<target>.+)-(coordinator-[0-9]+|maintainer)")
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from benchyard.config.settings import SETTINGS_FILE, Settings, SettingsError
+from benchyard.config.settings import Settings, SettingsError
 
 
 def make_notices(settings: Settings) -> list[Any]:
@@ -21,8 +21,7 @@ def make_notices(settings: Settings) -> list[Any]:
         try:
             reporters.append(make_reporter(name, notifier, settings.secrets_dir))
         except WrongNotifier as exc:
-            where = f"{settings.directory / SETTINGS_FILE}: [notify.{name}] {exc.key}"
-            raise SettingsError(f"{where}: {exc}") from exc
+            raise SettingsError(f"{settings.path}: [notify.{name}] {exc.key}: {exc}") from exc
     lab = settings.lab
     facts = NoticeFacts(
         results=str(settings.results_dir),

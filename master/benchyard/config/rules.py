@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from croniter import croniter
+from croniter import CroniterBadDateError, croniter
 
 from benchyard.config.names import INNER, stage_builder
 from benchyard.config.reading import SettingsError, nearest
@@ -29,6 +29,10 @@ def check_schedule(path: Path, name: str, schedule: Schedule, file: File) -> Non
     check_name(path, f"[schedules.{name}]", name)
     if len(schedule.cron.split()) != 5 or not croniter.is_valid(schedule.cron):
         raise SettingsError(f"{where} cron = {schedule.cron!r}: not a cron line of five fields, such as '0 3 * * *'")
+    try:
+        croniter(schedule.cron).get_next()
+    except CroniterBadDateError as exc:  # such as on 30 February
+        raise SettingsError(f"{where} cron = {schedule.cron!r}: no year has such a day; correct day or month") from exc
     if _is_pinned(where, schedule, file):
         if schedule.python or schedule.ref or schedule.remote or schedule.flags:
             raise SettingsError(f"{where}: kind = {schedule.kind!r} has its own interpreter; leave python and ref out")
@@ -157,9 +161,14 @@ def check_remote(path: Path, name: str, remote: Remote) -> None:
 
 
 def check_target(path: Path, name: str, targets: Mapping[str, Target]) -> None:
-    """Targets are builders, and so are their stages: each must have a name of its own."""
+    """Targets are builders, and so are their stages, and groups of hosts: each must have a name of its own."""
+    from benchyard.hosting.inventory import group_of
+
     check_name(path, f"[targets.{name}]", name)
     for other in targets:
+        if other != name and is_name(other) and group_of(other) == group_of(name):
+            both = f"for Ansible the group {group_of(name)!r}, as the target {other!r} is"
+            raise SettingsError(f"{path}: [targets.{name}]: is {both}; rename one")
         if name in {stage_builder(other, stage) for stage in INNER}:
             raise SettingsError(
                 f"{path}: [targets.{name}]: is what a stage of the target {other!r} is called; rename one"

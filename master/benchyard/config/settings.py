@@ -55,9 +55,10 @@ STATE_DIR = "state"
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """All that a master needs to know of its lab; `directory` is the lab's own."""
+    """All that a master needs to know of its lab; `directory` is the lab's own, `path` the file that says it."""
 
     directory: Path
+    path: Path
     lab: Lab
     targets: dict[str, Target]
     schedules: dict[str, Schedule]
@@ -170,6 +171,7 @@ def load_settings(directory: Path, path: Path | None = None) -> Settings:
         raise SettingsError(f"{path}: [lab] try_port = {lab.try_port}: is another port as well; choose another")
     return Settings(
         directory=directory,
+        path=path,
         lab=lab,
         targets=file.targets,
         schedules=file.schedules,

@@ -5,12 +5,14 @@ is copied first and while the lab runs: results are written before they are inde
 of the index names is among the files copied later.
 """
 
+import gzip
 import os
 import shutil
 import sqlite3
 import subprocess
 import tarfile
 import time
+import zlib
 from contextlib import closing, suppress
 from io import BytesIO
 from pathlib import Path, PurePosixPath
@@ -70,7 +72,7 @@ def back_up(root: Path, archive: Path, *, now: float | None = None) -> None:
             (Path(scratch) / MANIFEST).write_bytes(msgspec.json.encode(made))
             descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "wb") as file:
-                with tarfile.open(fileobj=file, mode="w:gz", compresslevel=3) as tar:
+                with tarfile.open(fileobj=file, mode="w:gz", compresslevel=3, dereference=True) as tar:
                     tar.add(Path(scratch) / MANIFEST, MANIFEST)
                     tar.add(database, database.name)
                     _add_parts(tar, paths, settings)
@@ -78,7 +80,8 @@ def back_up(root: Path, archive: Path, *, now: float | None = None) -> None:
                 os.fsync(file.fileno())
         partial.rename(archive)
     except OSError as exc:
-        raise LabError(f"the lab in {root} cannot be backed up: {exc.filename or archive}: {exc.strerror}") from exc
+        why = exc.strerror or exc
+        raise LabError(f"the lab in {root} cannot be backed up: {exc.filename or archive}: {why}") from exc
     finally:
         partial.unlink(missing_ok=True)
 
@@ -86,14 +89,30 @@ def back_up(root: Path, archive: Path, *, now: float | None = None) -> None:
 def _add_parts(tar: tarfile.TarFile, paths: LabPaths, settings: Settings) -> None:
     workers = paths.workers.glob("*/*")
     kept = [str(path.relative_to(paths.root)) for path in sorted(workers) if path.suffix in (".toml", ".tac")]
-    for name in (*PARTS, *kept):
-        if (paths.root / name).exists():
-            tar.add(paths.root / name, name)
-    for path in sorted(settings.results_dir.rglob("*")):
-        below = path.relative_to(settings.results_dir)
+    names = (*PARTS, *kept, *_named(settings))
+    for name in dict.fromkeys(names):
+        if not any(name != other and PurePosixPath(name).is_relative_to(other) for other in names):
+            _add(tar, paths.root / name, name)
+    _add(tar, settings.results_dir, RESULTS)
+
+
+def _named(settings: Settings) -> list[str]:
+    """What the settings name of the lab's own folder, wherever it is there."""
+    lab, found = settings.lab, []
+    for name in (lab.worker_certificate, lab.worker_key, lab.ansible):
+        path = PurePosixPath(name)
+        if path.parts and not path.is_absolute() and ".." not in path.parts:
+            found.append(str(path))
+    return found
+
+
+def _add(tar: tarfile.TarFile, place: Path, name: str) -> None:
+    """Add a file, or all of a folder but what is in the trash; links are what they lead to."""
+    for path in (place, *sorted(place.rglob("*"))):
+        below = path.relative_to(place)
         if TRASH not in below.parts:
-            with suppress(FileNotFoundError):  # a result that is being removed just now
-                tar.add(path, f"{RESULTS}/{below}", recursive=False)
+            with suppress(FileNotFoundError):  # it is not there, or is being removed just now
+                tar.add(path, str(PurePosixPath(name) / below), recursive=False)
 
 
 def _copy_database(url: sa.URL, paths: LabPaths, scratch: Path) -> Path:
@@ -102,9 +121,12 @@ def _copy_database(url: sa.URL, paths: LabPaths, scratch: Path) -> Path:
         source = paths.master / (url.database or "")
         if not source.is_file():
             raise LabError(f"there is no database {source}")
-        with closing(sqlite3.connect(source, timeout=60)) as here, closing(sqlite3.connect(copy)) as there:
-            here.backup(there)
-            (word,) = there.execute("PRAGMA integrity_check").fetchone()
+        try:
+            with closing(sqlite3.connect(source, timeout=60)) as here, closing(sqlite3.connect(copy)) as there:
+                here.backup(there)
+                (word,) = there.execute("PRAGMA integrity_check").fetchone()
+        except sqlite3.Error as exc:
+            raise LabError(f"the database {source} cannot be read: {exc}") from exc
         if word != "ok":
             raise LabError(f"the database {source} is damaged: {str(word).splitlines()[0]}")
         return copy
@@ -129,7 +151,7 @@ def restore(archive: Path, root: Path) -> Manifest:
         if root.exists():
             root.rmdir()
         partial.rename(root)
-    except (tarfile.TarError, EOFError, msgspec.DecodeError) as exc:
+    except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, msgspec.DecodeError) as exc:
         raise LabError(f"{archive} is no whole backup of a lab: {exc}") from exc
     except OSError as exc:
         raise LabError(f"{archive} cannot be restored: {exc.filename or root}: {exc.strerror or exc}") from exc
@@ -139,21 +161,12 @@ def restore(archive: Path, root: Path) -> Manifest:
 
 
 def _unpack(archive: Path, folder: Path) -> Manifest:
-    with tarfile.open(archive, "r:gz") as tar:
-        for member in tar:
-            path = PurePosixPath(member.name)
-            if path.is_absolute() or ".." in path.parts or not (member.isfile() or member.isdir()):
-                raise LabError(f"{archive}: {member.name!r} has no place in a backup")
-            target = folder / path
-            if member.isdir():
-                target.mkdir(parents=True, exist_ok=True, mode=member.mode & 0o777 | 0o700)
-                continue
-            target.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, member.mode & 0o777)
-            content = tar.extractfile(member) or BytesIO()
-            with content, os.fdopen(descriptor, "wb") as file:
-                shutil.copyfileobj(content, file)
-            os.utime(target, (member.mtime, member.mtime))
+    with gzip.open(archive) as whole:
+        with tarfile.open(fileobj=whole, mode="r:") as tar:
+            for member in tar:
+                _unpack_member(archive, tar, member, folder)
+        while whole.read(1 << 20):  # up to its checksum, which is read at the end
+            pass
     found = folder / MANIFEST
     if not found.is_file():
         raise LabError(f"{archive} is no backup of a lab: there is no {MANIFEST} in it")
@@ -164,9 +177,28 @@ def _unpack(archive: Path, folder: Path) -> Manifest:
     return manifest
 
 
+def _unpack_member(archive: Path, tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
+    path = PurePosixPath(member.name)
+    if path.is_absolute() or ".." in path.parts or not (member.isfile() or member.isdir()):
+        raise LabError(f"{archive}: {member.name!r} has no place in a backup")
+    target = folder / path
+    if member.isdir():
+        target.mkdir(parents=True, exist_ok=True, mode=member.mode & 0o777 | 0o700)
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, member.mode & 0o777)
+    content = tar.extractfile(member) or BytesIO()
+    with content, os.fdopen(descriptor, "wb") as file:
+        shutil.copyfileobj(content, file)
+    os.utime(target, (member.mtime, member.mtime))
+
+
 def _place(folder: Path, root: Path, manifest: Manifest) -> None:
     """Put the database and the results where the settings have them."""
-    settings = _settings(folder)
+    try:
+        settings = load_settings(folder)
+    except SettingsError as exc:
+        raise LabError(f"the settings of the backup: {str(exc).removeprefix(f'{folder}/')}") from exc
     url = sa.make_url(settings.lab.db_url)
     if url.get_backend_name() != manifest.database:
         raise LabError(f"the backup is of {manifest.database}, but its settings name {url.get_backend_name()}")

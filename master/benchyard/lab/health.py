@@ -48,10 +48,13 @@ class Health:
         return "nothing" if self.all_connected else f"not connected: {missing}"
 
 
-def look(paths: LabPaths, settings: Settings) -> Health:
-    """The health of a lab of this host, as its own user sees it; takes no longer than a few seconds."""
+def look(paths: LabPaths, settings: Settings, token: str | None = None) -> Health:
+    """The health of a lab of this host; takes no longer than a few seconds.
+
+    A lab that strangers may not read says only with a token which hosts and jobs there are, and what is stale.
+    """
     pid = daemon.running(paths.lock)
-    answer = _ask(own_url(settings)) if pid is not None else {}  # else it would be another lab that answers
+    answer = _ask(own_url(settings), token) if pid is not None else {}  # else it would be another lab that answers
     hosts = {host["name"]: host["connected"] for host in answer.get("hosts", [])}
     counts: dict[str, Any] = {"jobs": answer.get("jobs", {}), "uploads": answer.get("uploads", {})}
     counts["stale"] = tuple(answer.get("stale", ()))
@@ -65,9 +68,14 @@ def own_url(settings: Settings) -> str:
     return f"http://{host}:{settings.lab.http_port}/"
 
 
-def _ask(url: str) -> dict[str, Any]:
+def _ask(url: str, token: str | None) -> dict[str, Any]:
+    """What the lab says of itself; to a stranger, where the token is no good any more."""
     try:
-        answer = httpx.get(url + HEALTH_PATH, timeout=5.0)
+        answer = httpx.get(
+            url + HEALTH_PATH, timeout=5.0, headers={"Authorization": f"Bearer {token}"} if token else {}
+        )
+        if token and answer.is_client_error:
+            return _ask(url, None)
         answer.raise_for_status()
         return dict(answer.json())
     except (httpx.HTTPError, ValueError):

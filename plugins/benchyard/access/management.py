@@ -2,6 +2,7 @@
 
 import math
 import re
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -86,15 +87,17 @@ def modify_user(
     *,
     now: float,
     who: str,
+    expected_changed: float | None = None,
 ) -> User:
     """Another role, password or mail address, as far as given; Conflict where the lab would be left without an admin.
 
-    An empty address takes the one away that there is.
+    An empty address takes the one away that there is. Stale where `changed` is not the one that the caller expects.
     """
     if role is not None and role != "admin":
         _keep_an_admin(conn, name)
     address = ... if mail is None else mail or None
-    return users.modify_user(conn, name, now=now, who=who, role=role, password_hash=password_hash, mail=address)
+    given: dict[str, Any] = {"role": role, "password_hash": password_hash, "mail": address}
+    return users.modify_user(conn, name, now=now, who=who, expected_changed=expected_changed, **given)
 
 
 def enable_user(conn: sa.Connection, name: str, enabled: bool, *, now: float, who: str) -> User:

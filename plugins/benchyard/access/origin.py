@@ -31,11 +31,13 @@ def client_address(request: Any) -> str:
     """The address a request comes from, as far as it can be trusted.
 
     A proxy on the master's own machine is believed about whom it speaks for: the last of X-Forwarded-For, which it
-    wrote itself.
+    wrote itself. It comes from a loopback address, or from the very one that it has connected to, where the lab
+    listens on that alone.
     """
     address = str(getattr(request.getClientAddress(), "host", "local"))
     forwarded = _header(request, b"x-forwarded-for").rpartition(",")[2].strip()
-    return forwarded if forwarded and _is_loopback(address) else address
+    here = _is_loopback(address) or address == getattr(request.getHost(), "host", None)
+    return forwarded if forwarded and here else address
 
 
 def _header(request: Any, name: bytes) -> str:

@@ -176,12 +176,17 @@ class AccessService(BuildbotService):
         mail: str | None = None,
         *,
         who: str,
+        expected_changed: float | None = None,
     ) -> User:
-        """Another role, mail address, or password, which ends the sessions begun with the old one."""
+        """Another role, mail address, or password, which ends the sessions begun with the old one.
+
+        Stale where the user's `changed` is not the one that the caller expects.
+        """
         if role is not None:
             management.check_role(role)
         management.check_mail(mail or "")
-        return await self._change(management.modify_user, name, role, await self._hashed(password), mail, who=who)
+        given = (name, role, await self._hashed(password), mail)
+        return await self._change(management.modify_user, *given, who=who, expected_changed=expected_changed)
 
     @async_to_deferred
     async def enable(self, name: str, enabled: bool, *, who: str) -> User:

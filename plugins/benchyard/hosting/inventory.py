@@ -11,9 +11,9 @@ from typing import Any
 from OpenSSL import crypto
 from twisted.internet.ssl import Certificate
 
+from benchyard.hosting.facts import HostFacts, LabFacts
 from benchyard.hosting.machines import is_local
 from benchyard.hosting.registration import GROUP_PREFIX, is_reserved, secret_path
-from benchyard.hosting.service import HostFacts, LabFacts
 
 #: Groups by the role of a host, and the one of the master's own machine.
 ROLES = {"worker": "workers", "isolated": "isolated"}
@@ -62,6 +62,7 @@ def means_else(name: str, targets: Iterable[str]) -> bool:
 
 
 def _variables(lab_dir: Path, host: HostFacts) -> dict[str, Any]:
+    """What roles need of a host, not how a run treats it: `tune` is for that time, `benchyard_tune` for good."""
     said = {"ansible_connection": host.connection, "ansible_user": host.ansible_user}
     local = host.connection == "local" or (not host.connection and is_local(host.address))
     return {
@@ -72,10 +73,6 @@ def _variables(lab_dir: Path, host: HostFacts) -> dict[str, Any]:
         "benchyard_role": host.role,
         "benchyard_target": host.target,
         "benchyard_cpus": host.cpus,
-        "benchyard_tune": host.tune,
-        "benchyard_shield": host.shield,
-        "benchyard_guard": host.guard,
-        "benchyard_guard_wait_s": host.guard_wait_s,
         "benchyard_secret_file": str(secret_path(lab_dir, host.name)),
     }
 

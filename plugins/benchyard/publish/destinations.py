@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from benchyard.store.rows import Job, Result
+from benchyard.store.rows import Job, Noise, Result
 
 
 class Refused(Exception):
@@ -34,7 +34,7 @@ class Measured(msgspec.Struct, frozen=True):
 class Publication(msgspec.Struct, frozen=True):
     """What is sent: a result, and the `base` that it is compared with, where there is one.
 
-    `noise` are the noise floors of its host by benchmark, `link` is where the lab shows it. `key` is the same when it
+    `noise` is that of its host by benchmark, `link` is where the lab shows it. `key` is the same when it
     is sent again because nobody knows whether it arrived, and another each time that somebody asks for it. What is
     taken back may have no `data` any more.
     """
@@ -42,7 +42,7 @@ class Publication(msgspec.Struct, frozen=True):
     head: Measured
     link: str
     base: Measured | None = None
-    noise: dict[str, float] = {}
+    noise: dict[str, Noise] = {}
     key: str = ""
 
 

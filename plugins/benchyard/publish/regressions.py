@@ -9,6 +9,7 @@ benchmark after the other, so that no step is long.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import suppress
 from itertools import groupby
 from typing import Any, NamedTuple, TypeVar
 
@@ -46,6 +47,9 @@ SERVICE = "benchyard-regressions"
 #: Seconds between two looks at what was stored.
 FOLLOW_S = 5.0
 
+#: Seconds that a master which stops waits for the benchmark that is being thought about.
+STOP_S = 10.0
+
 #: Changes of the history looked at in one go, and results of the newest commits that a lane is looked back at.
 CHUNK, LOOK_BACK = 500, 500
 
@@ -66,6 +70,10 @@ class Lanes(NamedTuple):
     flags: tuple[str, ...]
 
 
+class _Leaving(Exception):
+    """The service stops, and what it is at is for the next one."""
+
+
 class Seen(NamedTuple):
     """Up to where the history was looked at, up to where it goes on, and the lanes that have results of these."""
 
@@ -83,7 +91,7 @@ class RegressionService(BuildbotService):
         super().__init__(**kwargs)
         self._loop: task.LoopingCall | None = None
         self._busy = defer.DeferredLock()
-        self._useless = False
+        self._useless = self._leaving = False
 
     def checkConfig(self, *, url: str) -> None:
         super().checkConfig()
@@ -97,15 +105,17 @@ class RegressionService(BuildbotService):
     async def startService(self) -> None:
         await self.master.db.pool.do_with_engine(migrate)
         await super().startService()
+        self._leaving = False
         self._loop = task.LoopingCall(self._once)
         self._loop.clock = self.master.reactor
         self._loop.start(FOLLOW_S, now=False)
 
     @async_to_deferred
     async def stopService(self) -> None:
+        self._leaving = True
         if self._loop is not None and self._loop.running:
             self._loop.stop()
-        await self._busy.acquire()
+        await self._busy.acquire().addTimeout(STOP_S, self.master.reactor, lambda *_: None)
         await super().stopService()
 
     def _once(self) -> Any:
@@ -115,16 +125,23 @@ class RegressionService(BuildbotService):
         return done.addErrback(log.err, f"benchyard: in {SERVICE}; it is tried again")
 
     async def follow(self) -> None:
-        """Look at the lanes of all results that were stored, or changed, since the last look."""
-        while (seen := await self.db(_unseen, now=self.seconds())) is not None:
-            for lanes, ids in seen.lanes.items():
-                try:
-                    await self._look(lanes, ids)
-                except NoChangePoints as exc:
-                    if not self._useless:
-                        log.msg(f"benchyard: series are not watched: {exc}")
-                    self._useless = True
-            await self.db(notices.advance, WATCH, seen=seen.position, position=seen.until)
+        """Look at the lanes of all results that were stored, or changed, since the last look.
+
+        What a stop cuts off is looked at again: the history was not followed up to there.
+        """
+        with suppress(_Leaving):
+            while (seen := await self.db(_unseen, now=self.seconds())) is not None:
+                for lanes, ids in seen.lanes.items():
+                    await self._try(lanes, ids)
+                await self.db(notices.advance, WATCH, seen=seen.position, position=seen.until)
+
+    async def _try(self, lanes: Lanes, ids: Set[int]) -> None:
+        try:
+            await self._look(lanes, ids)
+        except NoChangePoints as exc:
+            if not self._useless:
+                log.msg(f"benchyard: series are not watched: {exc}")
+            self._useless = True
 
     async def _look(self, lanes: Lanes, ids: Set[int]) -> None:
         """Look at a lane that has new results of these ids; its notices are of all benchmarks together."""
@@ -151,7 +168,9 @@ class RegressionService(BuildbotService):
 
     @async_to_deferred
     async def db(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        """Run a function of the store in a transaction, in the database's thread."""
+        """Run a function of the store in a transaction, in the database's thread; not while the service stops."""
+        if self._leaving:
+            raise _Leaving
         value, error = await self.master.db.pool.do(in_transaction, function, args, kwargs)
         if error is not None:
             raise error

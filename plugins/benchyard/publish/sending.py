@@ -10,7 +10,7 @@ from benchyard.results.errors import ResultError
 from benchyard.results.files import read_file
 from benchyard.store import calibrations, jobs, results, senders, uploads
 from benchyard.store.errors import NotFound
-from benchyard.store.rows import PUBLISH, Job, Result, Upload
+from benchyard.store.rows import PUBLISH, Job, Noise, Result, Upload
 
 #: Seconds for which a lease is taken; it is renewed after a third of that.
 LEASE_S = 60.0
@@ -36,7 +36,7 @@ class Material(NamedTuple):
     head_job: Job | None
     base: Result | None
     base_job: Job | None
-    noise: dict[str, float]
+    noise: dict[str, Noise]
 
 
 def take_next(conn: Any, destination: str, holder: str, *, now: float) -> Taken:
@@ -77,7 +77,7 @@ def material_of(conn: Any, upload: Upload) -> Material:
         base = results.result_of_job(conn, head_job.base_job)
     if base is not None:
         base_job = _job(conn, base)
-    return Material(head, head_job, base, base_job, calibrations.floors_of(conn, head.host, head.epoch))
+    return Material(head, head_job, base, base_job, calibrations.noise_of(conn, head.host, head.epoch))
 
 
 def _job(conn: Any, result: Result) -> Job | None:

@@ -22,7 +22,7 @@ from benchyard.results.compare import Comparison, Summary, summarize
 from benchyard.results.differences import compare_rows
 from benchyard.results.errors import ResultError
 from benchyard.results.reading import Suite, read_suite
-from benchyard.store.rows import Result
+from benchyard.store.rows import Noise, Result
 
 #: Before a secret that is given in base64, as libraries that check signatures want it.
 PREFIX = "whsec_"
@@ -155,7 +155,7 @@ def published(publication: Publication) -> Data:
     )
 
 
-def _comparison(base: Measured, row: Result, head: Suite, noise: dict[str, float]) -> Comparison | None:
+def _comparison(base: Measured, row: Result, head: Suite, noise: dict[str, Noise]) -> Comparison | None:
     try:
         return compare_rows((base.result, read_suite(base.data)), (row, head), noise=noise)
     except ResultError:

@@ -3,7 +3,7 @@
 import time
 from typing import TYPE_CHECKING
 
-from benchyard.queueing import engine
+from benchyard.queueing import engine, stages
 from benchyard.queueing.runs import Run, run_of_key, stage_key
 from benchyard.store import attempts, jobs
 from benchyard.store.rows import Attempt
@@ -53,7 +53,7 @@ async def _end_stages(service: "JobService", target: str, attempt: Attempt, reas
     """
     for name, lane in service.stages(target).items():
         key = stage_key(name, Run(attempt.job_id, attempt.number))
-        unconfirmed = lane.stage == "measure" and attempt.status == "running"
+        unconfirmed = lane.stage == stages.MEASURE and attempt.status == "running"
         found = await engine.requests_with_key(service.master, key)
         for request_id, complete in found:
             if not complete and not (unconfirmed and await _waits(service, request_id)):

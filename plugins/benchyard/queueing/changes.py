@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from benchyard.queueing import engine, maintaining, order
+from benchyard.queueing import engine, maintaining, order, stages
 from benchyard.queueing.doors import request_of_spec, spec_row
 from benchyard.queueing.requests import Invalid, JobSpec
 from benchyard.queueing.runs import Run, stage_key
@@ -57,10 +57,16 @@ async def enable(service: "JobService", job_id: int, enabled: bool, *, who: str)
     _poke(service, job.target)
 
 
-async def modify(service: "JobService", job: Job, fields: Mapping[str, Any], *, who: str) -> None:
-    """Change a job's reason, or before it has begun what it measures; checked as a new request is."""
+async def modify(
+    service: "JobService", job: Job, fields: Mapping[str, Any], *, who: str, expected_changed: float | None = None
+) -> None:
+    """Change a job's reason, or before it has begun what it measures; checked as a new request is.
+
+    Stale where its `changed` is not the one that the caller expects.
+    """
+    given: dict[str, Any] = {"who": who, "reason": fields.get("reason"), "expected_changed": expected_changed}
     if not any(name in fields for name in SPEC_FIELDS):
-        await service.db(jobs.modify_job, job.id, now=time.time(), who=who, reason=fields.get("reason"))
+        await service.db(jobs.modify_job, job.id, now=time.time(), **given)
         return
     if job.status not in ("created", "queued"):
         raise Conflict(f"job {job.id} is {job.status}; what it measures can be changed only before it has begun")
@@ -74,11 +80,10 @@ async def modify(service: "JobService", job: Job, fields: Mapping[str, Any], *, 
         _modify_waiting,
         job.id,
         now=time.time(),
-        who=who,
-        reason=fields.get("reason"),
         host=checked.host,
         spec=spec_row(checked.spec),
         identity=checked.spec.identity(job.target, job.kind),
+        **given,
     )
 
 
@@ -203,7 +208,7 @@ async def _let_go(service: "JobService", job: Job, who: str) -> None:
     attempt = await service.db(attempts.current_attempt, job.id)
     if attempt is not None and attempt.host is None:
         for name, lane in service.stages(job.target).items():
-            if lane.stage == "prepare":
+            if lane.stage == stages.PREPARE:
                 found = await engine.requests_with_key(service.master, stage_key(name, Run(job.id, attempt.number)))
                 engine.put_back(service.master, name, [request_id for request_id, _ in found], reason)
     _poke(service, job.target)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from buildbot.process.results import CANCELLED, SUCCESS
 
-from benchyard.queueing import cancellation, maintaining
+from benchyard.queueing import cancellation, maintaining, stages
 from benchyard.store import attempts, jobs
 from benchyard.store.rows import MAINTENANCE, Job
 
@@ -21,7 +21,7 @@ async def request_completed(service: "JobService", request_id: int, results: int
         return
     job_id = await cancellation.job_of_any_request(service, request_id)
     # What was measured on a host may be what a job waited for that looks after it.
-    service.poke(*(name for name, lane in service.lanes.items() if lane.stage in maintaining.STAGES))
+    service.poke(*(name for name, lane in service.lanes.items() if lane.stage in stages.OF_HOSTS))
     if job_id is not None and (await service.db(jobs.get_job, job_id)).cancel_by is not None:
         await cancellation.enforce(service, job_id)
 

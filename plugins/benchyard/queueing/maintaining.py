@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import sqlalchemy as sa
 from buildbot.process.results import CANCELLED, SUCCESS
 
+from benchyard.queueing import stages
 from benchyard.store import jobs as job_store
 from benchyard.store import maintenance
 from benchyard.store.errors import NotFound
@@ -20,10 +21,6 @@ from benchyard.store.tables import jobs
 
 if TYPE_CHECKING:
     from benchyard.queueing.jobs import JobService
-
-#: Stages of a target's lanes whose builds are whole jobs of maintenance.
-MAINTAIN_STAGE, CHECK_STAGE = "maintain", "check"
-STAGES = (MAINTAIN_STAGE, CHECK_STAGE)
 
 
 class Chosen(NamedTuple):
@@ -117,7 +114,7 @@ async def submit(
 
 def builder_of(service: "JobService", job: Job) -> str:
     """The builder whose builds do such a job."""
-    stage = CHECK_STAGE if job.kind == CHECK else MAINTAIN_STAGE
+    stage = stages.CHECK if job.kind == CHECK else stages.MAINTAIN
     for name, lane in service.lanes.items():
         if lane.target == job.target and lane.stage == stage:
             return name
@@ -133,7 +130,7 @@ async def finish(service: "JobService", job: Job, results: int) -> None:
 async def end(service: "JobService", job: Job, status: str, *, error: str | None = None) -> None:
     """End such a job; safe to repeat, since its first end counts."""
     who = (job.cancel_by or "web") if status == "canceled" else "lab"
-    checked = (lane for lane in service.lanes.values() if lane.stage == CHECK_STAGE and job.host in lane.workers)
+    checked = (lane for lane in service.lanes.values() if lane.stage == stages.CHECK and job.host in lane.workers)
     target = next((lane.target for lane in checked), None)
     how: dict[str, Any] = {"who": who, "error": error, "target": target}
     check = await service.db(maintenance.end, job.id, status, now=time.time(), **how)

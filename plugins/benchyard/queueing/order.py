@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from benchyard.queueing import maintaining
+from benchyard.queueing import maintaining, stages
 from benchyard.queueing.runs import run_of_key
 from benchyard.store import jobs as job_store
 from benchyard.store.columns import Flag
@@ -67,8 +67,8 @@ def next_request(
     """
     if lane.stage is None:
         return _next_job(conn, model, lane, builderid, ending, now)
-    if lane.stage in maintaining.STAGES:
-        check = lane.stage == maintaining.CHECK_STAGE
+    if lane.stage in stages.OF_HOSTS:
+        check = lane.stage == stages.CHECK
         how: dict[str, Any] = {"check": check, "machines": lane.machines, "away": away, "now": now}
         waiting = _waiting(model, builderid)
         chosen = maintaining.next_maintenance(conn, waiting, model.buildrequests, free_workers, **how)
@@ -184,7 +184,7 @@ def _next_stage(
     known.sort(key=lambda pair: (pair[1].placed is None, pair[1].place or 0, pair[0]))
     if not known:
         return None
-    if lane.stage != "measure":
+    if lane.stage != stages.MEASURE:
         on_queue = [request_id for request_id, state in known if state.status != "created"]
         at_work = maintaining.machines_at_work(conn, lane.machines)
         able = [worker for worker in free_workers if lane.machines.get(worker) not in at_work]

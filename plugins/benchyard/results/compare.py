@@ -11,12 +11,26 @@ from benchyard.results.overall import COMMON, Reliability, bands_of, hierarchica
 from benchyard.results.reading import Suite
 from benchyard.results.statistics import differ, geometric_mean
 from benchyard.results.units import format_change
-from benchyard.results.verdicts import Known, Noise, Tested, assumed_noise, judge, learned_noise, moderated
+from benchyard.results.verdicts import (
+    ASSUMED_DEGREES,
+    LEAST_ASSUMED,
+    Known,
+    Noise,
+    Tested,
+    assumed_noise,
+    judge,
+    learned_noise,
+    moderated,
+    share_of,
+    usual_noise,
+)
 
 NOT_SIGNIFICANT = "not significant"
 
 #: What is to be thought of a change: head is better, worse, shows no difference, or cannot be told.
 Verdict = Literal["better", "worse", "same", "unknown"]
+
+_BELIEVED = ("better", "worse")
 
 
 class Memory(msgspec.Struct, frozen=True):
@@ -36,8 +50,8 @@ class Change(msgspec.Struct, frozen=True):
     neither result says how far its values vary.
 
     `noise` is how far two runs of one interpreter differ there anyway, relative, None where that is not known; a
-    change `within_noise` is none to be believed. `differences` are what else is different, and makes it count for
-    nothing overall unless `counted`.
+    change `within_noise` is none to be believed: by so much they differ without one. `differences` are what else is
+    different, and makes it count for nothing overall unless `counted`.
     """
 
     name: str
@@ -59,7 +73,7 @@ class Change(msgspec.Struct, frozen=True):
     @property
     def is_believed(self) -> bool:
         """Whether the two differ: significantly, and by more than runs of one interpreter do."""
-        return self.verdict in ("better", "worse")
+        return self.verdict in _BELIEVED
 
 
 class GeometricMean(msgspec.Struct, frozen=True):
@@ -116,9 +130,6 @@ class Comparison(msgspec.Struct, frozen=True):
 #: The unit that noise floors are of: they are learned from times.
 _TIME = "second"
 
-# Standard deviations within which 95 of 100 values lie.
-_LIMIT = 1.959964
-
 Pairs = Mapping[str, tuple[Measured, Measured]]
 
 
@@ -126,7 +137,7 @@ def compare(
     base: Suite | MeasuredSuite,
     head: Suite | MeasuredSuite,
     *,
-    noise: Mapping[str, Known | float] = {},
+    noise: Mapping[str, Known] = {},
     differences: Sequence[str] = (),
     marks: Sequence[str] = (),
     include_different: bool = False,
@@ -134,7 +145,8 @@ def compare(
 ) -> Comparison:
     """Compare `head` with `base`, as `pyperf compare_to BASE HEAD` does; `noise` are noise floors by benchmark.
 
-    Noise is that of times, and says nothing of values in other units. The geometric mean counts insignificant
+    Noise is that of times, and says nothing of values in other units, which no clock has measured: they are taken to
+    differ as little as times do on good hosts. The geometric mean counts insignificant
     differences, too, as pyperf's does. It is None where there is nothing to compare, or what there is differs in more
     than the interpreter: `differences` are those that the results have as wholes. Without `levels`, no speedups are
     told for the levels of reliability.
@@ -142,12 +154,13 @@ def compare(
     base, head = _measured(base), _measured(head)
     names = sorted(base.benchmarks.keys() & head.benchmarks.keys())
     pairs = {name: pair for name in names if _comparable(pair := (base.benchmarks[name], head.benchmarks[name]))}
-    noises, assumed = _noises(pairs, noise)
-    results = (base.results, head.results)
-    tested = judge(pairs, noises, results=results)
+    share = share_of(base.results, head.results)
+    noises, assumed = _noises(pairs, noise, share)
+    tested = judge(pairs, noises, share=share)
     counts = not differences or include_different
     changes = tuple(
-        _change(name, pair, noises[name], tested[name], counts, include_different) for name, pair in pairs.items()
+        _change(pair, tested[name], noises[name], share, name=name, counts=counts, include_different=include_different)
+        for name, pair in pairs.items()
     )
     counted = [change for change in changes if change.counted]
     of = len(base.benchmarks.keys() | head.benchmarks.keys())
@@ -157,7 +170,7 @@ def compare(
         new=tuple(sorted(head.benchmarks.keys() - base.benchmarks.keys())),
         incomparable=tuple(name for name in names if name not in pairs),
         geometric_mean=_overall([change.ratio for change in counted], unit_of(counted), of=of),
-        reliability=_reliability([(pairs[c.name], noises[c.name]) for c in counted], results, unit_of(counted), levels),
+        reliability=_reliability([(pairs[c.name], noises[c.name]) for c in counted], share, unit_of(counted), levels),
         counts=Counts(**{verdict: sum(c.verdict == verdict for c in counted) for verdict in Counts.__struct_fields__}),
         groups=_groups(counted, pairs),
         memory=_overall([change.memory.ratio for change in counted if change.memory is not None], "byte", of=of),
@@ -180,23 +193,32 @@ def _ratio(pair: tuple[Measured, Measured]) -> float:
     return pair[0].summary.mean / pair[1].summary.mean
 
 
-def _noises(pairs: Pairs, known: Mapping[str, Known | float]) -> tuple[dict[str, Noise], float | None]:
+def _noises(pairs: Pairs, known: Mapping[str, Known], share: float) -> tuple[dict[str, Noise], float | None]:
     """The noise of each benchmark, and the limit that was assumed, if any was."""
     times = {name: pair for name, pair in pairs.items() if pair[0].summary.unit == _TIME}
     learned = {name: found for name in times if (found := learned_noise(known.get(name))) is not None}
     others = [pair for name, pair in times.items() if name not in learned]
-    assumed = assumed_noise(others)
-    limit = math.expm1(_LIMIT * assumed.deviation) if others else None
+    quiet = Noise(LEAST_ASSUMED, ASSUMED_DEGREES)
+    assumed = assumed_noise(others, share=share, usual=usual_noise(learned)) if others else quiet
+    limit = math.expm1(assumed.limit) if len(learned) < len(pairs) else None
     known_better = moderated(learned)
-    return {name: known_better.get(name, assumed) for name in pairs}, limit
+    return {name: known_better.get(name, assumed if name in times else quiet) for name in pairs}, limit
 
 
 def _change(
-    name: str, pair: tuple[Measured, Measured], noise: Noise, tested: Tested, counts: bool, include_different: bool
+    pair: tuple[Measured, Measured],
+    tested: Tested,
+    noise: Noise,
+    share: float,
+    *,
+    name: str,
+    counts: bool,
+    include_different: bool,
 ) -> Change:
     base, head = pair
     ratio = _ratio(pair)
     significant = differ(base.spread, head.spread)
+    verdict = _verdict(ratio, tested, significant)
     differences = _own_differences(base, head)
     return Change(
         name=name,
@@ -206,8 +228,10 @@ def _change(
         change=format_change(ratio, base.summary.unit) if significant else NOT_SIGNIFICANT,
         significant=significant,
         noise=noise.floor,
-        within_noise=noise.floor is not None and abs(math.log(ratio)) <= math.log1p(noise.floor),
-        verdict=_verdict(ratio, tested, significant),
+        within_noise=noise.floor is not None
+        and verdict not in _BELIEVED
+        and abs(math.log(ratio)) <= math.sqrt(share) * noise.limit,
+        verdict=verdict,
         p=tested.p,
         low=tested.low,
         high=tested.high,
@@ -252,18 +276,13 @@ def unit_of(changes: Iterable[Change]) -> str:
 
 
 def _reliability(
-    found: Sequence[tuple[tuple[Measured, Measured], Noise]], results: tuple[int, int], unit: str, levels: bool
+    found: Sequence[tuple[tuple[Measured, Measured], Noise]], share: float, unit: str, levels: bool
 ) -> Reliability | None:
     if not found:
         return None
-    share = math.sqrt((1.0 / results[0] + 1.0 / results[1]) / 2.0)
-    limits = [share * _limit(noise) for _, noise in found]
+    limits = [math.sqrt(share) * noise.limit for _, noise in found]
     bands = bands_of([(base.logarithms, head.logarithms) for (base, head), _ in found], limits)
     return hierarchical_test(bands, common=COMMON, unit=unit, levels=levels)
-
-
-def _limit(noise: Noise) -> float:
-    return math.log1p(noise.floor) if noise.floor is not None else _LIMIT * noise.deviation
 
 
 def _groups(changes: Sequence[Change], pairs: Pairs) -> tuple[Group, ...]:

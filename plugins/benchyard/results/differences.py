@@ -86,9 +86,7 @@ def conditions_of(row: Row, metadata: Mapping[str, Any]) -> Conditions:
     )
 
 
-def compare_rows(
-    base: tuple[Row, Suite], head: tuple[Row, Suite], *, noise: Mapping[str, Known | float] = {}
-) -> Comparison:
+def compare_rows(base: tuple[Row, Suite], head: tuple[Row, Suite], *, noise: Mapping[str, Known] = {}) -> Comparison:
     """Compare two results that the lab knows, each a row and its values, with all else that differs between them.
 
     Whoever tells of two results compares them with this, so that the same is said of them everywhere.

@@ -11,8 +11,7 @@ import msgspec
 
 from benchyard.results.compare import Change, Comparison, summarize
 from benchyard.results.reading import Suite
-from benchyard.results.text import change_text, summary_text
-from benchyard.results.units import change_words
+from benchyard.results.text import change_text, counts_text, summary_text
 
 # What can stand between backticks, in a table as well.
 _PLAIN = re.compile(r"[A-Za-z0-9_.,:;=+/%()@#~*'\" -]+", re.ASCII)
@@ -89,13 +88,9 @@ def headline(comparison: Comparison, *, bold: bool = False) -> str:
         if comparison.benchmarks:
             return "Not to be compared: more differs than the interpreter"
         return "Nothing to compare: the results have no benchmark in common"
-    units = {change.head.unit for change in comparison.benchmarks if change.counted}
-    words = change_words(units.pop()) if len(units) == 1 else ("better", "worse")
-    better, worse = comparison.counts.better, comparison.counts.worse
     mean = f"**{overall.change}**" if bold else overall.change
-    said = f"{better} {words[0]}, {worse} {words[1]}"
     of = f"{overall.n} of {overall.of}" if overall.n != overall.of else f"{overall.n}"
-    return f"{mean}, geometric mean of {of} benchmarks: {said}, {overall.n - better - worse} unchanged"
+    return f"{mean}, geometric mean of {of} benchmarks: {counts_text(comparison)}"
 
 
 def code(text: str) -> str:

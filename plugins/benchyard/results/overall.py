@@ -114,9 +114,9 @@ def hierarchical_test(bands: Array, *, common: float = 0.0, unit: str = "second"
     """
     if not len(bands):
         raise ValueError("there is no benchmark to test")
-    faster, not_slower = confidence_at(bands, common), confidence_at(bands, -common)
+    faster = confidence_at(bands, common)
     if faster < 0.5:
-        faster = min(not_slower, 0.5)
+        faster = 1.0 - max(confidence_at(_turned(bands), common), 0.5)
     reached = _speedups(bands, faster, common) if levels else dict.fromkeys(LEVELS)
     return Reliability(faster, _words(faster, unit), *(reached[level] for level in LEVELS))
 
@@ -147,6 +147,11 @@ def confidence_at(table: Array, shift: float) -> float:
         return 1.0 - float(_signed_rank_tails(n)[math.floor(total)])
     spread = math.sqrt(n * (n + 1) * (2 * n + 1) / 24.0)
     return NormalDist().cdf((total - n * (n + 1) / 4.0) / spread)
+
+
+def _turned(table: Array) -> Array:
+    """The same with the sides changed."""
+    return np.column_stack((-table[:, 0], -table[:, 2], -table[:, 1]))
 
 
 def critical_count(base: int, head: int, alpha: float = ALPHA) -> int:
@@ -196,8 +201,7 @@ def _ranks(values: Array) -> Array:
 def _speedups(table: Array, faster: float, common: float) -> Mapping[float, float | None]:
     found: dict[float, float | None] = dict.fromkeys(LEVELS)
     sign = 1.0 if faster >= 0.5 else -1.0
-    if sign < 0.0:  # the same the other way round
-        table = np.column_stack((-table[:, 0], -table[:, 2], -table[:, 1]))
+    table = _turned(table) if sign < 0.0 else table
     furthest = float(max(common, np.max(table[:, 0])))
     for level in LEVELS:
         if confidence_at(table, common) < level:

@@ -1,5 +1,7 @@
 """A comparison as plain text, for logs."""
 
+from collections.abc import Sequence
+
 from benchyard.results.compare import Change, Comparison, Summary
 from benchyard.results.units import change_words, format_mean, format_percent
 
@@ -32,11 +34,16 @@ def overall_lines(comparison: Comparison, *, differences: bool = True) -> list[s
 
 def counts_text(comparison: Comparison) -> str:
     """How many benchmarks are better, worse, or neither."""
-    units = {change.head.unit for change in comparison.benchmarks}
-    words = change_words(units.pop()) if len(units) == 1 else ("better", "worse")
+    better, worse = words_of(comparison.benchmarks)
     counts = comparison.counts
     unknown = f", {counts.unknown} not known" if counts.unknown else ""
-    return f"{counts.better} {words[0]}, {counts.worse} {words[1]}, {counts.same} without a difference{unknown}"
+    return f"{counts.better} {better}, {counts.worse} {worse}, {counts.same} without a difference{unknown}"
+
+
+def words_of(changes: Sequence[Change]) -> tuple[str, str]:
+    """What better and worse are called of these: in the words of their unit, if all that count have the same."""
+    units = {change.head.unit for change in changes if change.counted} or {change.head.unit for change in changes}
+    return change_words(units.pop()) if len(units) == 1 else ("better", "worse")
 
 
 def change_text(change: Change) -> str:

@@ -38,8 +38,11 @@ CONFIDENCE = 0.95
 # between the 5th and 95th percentile: https://github.com/faster-cpython/ideas/issues/551), and how well it is known.
 LEAST_ASSUMED, MOST_ASSUMED, ASSUMED_DEGREES = 0.005, 0.018, 10
 
-# Benchmarks from which on their own scatter says how noisy the two runs were.
+# Benchmarks from which on their scatter says how noisy the two runs were, and their floors what is usual on a host.
 _LEAST_BENCHMARKS = 10
+
+# Standard deviations within which 95 of 100 values lie.
+_WITHIN_95 = 1.959964
 
 # The median of chi square with one degree of freedom.
 _MEDIAN_CHI2 = 0.454936
@@ -62,6 +65,11 @@ class Noise:
     degrees: float
     floor: float | None = None
 
+    @property
+    def limit(self) -> float:
+        """How far two runs differ in 95 of 100, as a logarithm."""
+        return (_WITHIN_95 if self.floor is None else _factor(self.degrees)) * self.deviation
+
 
 @dataclass(frozen=True)
 class Tested:
@@ -80,13 +88,12 @@ class Tested:
         return self.p is not None and self.p <= FALSE_DISCOVERIES
 
 
-def learned_noise(known: "Known | float | None") -> Noise | None:
-    """The noise that a floor stands for; one that is given as a number alone is taken as it is."""
+def learned_noise(known: Known | None) -> Noise | None:
+    """The noise that a floor stands for."""
     if known is None:
         return None
-    floor, degrees = (known, math.inf) if isinstance(known, float | int) else (known.floor, _degrees(known.runs))
-    factor = t_quantile(0.5 + CONFIDENCE / 2.0, max(1, int(degrees))) if math.isfinite(degrees) else 1.959964
-    return Noise(math.log1p(floor) / factor, degrees, floor)
+    degrees = _degrees(known.runs)
+    return Noise(math.log1p(known.floor) / _factor(degrees), degrees, known.floor)
 
 
 def moderated(learned: Mapping[str, Noise]) -> dict[str, Noise]:
@@ -96,53 +103,68 @@ def moderated(learned: Mapping[str, Noise]) -> dict[str, Noise]:
     freedom (Smyth, Linear Models and Empirical Bayes Methods, Stat. Appl. Genet. Mol. Biol. 3, 2004, 3.2), but only
     upwards: a benchmark that has shown itself noisy is taken at its word.
     """
-    few = {name: noise for name, noise in learned.items() if math.isfinite(noise.degrees)}
-    if len(few) < _LEAST_BENCHMARKS:
+    usual = usual_noise(learned)
+    if usual is None:
         return dict(learned)
-    usual = float(np.median([noise.deviation**2 for noise in few.values()]))
-    found = dict(learned)
-    for name, noise in few.items():
+    found = {}
+    for name, noise in learned.items():
         degrees = noise.degrees + ASSUMED_DEGREES
-        drawn = (ASSUMED_DEGREES * usual + noise.degrees * noise.deviation**2) / degrees
+        drawn = (ASSUMED_DEGREES * usual.deviation**2 + noise.degrees * noise.deviation**2) / degrees
         found[name] = Noise(max(noise.deviation, math.sqrt(drawn)), degrees, noise.floor)
     return found
 
 
-def assumed_noise(pairs: Sequence[tuple[Measured, Measured]]) -> Noise:
-    """What is assumed of two runs of a host that was never calibrated.
+def usual_noise(learned: Mapping[str, Noise]) -> Noise | None:
+    """What is usual of the benchmarks of a host; None where too few have told it."""
+    if len(learned) < _LEAST_BENCHMARKS:
+        return None
+    return Noise(math.sqrt(float(np.median([noise.deviation**2 for noise in learned.values()]))), ASSUMED_DEGREES)
+
+
+def assumed_noise(
+    pairs: Sequence[tuple[Measured, Measured]], *, share: float = 1.0, usual: Noise | None = None
+) -> Noise:
+    """What is assumed of two runs where no calibration has told it.
 
     Most benchmarks change alike or not at all: how far they scatter beyond what their own values explain is noise.
     That is the spread t for which half of the squared residuals from the common shift lie below the median that they
     have by chance (a median form of Paule and Mandel's estimate of a variance between laboratories, J. Res. NBS 87,
     1982, 377-385), within what good and bad hosts have. Two interpreters that differ much are so tested with the noise
-    of a bad host at worst.
+    of a bad host at worst. Few benchmarks tell nothing: they are tested with what is `usual` of others there, or with
+    the noise of a bad host. `share` is that of `judge`.
     """
     found = [(_log_ratio(base, head), sum(_variances(base, head))) for base, head in pairs if _testable(base, head)]
     if len(found) < _LEAST_BENCHMARKS:
-        return Noise(LEAST_ASSUMED, ASSUMED_DEGREES)
+        return usual or Noise(MOST_ASSUMED, ASSUMED_DEGREES)
     differences, variances = np.array(found).T
     residuals = (differences - np.median(differences)) ** 2
     # Each residual is at that median for one spread: the one for which half of them are below is the median of these.
-    spread = math.sqrt(max(0.0, float(np.median(residuals / _MEDIAN_CHI2 - variances))))
+    spread = math.sqrt(max(0.0, float(np.median(residuals / _MEDIAN_CHI2 - variances))) / share)
     return Noise(min(max(spread, LEAST_ASSUMED), MOST_ASSUMED), ASSUMED_DEGREES)
 
 
+def share_of(base: int, head: int) -> float:
+    """What is left of the variance of one run against one where each side is the mean of so many results."""
+    return (1.0 / base + 1.0 / head) / 2.0
+
+
 def judge(
-    pairs: Mapping[str, tuple[Measured, Measured]], noise: Mapping[str, Noise], *, results: tuple[int, int] = (1, 1)
+    pairs: Mapping[str, tuple[Measured, Measured]], noise: Mapping[str, Noise], *, share: float = 1.0
 ) -> dict[str, Tested]:
-    """Test each benchmark, and correct for there being many; `results` are the numbers of results of both sides."""
+    """Test each benchmark, and correct for there being many.
+
+    The noise is that of one run against one; `share` is what is left of its variance (`share_of`).
+    """
     from scipy.special import stdtr, stdtrit  # takes a while to import
 
     names = [name for name, pair in pairs.items() if _testable(*pair)]
     if not names:
         return dict.fromkeys(pairs, Tested(None))
-    # The noise is that of one run against one.
-    share = (1.0 / results[0] + 1.0 / results[1]) / 2.0
     rows = []
     for name in names:
         base, head = pairs[name]
         parts = (*_variances(base, head), noise[name].deviation ** 2 * share)
-        degrees = (base.variance[1] or head.variance[1], head.variance[1] or base.variance[1], noise[name].degrees)
+        degrees = (*_degrees_of(base, head), noise[name].degrees)
         total = sum(parts)
         weights = sum(part * part / of for part, of in zip(parts, degrees, strict=True))
         rows.append((_log_ratio(base, head), math.sqrt(total), total * total / weights if weights else math.inf))
@@ -168,6 +190,11 @@ def benjamini_hochberg(p_values: Array) -> Array:
     return adjusted
 
 
+def _factor(degrees: float) -> float:
+    """Standard deviations within which 95 of 100 values lie, of one that is known with so many degrees of freedom."""
+    return t_quantile(0.5 + CONFIDENCE / 2.0, max(1, int(degrees)))
+
+
 def _degrees(runs: int) -> float:
     # As the floor was made (noise.py): Qn is worth 0.6 of a standard deviation's.
     return float(max(1, int(0.6 * (runs - 1))))
@@ -181,8 +208,17 @@ def _testable(base: Measured, head: Measured) -> bool:
     return bool(base.variance[1] or head.variance[1])
 
 
-def _variances(base: Measured, head: Measured) -> tuple[float, float]:
-    """The variances of both means; a single value is taken to vary as those of the other side."""
+def _variances(base: Measured, head: Measured) -> tuple[float, ...]:
+    """The variances of both means; or that of their difference, where one has a single value, which is taken to vary
+    as those of the other: what is known once is no two estimates.
+    """
     (one, known), (other, known_too) = base.variance, head.variance
-    one, other = (one if known else other), (other if known_too else one)
-    return one / len(base.units), other / len(head.units)
+    if known and known_too:
+        return one / len(base.units), other / len(head.units)
+    return ((one if known else other) * (1.0 / len(base.units) + 1.0 / len(head.units)),)
+
+
+def _degrees_of(base: Measured, head: Measured) -> tuple[float, ...]:
+    """The degrees of freedom of these."""
+    known, known_too = base.variance[1], head.variance[1]
+    return (known, known_too) if known and known_too else (known or known_too,)

@@ -65,16 +65,11 @@ def put_noise(conn: sa.Connection, host: str, epoch: int, floors: Iterable[Noise
         conn.execute(sa.insert(noise).values({field: getattr(floor, field) for field in floor.__struct_fields__}))
 
 
-def noise_of(conn: sa.Connection, host: str, epoch: int | None) -> tuple[Noise, ...]:
-    """Return the noise of a host's benchmarks in an epoch, by name; nothing where it is not known."""
+def noise_of(conn: sa.Connection, host: str, epoch: int | None) -> dict[str, Noise]:
+    """Return the noise of a host's benchmarks in an epoch, by their names in order; nothing where it is not known."""
     where = (noise.c.host == host, noise.c.epoch == epoch)
     rows = conn.execute(sa.select(noise).where(*where).order_by(noise.c.benchmark)).mappings()
-    return tuple(to_row(Noise, row) for row in rows)
-
-
-def floors_of(conn: sa.Connection, host: str, epoch: int | None) -> dict[str, float]:
-    """Return the noise floors alone, by benchmark."""
-    return {found.benchmark: found.floor for found in noise_of(conn, host, epoch)}
+    return {found.benchmark: found for found in (to_row(Noise, row) for row in rows)}
 
 
 def last_calibrated(conn: sa.Connection, host: str, epoch: int | None) -> tuple[int, float | None]:

@@ -48,7 +48,7 @@ class Api:
             caller = await find_caller(request, services)
             _check_role(caller, route)
             body = _read_body(request, route)
-            if route.method == "POST" and caller.name and not route.secret:
+            if route.keyed and caller.name:
                 reply = await self._repeats.once(
                     services, caller, request, body, lambda: self._reply(services, caller, request, route, path, body)
                 )

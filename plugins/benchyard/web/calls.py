@@ -76,11 +76,17 @@ class Call(NamedTuple):
         if not self.caller.owns(owner):
             raise Problem(403, f"{what} belongs to {owner or 'nobody'}; only they and admins may do this")
 
-    def must_match(self, tag: str) -> None:
-        """Problem 412 where the caller's If-Match names another state than the present one, `tag`."""
+    def must_match(self, kind: str, changed: float) -> float | None:
+        """The present state, `changed`, where the caller's If-Match names it: the datastore holds the change to it.
+
+        None where there is no such header; Problem 412 where it names another state.
+        """
         wanted = self.request.getHeader(b"if-match")
-        if wanted is not None and wanted != b"*" and tag.encode() not in [t.strip() for t in wanted.split(b",")]:
+        if wanted is None or wanted == b"*":
+            return None
+        if entity_tag(kind, changed).encode() not in [tag.strip() for tag in wanted.split(b",")]:
             raise Problem(412, "it has changed since you read it; read it again, then decide")
+        return changed
 
 
 class Reply(NamedTuple):
@@ -111,8 +117,7 @@ class Route(NamedTuple):
     """One operation: its address, who may do it, what does it, and the types of what goes in and comes out.
 
     The same types decode, encode, and make the OpenAPI document. `raw` bodies are not JSON and reach the handler as
-    bytes; `content_type` is that of an answer which is not JSON. A `secret` answer is never kept, so such a request
-    cannot be repeated by its key.
+    bytes; `content_type` is that of an answer which is not JSON. A `secret` answer is never kept.
     """
 
     method: str
@@ -131,6 +136,13 @@ class Route(NamedTuple):
     def summary(self) -> str:
         """The first line of the handler's docstring."""
         return (self.handler.__doc__ or "").strip().splitlines()[0]
+
+    @property
+    def keyed(self) -> bool:
+        """Whether it takes an Idempotency-Key: not where nothing is changed, as by POST of raw bodies, which are only
+        looked at, nor where the answer is not to be kept.
+        """
+        return self.method == "POST" and not self.raw and not self.secret
 
 
 def entity_tag(kind: str, changed: float) -> str:

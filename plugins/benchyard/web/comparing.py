@@ -146,9 +146,14 @@ def _matrix(call: Call, sides: list[Side], bases: Sequence[int], heads: Sequence
     found: dict[tuple[int, int], tuple[MatrixCell, str]] = {}
     for base in bases:
         for head in heads:
+            if base == head:
+                continue
             back = found.get((head, base))
-            if base != head:
-                found[base, head] = _cell(call, read, base, head) if back is None else _mirrored(read, *back)
+            # The noise that counts is that of the head's host.
+            if back is not None and read[base].side.noise == read[head].side.noise:
+                found[base, head] = _mirrored(read, *back)
+            else:
+                found[base, head] = _cell(call, read, base, head)
     return MatrixView(tuple(one.view for one in read), tuple(cell for cell, _ in found.values()))
 
 

@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 
 from benchyard.access.roles import Role
+from benchyard.hosting.facts import HostFacts
 from benchyard.hosting.inventory import means_else
 from benchyard.hosting.registration import NAME_PATTERN
-from benchyard.hosting.service import HostFacts
 from benchyard.queueing import maintaining
 from benchyard.queueing.cancellation import job_of_any_request
 from benchyard.queueing.requests import Line
@@ -198,15 +198,20 @@ def _known_target(call: Call, target: str) -> None:
 
 
 async def _must_match(call: Call, name: str) -> None:
-    call.must_match((await host_reply(call, name)).tag or "")
+    call.must_match(*await _tagged(call, known_host(call, name)))
 
 
 async def host_reply(call: Call, name: str) -> Reply:
     """What is answered of one host, with its entity tag."""
     host = known_host(call, name)
     view = await _view(call, host)
-    row = await call.jobs.db(store.find_host, name)
-    return Reply(view, tag=entity_tag(f"host-{name}", row.changed if row else 0.0))
+    return Reply(view, tag=entity_tag(*await _tagged(call, host)))
+
+
+async def _tagged(call: Call, host: HostFacts) -> tuple[str, float]:
+    """What the entity tag of a host is made of."""
+    row = await call.jobs.db(store.find_host, host.name)
+    return f"host-{host.name}", row.changed if row else 0.0
 
 
 async def get_noise(call: Call, name: str) -> NoiseView:
@@ -294,7 +299,7 @@ def _condition(conn: Any, name: str) -> _Condition:
     if epoch is None:
         return _Condition(None, 0, None, ())
     made, last = calibrations.last_calibrated(conn, name, epoch.number)
-    return _Condition(epoch, made, last, calibrations.noise_of(conn, name, epoch.number))
+    return _Condition(epoch, made, last, tuple(calibrations.noise_of(conn, name, epoch.number).values()))
 
 
 def _state(conn: Any, name: str) -> tuple[Host | None, WorkView | None, WorkView | None, _Condition, str | None]:

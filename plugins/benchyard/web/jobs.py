@@ -104,15 +104,15 @@ async def modify_job(call: Call, job_id: int) -> Reply:
     """Change a job; what it measures only before it has begun."""
     job = await own_job(call, job_id)
     fields = {name: value for name, value in msgspec.structs.asdict(call.body).items() if value is not msgspec.UNSET}
-    call.must_match(entity_tag("job", job.changed))
-    await changes.modify(call.jobs, job, fields, who=call.caller.name)
+    seen = call.must_match("job", job.changed)
+    await changes.modify(call.jobs, job, fields, who=call.caller.name, expected_changed=seen)
     return await _reply(call, job_id)
 
 
 async def remove_job(call: Call, job_id: int) -> Reply:
     """Take a job that has not begun, or has ended, out of sight; its results stay."""
     job = await own_job(call, job_id)
-    call.must_match(entity_tag("job", job.changed))
+    call.must_match("job", job.changed)
     view = await _reply(call, job_id)
     await call.jobs.db(jobs.remove_job, job_id, now=call.now(), who=call.caller.name)
     return view

@@ -47,7 +47,14 @@ class Lease(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 async def configure(call: Call, name: str) -> Reply:
-    """Have a host set up as the lab wants it, by a job; not while it measures."""
+    """Have a host set up as the lab wants it, by a job; not while it measures, nor where the lab runs its worker."""
+    lab = call.services.lab
+    if lab.runs_worker_of(name) and not lab.facts.own_playbooks:
+        raise Problem(
+            409,
+            f"the lab itself runs the worker of host {name}, and a second one would be set up beside it; see what is"
+            f" amiss by `benchyard host check {name}`, or name playbooks of your own as `ansible` in [lab]",
+        )
     return await _change(call, CONFIGURE, name)
 
 

@@ -119,7 +119,7 @@ def _not_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 def _header_parameters(route: Route) -> list[dict[str, Any]]:
     headers = []
-    if route.method == "POST" and not route.secret:
+    if route.keyed:
         words = "The same key with the same request gives the first answer again."
         headers.append(("Idempotency-Key", words, {"type": "string", "pattern": "^[!-~]{1,100}" + END}))
     if route.method in ("PATCH", "DELETE") or route.path.endswith("/move"):

@@ -29,7 +29,7 @@ async def prune_results(call: Call) -> Pruned:
     request: PruneRequest = call.body
     lab = call.services.lab
     days = request.keep_all_days or lab.facts.keep_all_days
-    rows = await lab.prune(who=call.caller.name, keep_all_days=days, dry_run=request.dry_run)
+    rows = await lab.upkeep.prune(who=call.caller.name, keep_all_days=days, dry_run=request.dry_run)
     views = await threads.deferToThread(lambda: tuple(result_view(row, listed=True) for row in rows))
     return Pruned(request.dry_run, views)
 

@@ -110,7 +110,7 @@ async def get_regression(call: Call, regression_id: int) -> Reply:
 async def modify_regression(call: Call, regression_id: int) -> Reply:
     """Say that a regression is known, or fixed, who cares for it, and why."""
     row = await call.jobs.db(regressions.get_regression, regression_id)
-    call.must_match(entity_tag("regression", row.changed))
+    seen = call.must_match("regression", row.changed)
     change: RegressionChange = call.body
     given: dict[str, Any] = {
         name: value for name, value in msgspec.structs.asdict(change).items() if value is not msgspec.UNSET
@@ -119,7 +119,12 @@ async def modify_regression(call: Call, regression_id: int) -> Reply:
     if owner:
         await _must_be_there(call, owner)
     changed = await call.jobs.db(
-        regressions.modify_regression, regression_id, now=call.now(), who=call.caller.name, **given
+        regressions.modify_regression,
+        regression_id,
+        now=call.now(),
+        who=call.caller.name,
+        expected_changed=seen,
+        **given,
     )
     return _reply(changed)
 

@@ -121,17 +121,18 @@ async def add_result(call: Call) -> Reply:
 async def modify_result(call: Call, result_id: int) -> Reply:
     """Correct a result's row."""
     fields = {name: value for name, value in msgspec.structs.asdict(call.body).items() if value is not msgspec.UNSET}
-    await _own(call, result_id)
+    row = await _own(call, result_id)
+    fields["expected_changed"] = call.must_match("result", row.changed)
     return _reply(await call.jobs.db(results.modify_result, result_id, now=call.now(), who=call.caller.name, **fields))
 
 
 async def remove_result(call: Call, result_id: int) -> Reply:
     """Put a result into the trash: its file goes to the trash folder and is kept there for some time."""
     row = await _own(call, result_id)
-    trashed = await _changed(call, _trash, result_id)
+    removed = await _changed(call, _trash, result_id)
     if row.status == "stored" and row.path is not None and await call.jobs.db(filed.is_free, row.path):
         await threads.deferToThread(trash.throw_away, call.services.lab.results_dir, row.id, row.path, row.sha256)
-    return _reply(trashed)
+    return _reply(removed)
 
 
 async def enable_result(call: Call, result_id: int) -> Reply:
@@ -235,7 +236,7 @@ async def _row(call: Call, result_id: int) -> Result:
 async def _own(call: Call, result_id: int) -> Result:
     row = await _row(call, result_id)
     call.must_own(row.owner, f"result {result_id}")
-    call.must_match(entity_tag("result", row.changed))
+    call.must_match("result", row.changed)
     return row
 
 

@@ -90,7 +90,7 @@ def _stored(conn: Any, tagged: Mapping[str, tuple[str, ...]], single: bool, kept
         rows = select_results(conn, name, tags=partial(_given, commits), single=single)[:MAX_POOL]
         where = (rows[0].host, rows[0].epoch)
         if where not in noises:
-            noises[where] = {known.benchmark: known for known in calibrations.noise_of(conn, *where)}
+            noises[where] = calibrations.noise_of(conn, *where)
         samples = samples_of(conn, [row.id for row in rows if row.sha256 not in kept])
         sides[name] = Side(name, rows, noises[where], samples=samples)
     return sides

@@ -72,10 +72,10 @@ async def modify_user(call: Call, name: str) -> Reply:
     change: UserChange = call.body
     if change.role is not None and call.caller.role < Role.ADMIN:
         raise Problem(403, "only admins change roles", "role")
-    call.must_match(entity_tag("user", user.changed))
+    seen = call.must_match("user", user.changed)
     return _reply(
         await call.services.access.modify_user(
-            user.name, role=change.role, password=change.password, mail=change.mail, who=call.caller.name
+            *(user.name, change.role, change.password, change.mail), who=call.caller.name, expected_changed=seen
         )
     )
 
@@ -83,7 +83,7 @@ async def modify_user(call: Call, name: str) -> Reply:
 async def remove_user(call: Call, name: str) -> Reply:
     """Remove a user; their jobs stay, and so does their name."""
     user = await find_user(call, name)
-    call.must_match(entity_tag("user", user.changed))
+    call.must_match("user", user.changed)
     return _reply(await call.services.access.remove(user.name, who=call.caller.name))
 
 

@@ -31,8 +31,7 @@ class Compare(LabStep):
         pairs = await self.service.db(pairs_of, job) if find_kind(job.kind).has_values else []
         said = []
         for pair in pairs:
-            known = await self.service.db(calibrations.noise_of, pair.head.host, pair.head.epoch)
-            noise = {found.benchmark: found for found in known}
+            noise = await self.service.db(calibrations.noise_of, pair.head.host, pair.head.epoch)
             text, overall = await threads.deferToThread(self._compared, pair, noise)
             await self.addCompleteLog(f"result {pair.head.id} with {pair.base.id}", text)
             said.append(f"result {pair.head.id} is {overall}")

@@ -30,15 +30,15 @@ class CheckHost(MaintenanceStep):
         observer = TailObserver()
         self.addLogObserver("stdio", observer)
         state = self.environ[STATE_VARIABLE]
-        folder = posixpath.join(state, "checks")
-        output = posixpath.join(folder, f"{job.id}.json")
+        folder, name = report_place(state, job)
+        output = posixpath.join(folder, name)
         cpus = ("--cpus", host.cpus) if host.cpus else ()
         rc = await self.task("host-report", "--state", state, *cpus, "--wait", str(QUIET_S), "--output", output)
         if rc is None:
             return self.released()
         if rc != 0:
             return await self.fail(job, observer.last_error or f"the check ended with exit status {rc}")
-        data = await fetch_file(self, folder, f"{job.id}.json")
+        data = await fetch_file(self, folder, name)
         if self.cut_off:
             return self.released()
         try:
@@ -48,6 +48,14 @@ class CheckHost(MaintenanceStep):
         summary = await self.service.db(_note, job, report, time.time())
         self.descriptionDone = summary
         return int(SUCCESS)
+
+
+def report_place(state: str, job: Job) -> tuple[str, str]:
+    """Where a check leaves its report on the host: a folder and a name there, the same for the next one.
+
+    A machine may be several hosts, and is checked as one at a time.
+    """
+    return posixpath.join(state, "checks"), f"{job.host}.json"
 
 
 def _note(conn: Any, job: Job, report: LookOver, now: float) -> str:

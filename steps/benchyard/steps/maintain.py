@@ -15,12 +15,10 @@ from benchyard.steps.playbook import PlaybookObserver, why_failed
 from benchyard.steps.prepare import END_S, build_variables
 from benchyard.store import jobs, maintenance
 from benchyard.store.rows import Job
+from benchyard.tasks.playbooks import NOT_BEGUN
 
 #: Builds of one job that may be cut off, as when its worker is killed, before it is given up.
 TRIES = 3
-
-#: The exit status of `benchyard task playbook` where the playbook could not even begin.
-NOT_BEGUN = 69
 
 
 class Maintained(NamedTuple):

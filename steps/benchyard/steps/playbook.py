@@ -7,7 +7,10 @@ from typing import Any
 from benchyard.steps.progress import TailObserver
 
 _TASK = re.compile(r"(?:TASK|RUNNING HANDLER) \[(?P<name>.*)\] \*+")
-_FATAL = re.compile(r"fatal: \[(?P<host>[^\]]*)\]: (?P<what>[A-Z]+)!? => (?P<result>.*)")
+#: A task that failed, or one item of its loop: for that Ansible says no `fatal`.
+_FAILED = re.compile(
+    r"(?:fatal: \[[^\]]*\]: (?P<what>[A-Z]+)!?|failed: \[[^\]]*\] \(item=.*?\)(?= => \{)) => (?P<result>.*)"
+)
 _RECAP = re.compile(r"\S+\s+: ok=(?P<ok>\d+)\s+changed=(?P<changed>\d+)\s.*")
 
 #: How an error begins that says that a host was not reached.
@@ -38,7 +41,7 @@ class PlaybookObserver(TailObserver):
         super().outLineReceived(line)
         if match := _TASK.fullmatch(line.strip()):
             self.task = match["name"]
-        elif match := _FATAL.match(line):
+        elif match := _FAILED.match(line):
             # The last one that was not rescued or ignored is what has ended it.
             self.failure = _in_words(match["what"], self.task, match["result"])
         elif line.strip() == "...ignoring":

@@ -1,5 +1,6 @@
 """Series are watched by a running master: records of what has changed, and notices of what has become worse."""
 
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -173,6 +174,37 @@ def test_first_slower_result_is_disabled(master: "Master", lab: MeasuredLab, loo
     after = master.db(records)["nbody"]
     assert (after.id, after.result_id, after.owner) == (before.id, 14, "ada")
     assert len(master.db(regressions.list_regressions)) == 2
+
+
+def test_stops_in_between(
+    masters: "Masters", master: "Master", lab: MeasuredLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A master that stops waits for no more than one benchmark, and not for long; all is looked at by the next."""
+    monkeypatch.setattr(watching, "LOOK_BACK", 2)
+    monkeypatch.setattr(watching, "STOP_S", 0.2)
+    master.db(fill, lab, 1, 12, nbody=1.0, go=2.0)
+    master.db(fill, lab, 13, 16, nbody=1.2, go=2.0)
+    begun, stopped, shifts = [], threading.Event(), watching._shifts
+
+    def think(*args: Any) -> Any:
+        begun.append(args)
+        stopped.wait(10.0)
+        return shifts(*args)
+
+    monkeypatch.setattr(watching, "_shifts", think)
+    looked = master.master.service_manager.namedServices[watching.SERVICE]._once()
+    master.wait(lambda: begun, "a benchmark is thought about")
+    masters.stop(master)
+    assert len(begun) == 1
+    stopped.set()
+    second = masters.start({})
+    second.spin(looked)
+    assert len(begun) == 1
+    watch = second.db(notices.find_watch, watching.WATCH)
+    assert watch is not None and watch.position == 0
+    second.spin(second.master.service_manager.namedServices[watching.SERVICE]._once())
+    assert set(second.db(records)) == {"", "nbody"}
+    assert not [line for line in masters.log if "it is tried again" in line]
 
 
 def test_told_once(master: "Master", lab: MeasuredLab, look: Callable[[], None]) -> None:

@@ -7,6 +7,8 @@ import pytest
 import sqlalchemy as sa
 from measuredlab import MeasuredLab, around
 
+from benchyard.cli.job import FIELDS, list_jobs
+from benchyard.cli.listing import Listing
 from benchyard.publish.notices.stale import (
     BranchLane,
     ScheduleLane,
@@ -16,6 +18,7 @@ from benchyard.publish.notices.stale import (
     stale_schedules,
     stale_targets,
 )
+from benchyard.publish.notices.words import moment
 from benchyard.store import attempts, hosts, jobs, notices, queues, results, trashed, users
 
 HOUR = 3600.0
@@ -123,12 +126,24 @@ def test_a_new_schedule(conn: sa.Connection) -> None:
 
 
 def test_an_hourly_schedule(conn: sa.Connection, lab: MeasuredLab) -> None:
-    """Where less lies between two of its times than the hours of stale lanes, that counts: twice its interval."""
+    """Where less lies between two of its times than half the hours of stale lanes, twice that is waited."""
     hourly = (ScheduleLane("often", "0 * * * *", ("linux",)),)
     assert stale_schedules(conn, hourly, view(at(3, 0, 30))) == []
+    assert stale_schedules(conn, hourly, view(at(3, 2, 10))) == []  # the first run may take more than an hour
     lab.measured(conn, {"a": around(1.0)}, now=at(3, 1), origin="nightly", reason="schedule often")
-    assert stale_schedules(conn, hourly, view(at(3, 2, 59))) == []
-    (notice,) = stale_schedules(conn, hourly, view(at(3, 3, 30)))
+    assert stale_schedules(conn, hourly, view(at(3, 3, 59))) == []
+    (notice,) = stale_schedules(conn, hourly, view(at(3, 4, 1)))
+    assert f"one was due at {moment(at(3, 2))}." in notice.body
+
+
+@pytest.mark.parametrize("cron", ["0 2,3 * * *", "*/5 2 * * *", "0,30 2 * * 2"])
+def test_times_that_are_near_one_another(conn: sa.Connection, lab: MeasuredLab, cron: str) -> None:
+    """How near its times of one night are does not matter: the longest time between two of its times counts."""
+    nightly = (ScheduleLane("pairs", cron, ("linux",)),)
+    assert stale_schedules(conn, nightly, view(at(2, 23))) == []
+    for minutes in range(0, 12 * 60, 20):
+        assert stale_schedules(conn, nightly, view(at(3, 2) + 60.0 * minutes)) == []
+    (notice,) = stale_schedules(conn, nightly, view(at(3, 16)))
     assert "one was due at" in notice.body
 
 
@@ -152,6 +167,22 @@ def test_a_branch(conn: sa.Connection, lab: MeasuredLab) -> None:
     (later,) = stale_branches(conn, lanes, view(begun + 120 * HOUR))
     assert later.key != notice.key
     assert "The last one is of" in later.body
+
+
+def test_jobs_of_a_branch(conn: sa.Connection, lab: MeasuredLab) -> None:
+    """The command in the notice shows the poller's jobs, those that failed as well, and why."""
+    lanes = (BranchLane("linux", "main", "polled", 24 * HOUR),)
+    assert stale_branches(conn, lanes, view(at(3, 0))) == []
+    failed = lab.job(conn, now=at(4, 0), owner="lab", origin="poll", reason="new on main")
+    jobs.set_status(conn, failed.id, "failed", now=at(4, 1), who="lab", error="make failed")
+    lab.job(conn, now=at(4, 0))
+    (notice,) = stale_branches(conn, lanes, view(at(6, 0)))
+    (command,) = [line for line in notice.body.splitlines() if line.startswith("Its jobs: benchyard job list ")]
+    asked = list_jobs.make_context("list", command.split(" list ")[1].split()).params
+    shown = Listing(None, None, None, asked["columns"], False).chosen(FIELDS)
+    assert {"status", "reason", "error"} <= {field.name for field in shown}
+    by = {"target": asked["target"], "owner": asked["user"], "branch": asked["branch"]}
+    assert [job.id for job in jobs.list_jobs(conn, **by)] == [failed.id]
 
 
 def test_a_branch_by_what_counts(conn: sa.Connection, lab: MeasuredLab) -> None:

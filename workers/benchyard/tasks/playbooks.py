@@ -19,8 +19,15 @@ PLAYBOOKS = ("configure", "update")
 #: Values for hosts that Ansible reads beside an inventory.
 VARIABLES = ("group_vars", "host_vars")
 
-#: Seconds for which a playbook that has died holds its host: the lab itself keeps jobs off until another has succeeded.
-HOLD_S = 300
+#: Who holds a host for the lab, whichever of its masters runs the playbook: its next one waits for none that has died.
+HOLDER = "the lab"
+
+#: Seconds for which another's playbook waits where one of the lab's has died. Nothing asks for the host again while a
+#: task is under way, so that they are more than the longest one takes.
+HOLD_S = 6 * 3600
+
+#: The exit status of `benchyard task playbook` where the playbook could not even begin.
+NOT_BEGUN = 69
 
 #: What keeps Ansible's output the same everywhere, for who reads it while it is written, and free of what only a
 #: terminal understands.
@@ -74,7 +81,7 @@ def playbook_command(
     `update` starts the host again where that is needed.
     """
     looked_at = ["--check", "--diff"] if check else ["--diff"]
-    variables: dict[str, object] = {"benchyard_hold_s": HOLD_S}
+    variables: dict[str, object] = {"benchyard_holder": HOLDER, "benchyard_hold_s": HOLD_S}
     if held is not None:
         variables["benchyard_held"] = [str(held.resolve())]
     if reboot:

@@ -32,14 +32,14 @@ from benchyard.results.units import format_change, format_percent
 from benchyard.store import attempts, calibrations, jobs, results
 from benchyard.store.errors import NotFound
 from benchyard.store.pairs import Pair, pair_in_series, pairs_of
-from benchyard.store.rows import Attempt, Job, Result
+from benchyard.store.rows import Attempt, Job, Noise, Result
 
 
 class Due(NamedTuple):
     """A comparison that is due: its results, the noise of the head's host, and whom it is told."""
 
     pair: Pair
-    noise: dict[str, float]
+    noise: dict[str, Noise]
     owner: str
     in_series: bool
 
@@ -78,8 +78,8 @@ def gather(conn: sa.Connection, fact: Fact) -> Ended | None:
     return Ended(job, attempts.current_attempt(conn, job.id), results.result_of_job(conn, job.id), tuple(due))
 
 
-def _noise(conn: sa.Connection, pair: Pair) -> dict[str, float]:
-    return calibrations.floors_of(conn, pair.head.host, pair.head.epoch)
+def _noise(conn: sa.Connection, pair: Pair) -> dict[str, Noise]:
+    return calibrations.noise_of(conn, pair.head.host, pair.head.epoch)
 
 
 def _owner(conn: sa.Connection, pair: Pair) -> str:

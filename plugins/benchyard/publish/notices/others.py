@@ -39,7 +39,7 @@ def host_quarantined(conn: sa.Connection, fact: Fact, *, targets: dict[str, str]
 
 def _against_usual(conn: sa.Connection, run: Calibration) -> list[str]:
     """The means of a calibration beside what is usual for its host, the furthest off first."""
-    usual = {row.benchmark: row for row in calibrations.noise_of(conn, run.host, run.epoch)}
+    usual = calibrations.noise_of(conn, run.host, run.epoch)
     known = [(name, mean, unit, usual[name]) for name, (mean, unit) in run.means.items() if name in usual]
     known.sort(key=lambda item: -abs(item[1] / item[3].center - 1.0))
     rows = [

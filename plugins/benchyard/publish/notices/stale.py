@@ -17,6 +17,8 @@ from benchyard.store import hosts, lanes, notices, queues, users
 #: Doors by which the jobs of schedules come, and what these give as the reason.
 ORIGIN, REASON = "nightly", "schedule {name}"
 
+DAY_S = 86400.0
+
 
 class TargetLane(msgspec.Struct, frozen=True):
     """A target and its isolated hosts."""
@@ -117,7 +119,7 @@ def stale_schedules(conn: sa.Connection, found: Sequence[ScheduleLane], view: Vi
 def _stale_schedule(conn: sa.Connection, lane: ScheduleLane, target: str, view: View) -> Draft | None:
     # Before the lab had it, it was not due.
     known = notices.watch(conn, f"schedule:{lane.name}:{target}", now=view.now).since
-    due = _last_due(lane.cron, view.now - min(view.stale_s, _interval(lane.cron, view.now)))
+    due = _last_due(lane.cron, view.now - min(view.stale_s, 2.0 * _longest_interval(lane.cron, view.now)))
     if due < known:
         return None
     reason = REASON.format(name=lane.name)
@@ -166,7 +168,8 @@ def _stale_branch(conn: sa.Connection, lane: BranchLane, view: View) -> Draft | 
         f"The last one is of {moment(last)}." if last is not None else "There was never a result of it.",
         f"Either no commit comes there, or the poller {lane.poller} does not see it, or its jobs fail.",
         "",
-        f"Its jobs: benchyard job list --target {lane.target} --branch {lane.branch}",
+        # By their owner: what fails has no result, and so is of no branch.
+        f"Its jobs: benchyard job list --target {lane.target} --user lab --columns job,status,python,reason,error",
         view.link,
     ]
     return draft(
@@ -184,11 +187,17 @@ def _stale_branch(conn: sa.Connection, lane: BranchLane, view: View) -> Draft | 
     )
 
 
-def _interval(cron: str, now: float) -> float:
-    """Seconds between the next two times of a cron line."""
-    times = croniter(cron, datetime.fromtimestamp(now))
-    first, second = times.get_next(float), times.get_next(float)
-    return float(second - first)
+def _longest_interval(cron: str, now: float) -> float:
+    """The most seconds between two times of a cron line, from the last one to the first of more than a day ahead.
+
+    The next two alone say little: of 2 and 3 o'clock each night they are an hour apart for an hour.
+    """
+    longest, last = 0.0, _last_due(cron, now)
+    times = croniter(cron, datetime.fromtimestamp(last))
+    while last <= now + DAY_S:
+        following = times.get_next(float)
+        longest, last = max(longest, following - last), following
+    return longest
 
 
 def _last_due(cron: str, now: float) -> float:

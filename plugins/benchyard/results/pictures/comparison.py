@@ -6,8 +6,8 @@ from typing import Any
 
 from benchyard.results.compare import Change, Comparison
 from benchyard.results.pictures.canvas import Palette, Style, begin, head_up, render, shortened
-from benchyard.results.text import counts_text
-from benchyard.results.units import change_words, format_change
+from benchyard.results.text import counts_text, words_of
+from benchyard.results.units import format_change
 
 #: Inches of a row, of what is above and below all, and of the width.
 ROW, REST, WIDTH = 0.165, 1.5, 9.0
@@ -88,8 +88,7 @@ def _scale(axes: Any, palette: Palette, changes: Sequence[Change], comparison: C
     mean = comparison.geometric_mean
     if mean is not None and abs(math.log(mean.ratio)) < limit:
         axes.axvline(math.log(mean.ratio), color=palette.head, linewidth=1.2, linestyle=(0, (4, 2)))
-    units = {change.head.unit for change in changes}
-    better, worse = change_words(units.pop()) if len(units) == 1 else ("better", "worse")
+    better, worse = words_of(changes)
     label = f"← {worse}      base / head, with 95 % intervals; dashed: geometric mean      {better} →"
     axes.set_xlabel(label, color=palette.quiet)
 

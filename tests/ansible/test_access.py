@@ -1,0 +1,82 @@
+"""Who gets at a host, and who does not any more."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from playbooks import ANSIBLE, play_here
+
+pytestmark = [pytest.mark.timeout(120), pytest.mark.slow]
+
+WITHDRAWN = """
+- hosts: workers
+  gather_facts: false
+  vars: {benchyard_running: true, benchyard_controller_user: benchyard-admin}
+  tasks:
+    - ansible.builtin.include_tasks: "{{ ansible }}/roles/common/tasks/{{ item }}_away.yml"
+      loop: [firewall, controller, firewall, controller]
+"""
+
+
+def test_access_and_firewall_are_withdrawn(tmp_path: Path) -> None:
+    """The right to administer, the key, and the table of the firewall, which is not loaded any more: once."""
+    etc, lib = tmp_path / "etc", tmp_path / "lib"
+    shutil.copytree("/etc", etc, symlinks=True)
+    gone = [
+        etc / "sudoers.d/benchyard",
+        lib / "benchyard-admin/.ssh/authorized_keys",
+        etc / "nftables.d/benchyard.nft",
+    ]
+    for path in (*gone, lib / "benchyard-in-force/firewall"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("as it was\n")
+    programs = {"nft": f'echo "$*" >> {tmp_path}/said'}
+    instead = {"/etc": etc, "/var/lib": lib}
+    played = play_here(tmp_path, WITHDRAWN, {"workers": {"far": {}}}, programs=programs, instead=instead)
+    assert (played.ok, played.changed) == (True, {"far": 3}), played.text
+    assert [path for path in gone if path.exists()] == []
+    assert (tmp_path / "said").read_text().splitlines()[-1] == "delete table inet benchyard"
+    # The role does so where they are not wanted.
+    tasks = yaml.safe_load((ANSIBLE / "roles/common/tasks/main.yml").read_text(encoding="utf-8"))
+    when = {task.get("ansible.builtin.include_tasks"): str(task.get("when")) for task in tasks}
+    assert when["firewall_away.yml"] == f"not {when['firewall.yml']}"
+    assert when["controller_away.yml"].startswith("benchyard_controller_key | length == 0 and ansible_user")
+
+
+def test_a_codespeed_has_a_firewall_and_lets_people_in(tmp_path: Path) -> None:
+    """As all hosts have; without one where it is not wanted."""
+    tasks = yaml.safe_load((ANSIBLE / "roles/codespeed/tasks/main.yml").read_text(encoding="utf-8"))
+    (task,) = (task for task in tasks if task["name"] == "The firewall, as on all hosts")
+    text = json.dumps([{"hosts": "all", "gather_facts": False, "tasks": [task]}]) + "\n"
+    instead = {path: tmp_path / path.strip("/") for path in ("/etc", "/run", "/var/lib")}
+    shutil.copytree("/etc", instead["/etc"], symlinks=True)
+    for place in (instead["/run"], instead["/var/lib"]):
+        place.mkdir(parents=True)
+    programs = {"systemctl": f'echo "$*" >> {tmp_path}/said; echo LoadState=loaded; echo ActiveState=active', "nft": ""}
+    table = instead["/etc"] / "nftables.d/benchyard.nft"
+    for wanted in (True, False):
+        played = play_here(
+            tmp_path, text, {"codespeed": {"speed": {}}}, programs=programs, instead=instead,
+            benchyard_running=True, benchyard_firewall=wanted, benchyard_codespeed_https_port=8443,
+        )  # fmt: skip
+        assert played.ok, played.text
+        assert table.exists() is wanted
+        assert not wanted or "tcp dport 8443 accept" in table.read_text()
+    assert "reload-or-restart nftables.service" in (tmp_path / "said").read_text().splitlines()
+
+
+def test_the_lab_comes_to_others_through_their_gateway(tmp_path: Path) -> None:
+    """Its key may forward ports there, and nowhere else."""
+    tasks = yaml.safe_load((ANSIBLE / "roles/common/tasks/controller.yml").read_text(encoding="utf-8"))
+    (task,) = (task for task in tasks if task["name"] == "Its key")
+    where = {"dest": f"{tmp_path}/{{{{ inventory_hostname }}}}", "owner": "root", "group": "root"}
+    task["ansible.builtin.copy"] |= where
+    text = json.dumps([{"hosts": "all", "gather_facts": False, "tasks": [task]}]) + "\n"
+    key = "ssh-ed25519 AAAA lab"
+    groups = {"workers": {"gate": {}, "other": {}}, "isolated": {"far": {"benchyard_gateway": "gate"}}}
+    played = play_here(tmp_path, text, groups, benchyard_controller_key=key)
+    assert played.ok, played.text
+    assert (tmp_path / "gate").read_text() == f"restrict,pty,port-forwarding {key}\n"
+    assert (tmp_path / "other").read_text() == (tmp_path / "far").read_text() == f"restrict,pty {key}\n"
