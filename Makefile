@@ -69,7 +69,7 @@ bench-publish: $(BIN)/.installed-dev ## Measure uploads to a real codespeed, bes
 bench-api: $(BIN)/.installed-dev ## Measure the latency of the REST interface with few and many rows
 	PYTHONPATH=tests/support $(BIN)/python tests/bench/bench_api.py
 
-bench-results: $(BIN)/.installed-dev ## Measure series and lists of thousands of results
+bench-results: $(BIN)/.installed-dev ## Measure comparing beside pyperf and bench_runner, import, series and lists
 	PYTHONPATH=tests/support $(BIN)/python tests/bench/bench_results.py
 
 bench-verdicts: $(BIN)/.installed-dev ## Measure false alarms and detection of comparisons, beside pyperf and bench_runner

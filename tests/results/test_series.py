@@ -52,7 +52,7 @@ def test_results_of_a_commit_are_pooled() -> None:
 
 def test_lanes_are_apart() -> None:
     """Another host, flag, branch, interpreter, suite, version of it or mode is another series, the longest first."""
-    others = [
+    others: list[dict[str, Any]] = [
         {"host": "bench2"},
         {"flags": ("jit",)},
         {"branch": "3.14"},

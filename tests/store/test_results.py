@@ -188,8 +188,8 @@ def test_trash(conn: sa.Connection, make_job: MakeJob) -> None:
     result = _add(conn, job)
     with pytest.raises(Conflict, match="is not in the trash, its file is kept"):
         trashed.forget_file(conn, result.id, now=6.0, who="lab")
-    row = trashed.trash_result(conn, result.id, now=10.0, who="ada", path=".trash/1.json")
-    assert (row.status, row.trashed, row.path) == ("trashed", 10.0, ".trash/1.json")
+    row = trashed.trash_result(conn, result.id, now=10.0, who="ada")
+    assert (row.status, row.trashed, row.path) == ("trashed", 10.0, result.path)
     assert trashed.trash_result(conn, result.id, now=11.0, who="eve") == row
     assert results.get_result(conn, result.id) == row
     assert results.list_results(conn) == results.list_results(conn, job=job.id) == ()

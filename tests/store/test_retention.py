@@ -90,8 +90,9 @@ def test_what_always_stays(conn: sa.Connection, add: Add, make_job: Callable[...
 def test_what_a_regression_lies_between(conn: sa.Connection, add: Add) -> None:
     """Its first result, and the last before it, stay as long as it is open."""
     before, first, best = add(0.0), add(1.0), add(2.0)
-    lane = {"host": "sulaco", "flags": (), "branch": "main", "implementation": "cpython", "suite": "pyperformance"}
-    lane |= {"suite_version": "1.14.0", "mode": "fast", "epoch": 1, "version": "1", "benchmark": "nbody"}
+    lane: dict[str, Any] = {"host": "sulaco", "flags": (), "branch": "main", "implementation": "cpython"}
+    lane |= {"suite": "pyperformance", "suite_version": "1.14.0", "mode": "fast", "epoch": 1}
+    lane |= {"version": "1", "benchmark": "nbody"}
     ids = {"result_id": first, "result_before": before, "found_by": best}
     rest = {"key": "k", "unit": "second", "commit": "c2", "commit_before": "c1", "worse": True}
     numbers = {"before": 1.0, "after": 1.1, "step": 0.1, "sure": 0.9999}

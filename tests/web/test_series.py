@@ -183,7 +183,7 @@ def test_command_series(
     bars = next(line for line in out.splitlines() if line.startswith("level"))
     assert len(bars.split()[1]) == 40
     assert "1.20x slower, sure by 99.99 %, regression" in out
-    assert "(the last 3 of 40 commits, and those that changed it; --all shows all)" in out
+    assert "(the last 3 of 40 points, and those that changed it; --all shows all)" in out
     assert len(cli(lab, monkeypatch, capsys, "series", "--mean", "--host", HOST, "--all").splitlines()) > 50
     assert cli(lab, monkeypatch, capsys, "series", "none", "--host", HOST).startswith("There is no enabled result")
     assert cli(lab, monkeypatch, capsys, "series", "nbody", "--host", HOST, "--format", "csv").startswith("host,flags,")

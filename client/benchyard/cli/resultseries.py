@@ -88,14 +88,15 @@ def print_series(found: "Series", *, limit: int | None) -> None:
         if number:
             click.echo()
         points = [point for stretch in lane.stretches for point in stretch.points]
-        values = [point.value for point in points]
+        values, times = [point.value for point in points], [point.time for point in points]
+        commits = {point.commit for point in points}  # one may have been measured in several stretches
         print_fields(
             (
                 ("series", f"{lane.benchmark or 'geometric mean'} on {lane.host}"),
                 ("branch", lane.branch),
                 ("flags", ",".join(lane.flags)),
                 ("measured", _measured_with(lane)),
-                ("commits", f"{len(points)}, {points[0].time:%Y-%m-%d} to {points[-1].time:%Y-%m-%d}"),
+                ("commits", f"{len(commits)}, {min(times):%Y-%m-%d} to {max(times):%Y-%m-%d}"),
                 ("range", f"{level(min(values), lane.unit)} to {level(max(values), lane.unit)}"),
                 ("level", "|".join(sparklines([[p.value for p in s.points] for s in lane.stretches]))),
             )
@@ -152,7 +153,7 @@ def _print_points(lane: "LaneSeries", limit: int | None) -> None:
     cells = [(c, d, *((e,) if epochs else ()), v, s, level, r) for c, d, e, v, level, s, r in shown]
     print_table(columns, cells, empty="")
     if len(shown) < len(rows):
-        click.echo(f"(the last {limit} of {counted(len(rows), 'commit')}, and those that changed it; --all shows all)")
+        click.echo(f"(the last {limit} of {counted(len(rows), 'point')}, and those that changed it; --all shows all)")
 
 
 def _rows(lane: "LaneSeries") -> "Iterator[tuple[str, str, str, str, Cell | str, str, str]]":

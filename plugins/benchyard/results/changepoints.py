@@ -22,6 +22,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from benchyard.results.arrays import Array
 from benchyard.results.errors import ResultError
 
 #: Points on each side of a change. With so many after it, it is found where it is large.
@@ -54,8 +55,6 @@ _TO_DEVIATION = 1.0 / (0.674490 * math.sqrt(2.0))
 
 # A series that never varies is not infinitely steady.
 _LEAST_DEVIATION = 1e-5
-
-Array = npt.NDArray[np.float64]
 
 
 class ChangePoint(msgspec.Struct, frozen=True):

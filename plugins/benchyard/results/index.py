@@ -7,14 +7,12 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
+from benchyard.results.arrays import medians
 from benchyard.results.errors import ResultError
 from benchyard.results.packing import pack, unpack
 from benchyard.results.reading import Suite
 from benchyard.results.statistics import mean
-
-Array = npt.NDArray[np.float64]
 
 
 def index_suite(suite: Suite) -> dict[str, Any]:
@@ -45,10 +43,10 @@ def _reduced(suite: Suite) -> list[dict[str, Any]]:
         values = np.sort(np.array([suite.benchmarks[name].values for name in names]), axis=1)
         means = np.array([mean(suite.benchmarks[name].values) for name in names])
         stdevs = np.sqrt(((values - means[:, None]) ** 2).sum(axis=1) / (size - 1)).tolist() if size > 1 else None
-        medians = _medians(values)
-        mads = _medians(np.sort(np.abs(values - medians[:, None]), axis=1)).tolist()
+        middles = medians(values)
+        mads = medians(np.sort(np.abs(values - middles[:, None]), axis=1)).tolist()
         columns = zip(
-            means.tolist(), medians.tolist(), mads, values[:, 0].tolist(), values[:, -1].tolist(), strict=True
+            means.tolist(), middles.tolist(), mads, values[:, 0].tolist(), values[:, -1].tolist(), strict=True
         )
         for number, (name, (centre, median, mad, least, most)) in enumerate(zip(names, columns, strict=True)):
             samples = suite.benchmarks[name]
@@ -66,10 +64,3 @@ def _reduced(suite: Suite) -> list[dict[str, Any]]:
                 "version": samples.version if samples.version.isprintable() else "",
             }
     return [found[name] for name in suite.benchmarks]
-
-
-def _medians(ordered: Array) -> Array:
-    """The middle values of rows in ascending order, or halfway between the two that are."""
-    half, odd = divmod(ordered.shape[1], 2)
-    middle: Array = ordered[:, half] if odd else (ordered[:, half - 1] + ordered[:, half]) / 2.0
-    return middle

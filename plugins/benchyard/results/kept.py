@@ -44,13 +44,5 @@ class KeptSuites:
                 self._kept.popitem(last=False)
         return found
 
-    def forget(self) -> None:
-        """Forget all."""
-        with self._lock:
-            self._kept.clear()
-
     def __contains__(self, sha256: object) -> bool:
         return sha256 in self._kept
-
-    def __len__(self) -> int:
-        return len(self._kept)

@@ -15,13 +15,12 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from benchyard.results.arrays import Array
 from benchyard.results.series import Lane, Lanes, Point, Series, grouped, stretch_of, stretches_in_order, time_of
 from benchyard.results.times import moment_of
 
 #: Points after which a benchmark that none of them has is forgotten.
 FORGOTTEN = 50
-
-Array = npt.NDArray[np.float64]
 
 #: A benchmark, its unit and version: only what has the same is compared.
 Kind = tuple[str, str, str]

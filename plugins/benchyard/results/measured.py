@@ -7,12 +7,10 @@ from functools import cached_property
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
+from benchyard.results.arrays import Array
 from benchyard.results.reading import Samples, Suite
 from benchyard.results.statistics import Spread, spread_of
-
-Array = npt.NDArray[np.float64]
 
 
 class Summary(msgspec.Struct, frozen=True):

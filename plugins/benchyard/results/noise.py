@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
+from benchyard.results.arrays import Array
 from benchyard.results.statistics import t_quantile
 from benchyard.results.units import format_percent
 
@@ -40,7 +40,6 @@ _QN_SMALL = {2: 0.399, 3: 0.994, 4: 0.512, 5: 0.844, 6: 0.611, 7: 0.857, 8: 0.66
 _QN_DEGREES = 0.6
 
 Run = Mapping[str, float]
-Array = npt.NDArray[np.float64]
 
 
 class Floor(msgspec.Struct, frozen=True):

@@ -24,7 +24,7 @@ from statistics import NormalDist
 import msgspec
 import numpy as np
 
-from benchyard.results.measured import Array
+from benchyard.results.arrays import Array, medians
 from benchyard.results.units import change_words
 
 #: The level of the test of one benchmark.
@@ -81,7 +81,7 @@ def bands_of(pairs: Sequence[tuple[Array, Array]], noise: Sequence[float]) -> Ar
         for start in range(0, len(all_places), _AT_ONCE):
             places = all_places[start : start + _AT_ONCE]
             base, head = (np.array([pairs[place][side] for place in places]) for side in (0, 1))
-            table[places] = _bands(_middle(base) - _middle(head), base, head, critical_count(*sizes))
+            table[places] = _bands(medians(base) - medians(head), base, head, critical_count(*sizes))
     wide = np.array(noise)
     table[:, 1] = np.minimum(table[:, 1], table[:, 0] - wide)
     table[:, 2] = np.maximum(table[:, 2], table[:, 0] + wide)
@@ -105,13 +105,6 @@ def _bands(middle: Array, base: Array, head: Array, count: int) -> Array:
     last = pairs.shape[1] - 1 - count
     parted = np.partition(pairs, (count, last), axis=1)
     return np.column_stack((middle, parted[:, count], parted[:, last]))
-
-
-def _middle(rows: Array) -> Array:
-    """The medians of sorted rows."""
-    half, odd = divmod(rows.shape[1], 2)
-    middle: Array = rows[:, half] if odd else (rows[:, half - 1] + rows[:, half]) / 2.0
-    return middle
 
 
 def hierarchical_test(bands: Array, *, common: float = 0.0, unit: str = "second", levels: bool = True) -> Reliability:

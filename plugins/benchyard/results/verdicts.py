@@ -23,7 +23,8 @@ from typing import Protocol
 
 import numpy as np
 
-from benchyard.results.measured import Array, Measured
+from benchyard.results.arrays import Array
+from benchyard.results.measured import Measured
 from benchyard.results.statistics import t_quantile
 
 #: Of the differences that are told, on average so many are none.

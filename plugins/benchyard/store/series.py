@@ -1,7 +1,7 @@
 """What a series is made of: the measurements of a benchmark, or of all, over the results that count."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import aggregate_order_by
@@ -20,23 +20,32 @@ _TOLD = (*_IN_INTERPRETER, "foreign_print", "fork")
 _MEASURED = [measurements.c[name] for name in ("benchmark", "unit", "version", "mean", "n", "stdev")]
 
 
+class Which(TypedDict, total=False):
+    """Which results a series is of; what is not given, or None, is any.
+
+    Flags have to be the same ones; those made at `since` or later are taken.
+    """
+
+    host: str | None
+    branch: str | None
+    flags: Sequence[str] | None
+    target: str | None
+    since: float | None
+    ids: Sequence[int] | None
+
+
 def measured_values(
     conn: sa.Connection,
     *,
     benchmark: str | None = None,
-    host: str | None = None,
-    branch: str | None = None,
-    flags: Sequence[str] | None = None,
-    target: str | None = None,
-    since: float | None = None,
-    ids: Sequence[int] | None = None,
     most: int = MOST_RESULTS,
+    **wanted: Unpack[Which],
 ) -> list[sa.Row[Any]]:
     """Rows of a benchmark, or of all, over the enabled results of commits without a patch, by result, in one query.
 
-    Flags have to be the same ones. Those made at `since` or later are taken, and the newest `most` results.
+    The newest `most` results are taken.
     """
-    where = _counting(conn, host=host, branch=branch, flags=flags, target=target, since=since, ids=ids)
+    where = _counting(conn, wanted)
     facts = [*(results.c[name] for name in _OF_RESULT), *_facts(conn)]
     if benchmark is None:
         chosen = sa.select(*facts).where(*where).order_by(results.c.id.desc()).limit(most).subquery()
@@ -54,19 +63,14 @@ def measured_values(
 def measured_means(
     conn: sa.Connection,
     *,
-    host: str | None = None,
-    branch: str | None = None,
-    flags: Sequence[str] | None = None,
-    target: str | None = None,
-    since: float | None = None,
-    ids: Sequence[int] | None = None,
     most: int = MOST_RESULTS,
+    **wanted: Unpack[Which],
 ) -> list[tuple[sa.Row[Any], Sequence[str]]]:
     """What the same results are of, and the benchmarks, units, versions and means of all that each has.
 
     Each of these is a list in JSON, which the database makes: as rows of their own they took ten times as long.
     """
-    where = _counting(conn, host=host, branch=branch, flags=flags, target=target, since=since, ids=ids)
+    where = _counting(conn, wanted)
     newest = sa.select(results.c.id).where(*where).order_by(results.c.id.desc()).limit(most).subquery()
     facts = sa.select(*(results.c[name] for name in _OF_RESULT), *_facts(conn))
     told = conn.execute(facts.join_from(results, newest, newest.c.id == results.c.id).order_by(results.c.id))
@@ -82,42 +86,35 @@ def measured_results(conn: sa.Connection, *, host: str, flags: Sequence[str]) ->
     """The ids and commits of all results of a host and flags that count, with when both were made."""
     dates = [fact for fact in _facts(conn) if fact.name in ("commit_date", "build_date")]
     columns = sa.select(results.c.id, results.c.commit, results.c.created, *dates)
-    return list(conn.execute(columns.where(*_counting(conn, host=host, flags=flags)).order_by(results.c.id)))
+    return list(conn.execute(columns.where(*_counting(conn, {"host": host, "flags": flags})).order_by(results.c.id)))
 
 
 def measured_benchmarks(conn: sa.Connection, *, host: str, flags: Sequence[str]) -> list[str]:
     """The names of the benchmarks that any of these results has."""
     names = sa.select(measurements.c.benchmark).distinct()
     joined = names.join_from(results, measurements, measurements.c.result_id == results.c.id)
-    return sorted(conn.execute(joined.where(*_counting(conn, host=host, flags=flags))).scalars())
+    return sorted(conn.execute(joined.where(*_counting(conn, {"host": host, "flags": flags}))).scalars())
 
 
-def _counting(
-    conn: sa.Connection,
-    *,
-    host: str | None = None,
-    branch: str | None = None,
-    flags: Sequence[str] | None = None,
-    target: str | None = None,
-    since: float | None = None,
-    ids: Sequence[int] | None = None,
-) -> list[sa.ColumnElement[bool]]:
-    """Which results count, of those that are asked for."""
+def _counting(conn: sa.Connection, wanted: Which) -> list[sa.ColumnElement[bool]]:
+    """Which results count, of those that are wanted."""
     where: list[sa.ColumnElement[bool]] = [
         results.c.status == "stored",
         results.c.enabled == sa.literal(True, results.c.enabled.type),
         results.c.kind == BENCHMARKS,
         results.c.commit.is_not(None),
     ]
-    equal = {results.c.host: host, results.c.target: target}
-    where += [column == value for column, value in equal.items() if value is not None]
-    if branch is not None:
+    if (host := wanted.get("host")) is not None:
+        where.append(results.c.host == host)
+    if (target := wanted.get("target")) is not None:
+        where.append(results.c.target == target)
+    if (branch := wanted.get("branch")) is not None:
         where.append(is_branch(conn, branch))
-    if flags is not None:
+    if (flags := wanted.get("flags")) is not None:
         where.append(results.c.flags == tuple(flags))
-    if since is not None:
+    if (since := wanted.get("since")) is not None:
         where.append(results.c.created >= since)
-    if ids is not None:
+    if (ids := wanted.get("ids")) is not None:
         where.append(results.c.id.in_(ids))
     return where
 

@@ -1,7 +1,5 @@
 """Results in the trash: their rows stay, and their files until somebody empties it."""
 
-from typing import Any
-
 import sqlalchemy as sa
 
 from benchyard.store.errors import Conflict
@@ -11,13 +9,13 @@ from benchyard.store.sql import page_size, to_row
 from benchyard.store.tables import results
 
 
-def trash_result(conn: sa.Connection, id: int, *, now: float, who: str, path: str | None = None) -> Result:
-    """Call a result trashed, its file being at `path` from then on; one in the trash already stays as it is."""
+def trash_result(conn: sa.Connection, id: int, *, now: float, who: str) -> Result:
+    """Call a result trashed; one in the trash already stays as it is."""
     result = get_result(conn, id)
     if result.status == "trashed":
         return result
     result = locked_result(conn, id)
-    change: dict[str, Any] = {"status": "trashed"} if path is None else {"status": "trashed", "path": path}
+    change = {"status": "trashed"}
     return change_row(conn, id, {**change, "trashed": now}, now=now, who=who, change=change)
 
 

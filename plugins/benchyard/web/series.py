@@ -17,7 +17,7 @@ from benchyard.results.units import format_change
 from benchyard.store import regressions
 from benchyard.store.rows import Regression
 from benchyard.store.selecting import NONE, are_meant
-from benchyard.store.series import known_floors, measured_means, measured_values
+from benchyard.store.series import Which, known_floors, measured_means, measured_values
 from benchyard.web.calls import Call, Reply, Route
 from benchyard.web.filters import Moment, Wanted, moment
 from benchyard.web.problems import Problem
@@ -143,7 +143,7 @@ async def find_series(call: Call) -> tuple[list[Series], int, Sequence[Regressio
 
 
 def _read(conn: Any, query: SeriesQuery) -> Rows:
-    which: dict[str, Any] = {"host": query.host, "target": query.target, "branch": query.branch}
+    which: Which = {"host": query.host, "target": query.target, "branch": query.branch}
     which["since"] = moment(query.since, "since")
     records = regressions.list_regressions(conn, benchmark=query.benchmark or "", host=query.host, limit=_MOST_KNOWN)
     if query.mean:

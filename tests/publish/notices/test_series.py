@@ -35,7 +35,7 @@ def add(conn: sa.Connection, lab: MeasuredLab, number: int, *, dated: bool = Tru
 def fill(conn: sa.Connection, lab: MeasuredLab, first: int, last: int, **means: float) -> None:
     """Results of these commits."""
     for number in range(first, last + 1):
-        add(conn, lab, number, **means)
+        add(conn, lab, number, dated=True, **means)
 
 
 def records(conn: sa.Connection) -> dict[str, Regression]:

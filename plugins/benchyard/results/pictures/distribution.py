@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from benchyard.results.arrays import Array
 from benchyard.results.compare import Change
-from benchyard.results.measured import Array, Measured
+from benchyard.results.measured import Measured
 from benchyard.results.overall import thinned
 from benchyard.results.pictures.canvas import Palette, Style, begin, head_up, render
 from benchyard.results.pictures.scales import scale_of
