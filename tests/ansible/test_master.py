@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from playbooks import ANSIBLE, environ, play_here, tool
+from playbooks import ANSIBLE, Groups, environ, play_here, tool
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.slow]
 
-MASTERS = {"masters": {"lab": {}}}
+MASTERS: Groups = {"masters": {"lab": {}}}
 
 SETTINGS = """
 - hosts: masters
