@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from playbooks import ANSIBLE, play_here
+from playbooks import ANSIBLE, Groups, play_here
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.slow]
 
@@ -75,7 +75,7 @@ def test_the_lab_comes_to_others_through_their_gateway(tmp_path: Path) -> None:
     task["ansible.builtin.copy"] |= where
     text = json.dumps([{"hosts": "all", "gather_facts": False, "tasks": [task]}]) + "\n"
     key = "ssh-ed25519 AAAA lab"
-    groups = {"workers": {"gate": {}, "other": {}}, "isolated": {"far": {"benchyard_gateway": "gate"}}}
+    groups: Groups = {"workers": {"gate": {}, "other": {}}, "isolated": {"far": {"benchyard_gateway": "gate"}}}
     played = play_here(tmp_path, text, groups, benchyard_controller_key=key)
     assert played.ok, played.text
     assert (tmp_path / "gate").read_text() == f"restrict,pty,port-forwarding {key}\n"

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from playbooks import play_here
+from playbooks import Groups, play_here
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.slow]
 
@@ -53,7 +53,7 @@ def test_a_certificate_is_made_anew_for_another_name(tmp_path: Path) -> None:
 
 def test_workers_look_for_the_name_that_the_master_has(tmp_path: Path) -> None:
     """Where they find it by another address, too, whether the lab configures them or its operator does."""
-    groups = {"masters": {"lab": {"ansible_host": "lab.example"}}, "isolated": {"quiet": {}}}
+    groups: Groups = {"masters": {"lab": {"ansible_host": "lab.example"}}, "isolated": {"quiet": {}}}
     played = play_here(tmp_path, NAMES, groups, benchyard_master_host="10.0.0.1")
     assert played.ok, played.text
     assert (tmp_path / "asked").read_text() == "lab.example"

@@ -4,7 +4,7 @@ import platform
 from pathlib import Path
 
 import pytest
-from playbooks import play_here
+from playbooks import Groups, play_here
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.slow]
 
@@ -32,7 +32,11 @@ PROGRAMS = {"apt-get": "exit 9", "python3": "exit 0", "runuser": 'echo "$*" >> $
 
 def test_hosts_join_as_the_machines_that_they_are(tmp_path: Path) -> None:
     """Not as the lab's own host is; what is said of a host counts more."""
-    groups = {"masters": {"lab": {}}, "workers": {"far": {}}, "isolated": {"quiet": {"benchyard_target": "linux-own"}}}
+    groups: Groups = {
+        "masters": {"lab": {}},
+        "workers": {"far": {}},
+        "isolated": {"quiet": {"benchyard_target": "linux-own"}},
+    }
     played = play_here(tmp_path, JOIN, groups, programs=PROGRAMS)
     assert played.ok, played.text
     said = [line.partition(" host add ")[2].split() for line in (tmp_path / "said").read_text().splitlines()]

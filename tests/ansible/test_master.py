@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from playbooks import ANSIBLE, environ, play_here, tool
+from playbooks import ANSIBLE, Groups, environ, play_here, tool
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.slow]
+pytestmark = pytest.mark.timeout(120)
 
-MASTERS = {"masters": {"lab": {}}}
+MASTERS: Groups = {"masters": {"lab": {}}}
 
 SETTINGS = """
 - hosts: masters
@@ -45,6 +45,7 @@ esac
 """
 
 
+@pytest.mark.slow
 def test_settings_are_read_and_its_own_worker_trusts_whom_it_is_told(tmp_path: Path) -> None:
     """A title may have any character, and a certificate may be signed by an authority."""
     worker = tmp_path / "lab/workers/regular/worker.toml"
@@ -61,6 +62,7 @@ def test_settings_are_read_and_its_own_worker_trusts_whom_it_is_told(tmp_path: P
     assert tomllib.loads(worker.read_text())["tls_name"] == "lab.example.org"
 
 
+@pytest.mark.slow
 def test_a_lab_that_cannot_be_restored_goes_on(tmp_path: Path) -> None:
     """What is there is put back and runs again, and it is said why."""
     (tmp_path / "lab").mkdir()

@@ -1,17 +1,15 @@
 """What is said of hosts here is what the lab itself configures them with."""
 
 import json
-import os
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
-from playbooks import ANSIBLE, Played, environ, play_here, tool
+from playbooks import ANSIBLE, Groups, Played, environ, play_here, tool
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.slow]
 
-GROUPS: dict[str, dict[str, dict[str, Any]]] = {
+GROUPS: Groups = {
     "masters": {"lab": {}},
     "workers": {"builder": {"ansible_host": "192.0.2.11", "benchyard_controller_key": "ssh-ed25519 AAAA lab"}},
     "isolated": {
@@ -40,8 +38,7 @@ def lab(tmp_path: Path) -> Path:
 
 def given(lab: Path) -> Played:
     """What came of `values.yml`."""
-    owner = {"benchyard_user": "root"} if os.geteuid() == 0 else {}
-    return play_here(lab.parent, "values.yml", GROUPS, benchyard_lab_dir=str(lab), **owner)
+    return play_here(lab.parent, "values.yml", GROUPS, benchyard_lab_dir=str(lab), benchyard_user="root")
 
 
 def test_values_of_a_host_are_read_beside_those_of_its_lab(lab: Path) -> None:

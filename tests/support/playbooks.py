@@ -15,6 +15,9 @@ ANSIBLE = REPOSITORY / "ansible"
 _BIN = Path(sys.executable).parent
 _PLAY_S = 900.0
 
+#: Groups of an inventory: their hosts by name, with variables.
+Groups = dict[str, dict[str, dict[str, Any]]]
+
 
 class Played(NamedTuple):
     """What came of a playbook: by host how many tasks changed and failed, and all that was printed."""
@@ -55,7 +58,7 @@ class Site:
 
     def __init__(self, folder: Path, trees: dict[str, Tree], everywhere: dict[str, Any]) -> None:
         self.folder, self.trees, self.everywhere = folder, trees, everywhere
-        self.groups: dict[str, dict[str, dict[str, Any]]] = {}
+        self.groups: Groups = {}
 
     def host(self, group: str, name: str, **variables: Any) -> None:
         """Put a tree into a group, under its name."""
@@ -90,7 +93,7 @@ class Site:
 def play_here(
     folder: Path,
     playbook: str,
-    groups: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    groups: Groups,
     *options: str,
     programs: Mapping[str, str] | None = None,
     instead: Mapping[str, Path] | None = None,
