@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from measuredlab import around, pyperf_file
 
+from benchyard.cli import main
 from benchyard.client import Client, NotFound
 from benchyard.results.files import store_file
 from benchyard.results.layout import path_of_run
@@ -159,6 +160,19 @@ def test_what_differs_besides_does_not_count(lab: "Lab", ids: list[int]) -> None
     asked = compared(lab, base=ids[0], head=ids[3], include_different="true")
     assert asked["geometric_mean"]["n"] == 122 and asked["differences"] == found["differences"]
     assert asked["benchmarks"][0]["ratio"] == found["benchmarks"][0]["ratio"]
+
+
+def test_nothing_counts_is_no_success(
+    lab: "Lab", ids: list[int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`result compare --fail-if-worse` fails in one line where all that there is differs in more."""
+    monkeypatch.setenv("BENCHYARD_URL", lab.url)
+    monkeypatch.setenv("BENCHYARD_TOKEN", lab.tokens["ada"])
+    line = ["result", "compare", str(ids[0]), str(ids[3])]
+    assert (main(line), main([*line, "--fail-if-worse"])) == (0, 1)
+    differences = "grade A against C, kernel linux 6.1 against linux 6.5"
+    counting = "--include-different counts them nevertheless"
+    assert capsys.readouterr().err == f"benchyard: nothing could be compared; different: {differences} ({counting})\n"
 
 
 def test_a_file_that_is_not_in_the_lab(lab: "Lab", ids: list[int], files: list[bytes]) -> None:
