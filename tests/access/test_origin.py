@@ -9,7 +9,7 @@ from benchyard.access.origin import client_address, is_same_site
 URL = "https://lab.example/"
 
 
-class Request(DummyRequest):
+class Request(DummyRequest):  # type: ignore[misc]
     """A request to an address of this machine's."""
 
     to = IPv4Address("TCP", "127.0.0.1", 8010)
