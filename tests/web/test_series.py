@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from benchyard.cli import main
-from benchyard.client import Client, Invalid, NotFound
+from benchyard.client import Client, Invalid, NotFound, Stale
 from benchyard.store import jobs, measurements, results
 from benchyard.store.tables import results as table
 
@@ -157,7 +157,11 @@ def test_life_by_people(client: Client, lab: "Lab") -> None:
     answer = lab.call("PATCH", f"/regressions/{found.id}", "ada", json={"status": "new"}, headers={"If-Match": '"old"'})
     assert answer.status_code == 412
     assert lab.call("PATCH", f"/regressions/{found.id}", "ada", json={"status": "gone"}).status_code == 400
-    assert said.modify(owner=None, comment="", status="confirmed").owner is None
+    other = client.regressions.get(found.id)
+    other.modify(comment="theirs")
+    with pytest.raises(Stale, match="comment of this Regression was changed meanwhile"):
+        said.modify(comment="mine")
+    assert said.refresh().modify(owner=None, comment="", status="confirmed").owner is None
     with pytest.raises(NotFound):
         client.regressions.get(999999)
 

@@ -48,7 +48,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
 @dataclass
 class Seen:
-    """The state of an entity that its user knows: the last one that it, or what its methods returned, has shown.
+    """The state of a record that its user knows: the last one that it, or what its methods returned, has shown.
 
     The one thing here that changes. It is what modify() holds against the lab's state, so that after
     `job.disable()` a `job.modify(...)` is not taken for a change behind somebody else's back.
@@ -58,58 +58,41 @@ class Seen:
     document: dict[str, Any]
 
 
-class Entity(Document, frozen=True, kw_only=True):
-    """A thing of the lab that has a life there; what its methods return is its later state, itself it stays as it is.
+class Record(Document, frozen=True, kw_only=True):
+    """Something of the lab that people change; what its methods return is its later state, itself it stays as it is.
 
     `id` is a number (jobs, results) or a name (users, hosts); `changed_by` is the name of who changed it last.
     """
 
     status: str
-    enabled: bool = True
     created: datetime | None = None
     changed: datetime | None = None
     changed_by: str | None = None
 
     collection_: ClassVar[str]
-    """The collection's part of the entity's address."""
+    """The collection's part of the record's address."""
 
     shown_as_: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """Where the document shows a field of PATCH, unless under the field's own name."""
 
     @property
     def key_(self) -> str:
-        """What the entity is known by in its address."""
+        """What the record is known by in its address."""
         return str(getattr(self, "id"))  # noqa: B009 (each kind declares its own type of id)
 
     @property
     def path_(self) -> str:
-        """The entity's address below the API's."""
+        """The record's address below the API's."""
         return f"/{self.collection_}/{segment(self.key_)}"
 
     @property
     def etag(self) -> str | None:
-        """What the lab calls the state last seen; None for an entity out of a list, which tells no etags."""
+        """What the lab calls the state last seen; None for one out of a list, which tells no etags."""
         return self._seen.etag
 
     def refresh(self) -> Self:
-        """Return the entity as it is now; NotFound once it is gone."""
+        """Return it as it is now; NotFound once it is gone."""
         return self._asked("GET", "")
-
-    def enable(self) -> Self:
-        """Undo disable()."""
-        return self._asked("POST", "/enable")
-
-    def disable(self) -> Self:
-        """Take the entity out of use, without changing anything else about it.
-
-        A disabled user cannot log in, a disabled host gets no jobs, a disabled job does not start, a disabled
-        result takes no part in comparisons.
-        """
-        return self._asked("POST", "/disable")
-
-    def remove(self) -> None:
-        """Remove the entity; the history of others that it took part in stays."""
-        self.link.api.delete(self.path_)
 
     @property
     def _seen(self) -> Seen:
@@ -117,11 +100,11 @@ class Entity(Document, frozen=True, kw_only=True):
         return seen if isinstance(seen, Seen) else Seen(None, self.document)
 
     def _asked(self, method: str, action: str, body: object = None, *, etag: str | None = None) -> Self:
-        """Ask for something that is answered with the entity's new state, and take note of that state."""
+        """Ask for something that is answered with the record's new state, and take note of that state."""
         return self._later(self.link.api.ask(method, self.path_ + action, body, etag=etag))
 
     def _later(self, answer: Answer) -> Self:
-        """Make the entity's new state of an answer, and take note of it."""
+        """Make the record's new state of an answer, and take note of it."""
         later = make_document(type(self), answer.document, self.link, answer.etag)
         seen = self._seen
         seen.etag, seen.document = later.etag, later.document
@@ -132,7 +115,7 @@ class Entity(Document, frozen=True, kw_only=True):
         """Change fields; those with the value UNSET stay.
 
         With `expect` only if they still are as last seen, else Stale. Another change meanwhile, like the progress
-        of a job, does no harm: the lab knows one etag for all of an entity, so it is told the new one.
+        of a job, does no harm: the lab knows one etag for all of it, so it is told the new one.
         """
         changes = {name: value for name, value in changes.items() if value is not msgspec.UNSET}
         if not expect:
@@ -166,6 +149,28 @@ class Entity(Document, frozen=True, kw_only=True):
                 return msgspec.UNSET
             value = value[key]
         return value
+
+
+class Entity(Record, frozen=True, kw_only=True):
+    """A thing of the lab that has a life there: it can be taken out of use, and away."""
+
+    enabled: bool = True
+
+    def enable(self) -> Self:
+        """Undo disable()."""
+        return self._asked("POST", "/enable")
+
+    def disable(self) -> Self:
+        """Take the entity out of use, without changing anything else about it.
+
+        A disabled user cannot log in, a disabled host gets no jobs, a disabled job does not start, a disabled
+        result takes no part in comparisons.
+        """
+        return self._asked("POST", "/disable")
+
+    def remove(self) -> None:
+        """Remove the entity; the history of others that it took part in stays."""
+        self.link.api.delete(self.path_)
 
 
 E = TypeVar("E", bound=Entity)

@@ -2,18 +2,16 @@
 
 import builtins
 from collections.abc import Iterator
-from datetime import datetime
-from typing import Literal
+from typing import ClassVar, Literal
 
-import msgspec
 from msgspec import UNSET, UnsetType
 
-from benchyard.client.entities import Document, Link, ask
+from benchyard.client.entities import Link, Record, ask
 from benchyard.client.http import segment
 from benchyard.client.paging import Pages, pages
 
 
-class Regression(Document, frozen=True, kw_only=True):
+class Regression(Record, frozen=True, kw_only=True):
     """A level of a series that has changed between two commits, for the worse or, where not `worse`, for the better.
 
     It is "new", "confirmed" by a later result, "known" because somebody says so, or "fixed". The levels `before` and
@@ -22,7 +20,6 @@ class Regression(Document, frozen=True, kw_only=True):
     """
 
     id: int
-    status: str
     worse: bool = True
     benchmark: str = ""
     unit: str = ""
@@ -48,9 +45,8 @@ class Regression(Document, frozen=True, kw_only=True):
     fixed_by: str | None = None
     owner: str | None = None
     comment: str = ""
-    created: datetime | None = None
-    changed: datetime | None = None
-    changed_by: str | None = None
+
+    collection_: ClassVar[str] = "regressions"
 
     def modify(
         self,
@@ -58,11 +54,13 @@ class Regression(Document, frozen=True, kw_only=True):
         status: str | UnsetType = UNSET,
         owner: str | None | UnsetType = UNSET,
         comment: str | UnsetType = UNSET,
+        expect: bool = True,
     ) -> "Regression":
-        """Say that it is "known" or "fixed", who cares for it, or why it is so; returns it as it is then."""
-        given = {"status": status, "owner": owner, "comment": comment}
-        body = {name: value for name, value in given.items() if value is not msgspec.UNSET}
-        return ask(Regression, self.link, "PATCH", f"/regressions/{segment(self.id)}", body)
+        """Say that it is "known" or "fixed", who cares for it, or why it is so; returns it as it is then.
+
+        Stale if the same was changed meanwhile.
+        """
+        return self._modified({"status": status, "owner": owner, "comment": comment}, expect=expect)
 
 
 class Regressions:
