@@ -151,6 +151,18 @@ def test_pooled_results_of_one_interpreter(results: int) -> None:
     assert float(np.median(assumed)) == pytest.approx(math.expm1(1.96 * 0.012), rel=0.25)
 
 
+def test_benchmark_that_few_of_the_results_have() -> None:
+    """It is tested with the noise of as many results as have it, not of all that are pooled."""
+    known = {"b00": WELL_KNOWN, "x": WELL_KNOWN}
+    one, slower = ({"x": [[value * more] for value in (1.0, 1.0005, 0.9995)]} for more in (1.0, 1.02))
+    many = [{"b00": [[1.0], [1.0005], [0.9995]]}] * 15
+    pooled = [measure(suite({**many[0], **side}), *map(suite, many)) for side in (one, slower)]
+    (alone,) = compare(suite(one), suite(slower), noise=known).benchmarks
+    of_many = compare(*pooled, noise=known).benchmarks[1]
+    assert (of_many.name, of_many.verdict) == ("x", alone.verdict)
+    assert of_many.p == pytest.approx(min(1.0, 2.0 * (alone.p or 0.0)), rel=0.1)
+
+
 @pytest.mark.parametrize("several", [2, 3, 5])
 def test_single_value_has_no_spread_of_its_own(several: int) -> None:
     """Against several it is tested as one more of them: told to differ as often as Student's test has it."""

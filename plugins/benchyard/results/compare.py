@@ -154,13 +154,11 @@ def compare(
     base, head = _measured(base), _measured(head)
     names = sorted(base.benchmarks.keys() & head.benchmarks.keys())
     pairs = {name: pair for name in names if _comparable(pair := (base.benchmarks[name], head.benchmarks[name]))}
-    share = share_of(base.results, head.results)
-    noises, assumed = _noises(pairs, noise, share)
-    tested = judge(pairs, noises, share=share)
+    noises, assumed = _noises(pairs, noise)
+    tested = judge(pairs, noises)
     counts = not differences or include_different
     changes = tuple(
-        _change(pair, tested[name], noises[name], share, name=name, counts=counts, include_different=include_different)
-        for name, pair in pairs.items()
+        _change(name, pair, noises[name], tested[name], counts, include_different) for name, pair in pairs.items()
     )
     counted = [change for change in changes if change.counted]
     of = len(base.benchmarks.keys() | head.benchmarks.keys())
@@ -170,7 +168,7 @@ def compare(
         new=tuple(sorted(head.benchmarks.keys() - base.benchmarks.keys())),
         incomparable=tuple(name for name in names if name not in pairs),
         geometric_mean=_overall([change.ratio for change in counted], unit_of(counted), of=of),
-        reliability=_reliability([(pairs[c.name], noises[c.name]) for c in counted], share, unit_of(counted), levels),
+        reliability=_reliability([(pairs[c.name], noises[c.name]) for c in counted], unit_of(counted), levels),
         counts=Counts(**{verdict: sum(c.verdict == verdict for c in counted) for verdict in Counts.__struct_fields__}),
         groups=_groups(counted, pairs),
         memory=_overall([change.memory.ratio for change in counted if change.memory is not None], "byte", of=of),
@@ -193,27 +191,20 @@ def _ratio(pair: tuple[Measured, Measured]) -> float:
     return pair[0].summary.mean / pair[1].summary.mean
 
 
-def _noises(pairs: Pairs, known: Mapping[str, Known], share: float) -> tuple[dict[str, Noise], float | None]:
+def _noises(pairs: Pairs, known: Mapping[str, Known]) -> tuple[dict[str, Noise], float | None]:
     """The noise of each benchmark, and the limit that was assumed, if any was."""
     times = {name: pair for name, pair in pairs.items() if pair[0].summary.unit == _TIME}
     learned = {name: found for name in times if (found := learned_noise(known.get(name))) is not None}
     others = [pair for name, pair in times.items() if name not in learned]
     quiet = Noise(LEAST_ASSUMED, ASSUMED_DEGREES)
-    assumed = assumed_noise(others, share=share, usual=usual_noise(learned)) if others else quiet
+    assumed = assumed_noise(others, usual=usual_noise(learned)) if others else quiet
     limit = math.expm1(assumed.limit) if len(learned) < len(pairs) else None
     known_better = moderated(learned)
     return {name: known_better.get(name, assumed if name in times else quiet) for name in pairs}, limit
 
 
 def _change(
-    pair: tuple[Measured, Measured],
-    tested: Tested,
-    noise: Noise,
-    share: float,
-    *,
-    name: str,
-    counts: bool,
-    include_different: bool,
+    name: str, pair: tuple[Measured, Measured], noise: Noise, tested: Tested, counts: bool, include_different: bool
 ) -> Change:
     base, head = pair
     ratio = _ratio(pair)
@@ -230,7 +221,7 @@ def _change(
         noise=noise.floor,
         within_noise=noise.floor is not None
         and verdict not in _BELIEVED
-        and abs(math.log(ratio)) <= math.sqrt(share) * noise.limit,
+        and abs(math.log(ratio)) <= math.sqrt(share_of(*pair)) * min(noise.limit, math.log1p(noise.floor)),
         verdict=verdict,
         p=tested.p,
         low=tested.low,
@@ -276,11 +267,11 @@ def unit_of(changes: Iterable[Change]) -> str:
 
 
 def _reliability(
-    found: Sequence[tuple[tuple[Measured, Measured], Noise]], share: float, unit: str, levels: bool
+    found: Sequence[tuple[tuple[Measured, Measured], Noise]], unit: str, levels: bool
 ) -> Reliability | None:
     if not found:
         return None
-    limits = [math.sqrt(share) * noise.limit for _, noise in found]
+    limits = [math.sqrt(share_of(*pair)) * noise.limit for pair, noise in found]
     bands = bands_of([(base.logarithms, head.logarithms) for (base, head), _ in found], limits)
     return hierarchical_test(bands, common=COMMON, unit=unit, levels=levels)
 

@@ -121,9 +121,7 @@ def usual_noise(learned: Mapping[str, Noise]) -> Noise | None:
     return Noise(math.sqrt(float(np.median([noise.deviation**2 for noise in learned.values()]))), ASSUMED_DEGREES)
 
 
-def assumed_noise(
-    pairs: Sequence[tuple[Measured, Measured]], *, share: float = 1.0, usual: Noise | None = None
-) -> Noise:
+def assumed_noise(pairs: Sequence[tuple[Measured, Measured]], *, usual: Noise | None = None) -> Noise:
     """What is assumed of two runs where no calibration has told it.
 
     Most benchmarks change alike or not at all: how far they scatter beyond what their own values explain is noise.
@@ -131,30 +129,25 @@ def assumed_noise(
     have by chance (a median form of Paule and Mandel's estimate of a variance between laboratories, J. Res. NBS 87,
     1982, 377-385), within what good and bad hosts have. Two interpreters that differ much are so tested with the noise
     of a bad host at worst. Few benchmarks tell nothing: they are tested with what is `usual` of others there, or with
-    the noise of a bad host. `share` is that of `judge`.
+    the noise of a bad host.
     """
-    found = [(_log_ratio(base, head), sum(_variances(base, head))) for base, head in pairs if _testable(base, head)]
+    found = [(_log_ratio(*pair), math.fsum(_variances(*pair)), share_of(*pair)) for pair in pairs if _testable(*pair)]
     if len(found) < _LEAST_BENCHMARKS:
         return usual or Noise(MOST_ASSUMED, ASSUMED_DEGREES)
-    differences, variances = np.array(found).T
+    differences, variances, shares = np.array(found).T
     residuals = (differences - np.median(differences)) ** 2
     # Each residual is at that median for one spread: the one for which half of them are below is the median of these.
-    spread = math.sqrt(max(0.0, float(np.median(residuals / _MEDIAN_CHI2 - variances))) / share)
+    spread = math.sqrt(max(0.0, float(np.median((residuals / _MEDIAN_CHI2 - variances) / shares))))
     return Noise(min(max(spread, LEAST_ASSUMED), MOST_ASSUMED), ASSUMED_DEGREES)
 
 
-def share_of(base: int, head: int) -> float:
-    """What is left of the variance of one run against one where each side is the mean of so many results."""
-    return (1.0 / base + 1.0 / head) / 2.0
+def share_of(base: Measured, head: Measured) -> float:
+    """What is left of the variance of one run against one where several results of a side have the benchmark."""
+    return (1.0 / len(base.groups) + 1.0 / len(head.groups)) / 2.0
 
 
-def judge(
-    pairs: Mapping[str, tuple[Measured, Measured]], noise: Mapping[str, Noise], *, share: float = 1.0
-) -> dict[str, Tested]:
-    """Test each benchmark, and correct for there being many.
-
-    The noise is that of one run against one; `share` is what is left of its variance (`share_of`).
-    """
+def judge(pairs: Mapping[str, tuple[Measured, Measured]], noise: Mapping[str, Noise]) -> dict[str, Tested]:
+    """Test each benchmark, and correct for there being many; the noise is that of one run against one."""
     from scipy.special import stdtr, stdtrit  # takes a while to import
 
     names = [name for name, pair in pairs.items() if _testable(*pair)]
@@ -163,7 +156,7 @@ def judge(
     rows = []
     for name in names:
         base, head = pairs[name]
-        parts = (*_variances(base, head), noise[name].deviation ** 2 * share)
+        parts = (*_variances(base, head), noise[name].deviation ** 2 * share_of(base, head))
         degrees = (*_degrees_of(base, head), noise[name].degrees)
         total = sum(parts)
         weights = sum(part * part / of for part, of in zip(parts, degrees, strict=True))
