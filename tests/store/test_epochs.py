@@ -45,6 +45,18 @@ def place(
     )
 
 
+def test_kinds_without_tuning_open_none(conn: sa.Connection, add_result: AddResult) -> None:
+    """Their governor is another for their time alone; they are in the epoch that they show, if it is there."""
+    first, memory, profile, second = (
+        add_result(kind=kind) for kind in ("benchmarks", "memory", "profile", "benchmarks")
+    )
+    place(conn, first, OLD)
+    assert place(conn, memory, {**OLD, "kernel": "untuned"}, 2.0) is None
+    assert place(conn, profile, OLD, 3.0) is None
+    assert place(conn, second, OLD, 4.0) is None
+    assert [results.get_result(conn, id).epoch for id in (first, memory, profile, second)] == [1, None, 1, 1]
+
+
 def test_first_result_opens_the_first_epoch(conn: sa.Connection, add_result: AddResult) -> None:
     """It begins when its run did; results of the same fingerprint are in it, too, and nothing is told again."""
     assert epochs.current_epoch(conn, "sulaco") is None

@@ -2,7 +2,8 @@
 
 An epoch is told by the host's part of the fingerprint without what belongs to a single run; the interpreter's compiler
 and C library, and how the run was kept apart, are in the result's own fingerprint. A fingerprint that was there before
-opens a new epoch as well: between the two, something was otherwise.
+opens a new epoch as well: between the two, something was otherwise. Kinds of jobs for which no host is tuned (memory,
+profiles) open none: governor and boost are others for their time alone.
 """
 
 from collections.abc import Mapping
@@ -14,9 +15,12 @@ import sqlalchemy as sa
 from benchyard.store.history import LAB, record
 from benchyard.store.hosts import ensure_host, lock_host
 from benchyard.store.results import get_result
-from benchyard.store.rows import Epoch
+from benchyard.store.rows import BENCHMARKS, CALIBRATE, Epoch
 from benchyard.store.sql import to_row
 from benchyard.store.tables import epochs, results
+
+#: Kinds of results for which hosts are tuned.
+_TUNED = (BENCHMARKS, CALIBRATE)
 
 #: What a run's own fingerprint says of its host and an epoch's does not, with what that has in its place.
 NOT_OF_HOSTS = {"isolation": "", "measuring": 0}
@@ -60,6 +64,8 @@ def place_result(
         if epoch.host_fingerprint == host_fingerprint:
             _put(conn, result_id, epoch.number)
             return None
+    if result.kind not in _TUNED:
+        return None
     number = known[-1].number + 1 if known else 1
     epoch = Epoch(result.host, number, host_fingerprint, fingerprint, measured, result_id)
     conn.execute(sa.insert(epochs).values(**msgspec.structs.asdict(epoch)))
