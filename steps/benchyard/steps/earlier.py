@@ -45,6 +45,16 @@ async def shown_before(step: Any, log: str = "stdio") -> Earlier:
     return found._replace(last=tuple(last))
 
 
+async def said_before(step: Any) -> list[str]:
+    """What this step came to, in words, in earlier builds of its request."""
+    data = step.master.data
+    found: list[str] = []
+    for one in await _builds_before(data, step.build):
+        steps = await data.get(("builds", one["buildid"], "steps"))
+        found += [its["state_string"] for its in steps if its["name"] == step.name]
+    return found
+
+
 async def _builds_before(data: Any, build: Any) -> list[Any]:
     builds = await data.get(("buildrequests", build.requests[0].id, "builds"))
     return sorted((one for one in builds if one["buildid"] < build.buildid), key=lambda one: int(one["buildid"]))

@@ -14,7 +14,7 @@ from twisted.python import log
 from benchyard.results.errors import ResultError
 from benchyard.steps.base import STATE_VARIABLE, LabStep, state_option, task_command
 from benchyard.steps.commands import HostCare, measuring_arguments
-from benchyard.steps.earlier import shown_before
+from benchyard.steps.earlier import said_before, shown_before
 from benchyard.steps.fetch import fetch_file
 from benchyard.steps.filing import attachments_of, deliver, deliver_attachment
 from benchyard.steps.kinds import Kind, UnknownKind, find_kind
@@ -84,13 +84,14 @@ class Measure(buildstep.ShellMixin, LabStep):
         self._observer = ProgressObserver(lambda progress: self._show(job.id, progress))
         seen = await self._take_up()
         self.addLogObserver("stdio", self._observer)
+        care = self.hosts.get(host, HostCare())
         arguments = measuring_arguments(
             job,
             attempt,
             kind,
             state=environ[STATE_VARIABLE],
-            care=self.hosts.get(host, HostCare()),
-            limit_s=await self.service.db(time_limit, job, self.limit_s),
+            care=care,
+            limit_s=await self.service.db(time_limit, job, self.limit_s) + care.guard_wait_s,
             limits=await self.service.db(benchmark_limits, job, host),
             seen=seen,
         )
@@ -118,9 +119,11 @@ class Measure(buildstep.ShellMixin, LabStep):
 
     async def _not_attached(self, attempt: Attempt, kind: Kind, exit_code: int | None) -> int:
         """The attached command broke by itself; the run may be well, and is lost only once the host has stopped it."""
-        why = f"attaching failed with exit status {exit_code}: {self._observer.last_error or 'no word why'}"
-        tries = len(await self.master.db.builds.getBuilds(buildrequestid=self.build.requests[0].id))
-        if tries >= TRIES and await self._stop_on_host(attempt):
+        failed = f"attaching to run {attempt.run} failed"
+        why = f"{failed} with exit status {exit_code}: {self._observer.last_error or 'no word why'}"
+        # Builds that were cut off say nothing of the run.
+        before = sum(failed in said for said in await said_before(self))
+        if before >= TRIES - 1 and await self._stop_on_host(attempt):
             return await self._end(attempt, kind, LOST._replace(cause=why))
         return await self.later(f"{why}; trying again")
 
