@@ -1,5 +1,7 @@
 """Lanes in which nothing happens any more, by a clock that stands where the test wants it."""
 
+import time
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -125,8 +127,18 @@ def test_a_new_schedule(conn: sa.Connection) -> None:
     assert "No job was made at that time." in notice.body
 
 
-def test_an_hourly_schedule(conn: sa.Connection, lab: MeasuredLab) -> None:
-    """Where less lies between two of its times than half the hours of stale lanes, twice that is waited."""
+@pytest.fixture(params=["UTC", "Asia/Tokyo"])
+def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The master's time zone."""
+    monkeypatch.setenv("TZ", request.param)
+    time.tzset()
+    yield request.param
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_an_hourly_schedule(conn: sa.Connection, lab: MeasuredLab, zone: str) -> None:
+    """Where less lies between two of its times than half the hours of stale lanes, twice that is waited, anywhere."""
     hourly = (ScheduleLane("often", "0 * * * *", ("linux",)),)
     assert stale_schedules(conn, hourly, view(at(3, 0, 30))) == []
     assert stale_schedules(conn, hourly, view(at(3, 2, 10))) == []  # the first run may take more than an hour

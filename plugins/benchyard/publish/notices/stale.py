@@ -195,7 +195,7 @@ def _longest_interval(cron: str, now: float) -> float:
     longest, last = 0.0, _last_due(cron, now)
     times = croniter(cron, datetime.fromtimestamp(last))
     while last <= now + DAY_S:
-        following = times.get_next(float)
+        following = times.get_next(datetime).timestamp()
         longest, last = max(longest, following - last), following
     return longest
 
