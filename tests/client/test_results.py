@@ -28,7 +28,7 @@ def test_a_damaged_file_is_noticed(client: Client, lab: "LabServer") -> None:
 def test_a_file_that_the_lab_cannot_take_in(
     client: Client, lab: "LabServer", server_module: ModuleType, tmp_path: Path
 ) -> None:
-    """A file that brings about a fault of the lab is skipped, and the others are imported."""
+    """A file that brings about a fault of the lab has failed, and the others are imported."""
     (tmp_path / "one.json").write_text("1")
     (tmp_path / "two.json").write_text("2")
     fault = b'{"title": "Problem", "status": 500, "detail": "something is wrong here"}'
@@ -37,8 +37,8 @@ def test_a_file_that_the_lab_cannot_take_in(
         server_module.as_json({"outcome": "imported", "host": "far", "result": {"id": 7}}),
     ]
     outcomes = {transfer.outcome: transfer for transfer in client.results.import_from(tmp_path)}
-    assert set(outcomes) == {"skipped", "imported"}
-    assert "something is wrong here" in outcomes["skipped"].reason and outcomes["imported"].result == 7
+    assert set(outcomes) == {"failed", "imported"}
+    assert "something is wrong here" in outcomes["failed"].reason and outcomes["imported"].result == 7
 
 
 def test_a_name_that_is_no_text(client: Client, lab: "LabServer", server_module: ModuleType, tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_a_file_that_cannot_be_exported(client: Client, lab: "LabServer", tmp_pa
     told = {transfer.result: transfer for transfer in client.results.export_to(tmp_path)}
     assert {number: transfer.outcome for number, transfer in told.items()} == {
         1: "exported",
-        2: "skipped",
+        2: "failed",
         3: "exported",
     }
     assert told[2].reason.startswith("the file of result 2 came damaged")

@@ -179,10 +179,11 @@ def test_export_of_a_damaged_file(own: "Lab", client: Client, tmp_path: Path) ->
         done = command(own, "ada", "export", "--all", tmp_path)
     finally:
         path.write_bytes(whole)
-    assert done.returncode == 0, done.stderr
-    skipped, summary = done.stdout.splitlines()
-    assert f": the file of result {damaged.id} is damaged, bring it back from a backup: {damaged.path}" in skipped
-    assert summary == f"{len(others)} exported, 1 skipped"
+    assert done.returncode == 1, done.stderr
+    failed, summary = done.stdout.splitlines()
+    assert failed.startswith("failed ")
+    assert f": the file of result {damaged.id} is damaged, bring it back from a backup: {damaged.path}" in failed
+    assert summary == f"{len(others)} exported, 1 failed"
 
 
 @pytest.mark.parametrize("noted", [False, True])

@@ -24,6 +24,7 @@ _SAID = {
     "restored": "brought back",
     "known": "there already",
     "skipped": "skipped",
+    "failed": "failed",
 }
 
 
@@ -125,7 +126,7 @@ def _follow(transfers: "Iterable[Transfer]", number: int | None, what: str, as_j
 
 
 def _tell(done: "list[Transfer]", as_json: bool) -> None:
-    """Show what became of the files."""
+    """Show what became of the files; ends with status 1 where the lab has failed with any."""
     import msgspec
 
     from benchyard.cli.output import print_json
@@ -134,14 +135,16 @@ def _tell(done: "list[Transfer]", as_json: bool) -> None:
     if as_json:
         summary = {outcome: counts[outcome] for outcome in _SAID if counts[outcome] or outcome == "skipped"}
         print_json({"summary": summary, "files": [msgspec.to_builtins(transfer) for transfer in done]})
-        return
-    for transfer in done:
+    for transfer in () if as_json else done:
         if transfer.reason:
-            click.echo(clean(f"skipped {transfer.file or f'result {transfer.result}'}: {transfer.reason}"))
+            click.echo(clean(f"{transfer.outcome} {transfer.file or f'result {transfer.result}'}: {transfer.reason}"))
         elif transfer.outcome == "restored":
             click.echo(clean(f"result {transfer.result} has its file again: {transfer.file}"))
-    said = [f"{counts[outcome]} {words}" for outcome, words in _SAID.items() if counts[outcome]]
-    click.echo(", ".join(said) or "no results")
+    if not as_json:
+        said = [f"{counts[outcome]} {words}" for outcome, words in _SAID.items() if counts[outcome]]
+        click.echo(", ".join(said) or "no results")
+    if counts["failed"]:
+        click.get_current_context().exit(1)
 
 
 COMMANDS = (import_results, export_results, prune_results)

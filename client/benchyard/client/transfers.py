@@ -27,13 +27,14 @@ _PACKED = ".json.gz"
 
 
 class Transfer(msgspec.Struct, frozen=True):
-    """What became of one file: `reason` says why it was skipped, `result` is its number in the lab.
+    """What became of one file: `reason` says why it was skipped or has failed, `result` is its number in the lab.
 
-    One is `restored` if the lab had lost the file of a result, and has it again by this.
+    It has `failed` through a fault of the lab or of what it keeps, not of the file. One is `restored` if the lab had
+    lost the file of a result, and has it again by this.
     """
 
     file: str
-    outcome: Literal["imported", "known", "new", "restored", "exported", "skipped"]
+    outcome: Literal["imported", "known", "new", "restored", "exported", "skipped", "failed"]
     host: str = ""
     result: int | None = None
     reason: str = ""
@@ -82,7 +83,7 @@ def import_files(
                 raise Invalid(f"it has more than the {MOST_BYTES / 1e6:g} MB that a result may have")
             answer = link.api.put_bytes("/results/import", path.read_bytes(), params)
         except (Invalid, Conflict, ServerError) as exc:
-            return Transfer(shown, "skipped", reason=str(exc))
+            return Transfer(shown, "failed" if isinstance(exc, ServerError) else "skipped", reason=str(exc))
         except OSError as exc:
             return Transfer(shown, "skipped", reason=f"it cannot be read: {exc.strerror}")
         done = make_document(_Imported, answer.document, link)
@@ -104,7 +105,7 @@ def export_results(results: "Iterable[BenchmarkResult]", folder: Path) -> Iterat
     """Write the files of results below a folder, in bench_runner's layout; what is there already is not sent again.
 
     What belongs to a result besides, such as flame graphs, is beside its file, in the folder NAME.d. What is gone or
-    damaged in the lab is skipped. Raises OSError where the folder cannot be written.
+    damaged in the lab has failed. Raises OSError where the folder cannot be written.
     """
     for result in results:
         place = _place(result)
@@ -115,7 +116,7 @@ def export_results(results: "Iterable[BenchmarkResult]", folder: Path) -> Iterat
         yield Transfer(str(place), outcome, result.host or "", result.id, reason)
 
 
-def _export(result: "BenchmarkResult", target: Path) -> tuple[Literal["exported", "known", "skipped"], str]:
+def _export(result: "BenchmarkResult", target: Path) -> tuple[Literal["exported", "known", "skipped", "failed"], str]:
     """Write a file, after what belongs to it, so that an export that was cut off goes on there."""
     there = target.is_file()
     if there and hashlib.sha256(target.read_bytes()).hexdigest() != result.sha256:
@@ -127,7 +128,7 @@ def _export(result: "BenchmarkResult", target: Path) -> tuple[Literal["exported"
             return "known", ""
         _write(target, result.read())
     except (NotFound, ServerError) as exc:  # gone or damaged there: the others are not
-        return "skipped", str(exc)
+        return "failed", str(exc)
     return "exported", ""
 
 
