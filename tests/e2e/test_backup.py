@@ -126,14 +126,24 @@ def test_what_settings_name_elsewhere_is_in_it(make_lab: "Callable[..., LabHandl
     (lab.root / "tls").mkdir()
     (lab.root / "tls" / "w.crt").symlink_to(renewed)
     (lab.root / "secrets" / "w.key").write_text("its key")
-    (lab.root / "own" / "roles").mkdir(parents=True)
-    (lab.root / "own" / "roles" / "tune.yml").write_text("[]")
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    (shared / "tune.yml").write_text("[]")
+    (lab.root / "own").mkdir()
+    (lab.root / "own" / "roles").symlink_to(shared)
     settings = lab.root / "benchyard.toml"
     named = '[lab]\nworker_certificate = "tls/w.crt"\nworker_key = "secrets/w.key"\nansible = "own"\n'
     settings.write_text(settings.read_text().replace("[lab]\n", named, 1))
     with closing(sqlite3.connect(lab.root / "master" / "state.sqlite")) as made:
         made.execute("create table known (id integer)")
     archive, again = tmp_path / "lab.tar.gz", tmp_path / "again"
+    (shared / "again").symlink_to(lab.root / "own")
+    (shared / "nowhere").symlink_to("none")
+    for link, why in (("again", "is a link to a folder that it is in"), ("nowhere", "is a link that leads nowhere")):
+        done = lab.cli("lab", "backup", str(lab.root), str(archive))
+        assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
+        assert why in done.stderr
+        (shared / link).unlink()
     lab.check("lab", "backup", str(lab.root), str(archive))
     renewed.unlink()
     lab.check("lab", "restore", str(archive), str(again))

@@ -13,6 +13,7 @@ import subprocess
 import tarfile
 import time
 import zlib
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from io import BytesIO
 from pathlib import Path, PurePosixPath
@@ -108,11 +109,25 @@ def _named(settings: Settings) -> list[str]:
 
 def _add(tar: tarfile.TarFile, place: Path, name: str) -> None:
     """Add a file, or all of a folder but what is in the trash; links are what they lead to."""
-    for path in (place, *sorted(place.rglob("*"))):
+    for path in (place, *_below(place, frozenset())):
         below = path.relative_to(place)
         if TRASH not in below.parts:
             with suppress(FileNotFoundError):  # it is not there, or is being removed just now
                 tar.add(path, str(PurePosixPath(name) / below), recursive=False)
+
+
+def _below(folder: Path, above: frozenset[Path]) -> Iterator[Path]:
+    """All that is in a folder, and in what links in it lead to; LabError where that is the folder, or nothing."""
+    if not folder.is_dir():
+        return
+    real = folder.resolve()
+    if real in above:
+        raise LabError(f"{folder} is a link to a folder that it is in; take it away")
+    for path in sorted(folder.iterdir()):
+        if path.is_symlink() and not path.exists():
+            raise LabError(f"{path} is a link that leads nowhere; take it away, or bring back what it led to")
+        yield path
+        yield from _below(path, above | {real})
 
 
 def _copy_database(url: sa.URL, paths: LabPaths, scratch: Path) -> Path:
