@@ -250,6 +250,7 @@ def test_nothing_to_be_worse(run: "Run", lab: "LabServer", server_module: Module
         ({"benchmarks": versions}, f"different: version 1 against 2 {counting}"),
         ({"benchmarks": [], "incomparable": ["nbody"]}, "measured in different units"),
         ({"benchmarks": []}, "they have no benchmark in common"),
+        ({"benchmarks": [], "differences": ["host a against b"]}, "they have no benchmark in common"),
         ({"counts": {"unknown": 3}}, "of no benchmark is it known how far its values vary"),
     ):
         canned(lab, server_module, nothing | found)

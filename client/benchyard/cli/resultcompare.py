@@ -114,7 +114,7 @@ def why_nothing_counts(comparison: "Comparison") -> str | None:
     if counts.unknown:
         return "of no benchmark is it known how far its values vary"
     different = comparison.differences or sorted({text for one in comparison.benchmarks for text in one.differences})
-    if different:
+    if different and comparison.benchmarks:
         return f"different: {', '.join(different)} (--include-different counts them nevertheless)"
     if comparison.incomparable:
         return "what they have in common is measured in different units"
