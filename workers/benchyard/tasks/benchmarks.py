@@ -218,6 +218,7 @@ class _Run:
             self.parts.folder,
             known,
             limit_s=self.limits.get(benchmark.name),
+            shield=self.care.shield,
         )
         conditions = self.care.since(moment)
         if conditions is not None:

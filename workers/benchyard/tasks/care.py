@@ -15,7 +15,7 @@ from benchyard.tasks.host.fingerprint import Fingerprint, HostPrint, read_host
 from benchyard.tasks.host.grade import Grade, grade, grade_memory
 from benchyard.tasks.host.guard import GuardReport, Policy, look, wait_until_fit
 from benchyard.tasks.host.setup import Setup, read_setup
-from benchyard.tasks.host.shield import problem_of
+from benchyard.tasks.host.shield import Shield, problem_of
 from benchyard.tasks.host.watch import Moment, Watch
 from benchyard.tasks.host.wrapper import missed, write_wrapper
 from benchyard.tasks.interpreter import Interpreter
@@ -39,6 +39,11 @@ class Care:
         self._measuring: tuple[int, ...] = setup.shield.measuring if setup is not None else ()
         self._own = setup.supervisor if setup is not None else os.getpid()
         self._directory: Path | None = None
+
+    @property
+    def shield(self) -> Shield | None:
+        """What keeps others off the measuring CPUs; None where nobody has set up the host."""
+        return self.setup.shield if self.setup is not None else None
 
     def begin(self, state: Path, affinity: Sequence[int] | None, say: Callable[[str], None]) -> bool:
         """Wait until the host is fit, and watch it from then on; whether it may measure."""
@@ -87,7 +92,7 @@ class Care:
     ) -> tuple[Grade, Fingerprint]:
         """Stop watching; returns how far the values can be trusted, and under what conditions they were measured."""
         self.close()
-        shield = self.setup.shield if self.setup is not None else None
+        shield = self.shield
         host = read_host(self._measuring, isolation=shield.kind if shield is not None else "")
         if not self._watched:
             return grade_memory(), _fingerprint(host, interpreter, suite)

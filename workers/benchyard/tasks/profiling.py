@@ -193,7 +193,14 @@ class _Run:
         hook = {"--hook": "perf_record"} if self.profiler.name == "perf" else {}
         options = {**self.options, **hook, "--python": str(wrapper)}
         outcome, _values = measure_benchmark(
-            benchmark, self.interpreter, self.suite, self.environment, options, self.parts, set()
+            benchmark,
+            self.interpreter,
+            self.suite,
+            self.environment,
+            options,
+            self.parts,
+            set(),
+            shield=self.care.shield,
         )
         try:
             stacks = benchmark_stacks(self._stacks(seen), Path(benchmark.runscript).name)
