@@ -14,11 +14,15 @@ from typing import Any
 import pyperf
 import pytest
 
+from benchyard.tasks.care import Care
 from benchyard.tasks.cpus import format_cpu_list, online_cpus
 from benchyard.tasks.host.journal import has_journal
 from benchyard.tasks.host.setup import Setup, mend_host, read_setup
 from benchyard.tasks.host.undo import note_paths
+from benchyard.tasks.interpreter import inspect_interpreter
 from benchyard.tasks.processes import kill_all
+from benchyard.tasks.report import BenchmarkOutcome
+from benchyard.tasks.suite import installed_suite
 
 KNOBS = ("proc/sys/kernel/randomize_va_space", "proc/sys/kernel/perf_event_max_sample_rate")
 
@@ -160,6 +164,19 @@ def test_a_measurement_says_how_it_was_measured(host: Any, environments: Path, k
     assert "perf-rate" in metadata["benchyard_tuning"]
     assert metadata["python_executable"].endswith("/bin/python"), "the interpreter, not what put it on its CPU"
     assert is_as_it_was(host, knobs)
+
+
+def test_only_values_count_as_disturbed() -> None:
+    """A benchmark that failed gave none, and is not measured again: it is no reason for a worse grade."""
+    loud = ("make used 1.20 s of the measuring CPUs, 40.0 %",)
+    outcomes = [
+        BenchmarkOutcome("json_loads", "failed", 3.0, error="timed out", disturbed=loud),
+        BenchmarkOutcome("nbody", "success", 3.0, tries=2, disturbed=loud),
+    ]
+    found, _ = Care().end(inspect_interpreter(sys.executable), installed_suite(), outcomes)
+    assert [reason for reason in found.reasons if reason.startswith("disturbed")] == [
+        "disturbed, again when measured once more: nbody"
+    ]
 
 
 @pytest.mark.slow

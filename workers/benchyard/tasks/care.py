@@ -100,7 +100,7 @@ class Care:
             self.setup,
             self.guard,
             host,
-            disturbed=[outcome.name for outcome in outcomes if outcome.disturbed],
+            disturbed=[outcome.name for outcome in outcomes if outcome.disturbed and outcome.error is None],
             astray=missed(self._directory) if self._directory is not None else 0,
             problem=problem_of(shield) if shield is not None else None,
         )
