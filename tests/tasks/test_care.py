@@ -14,14 +14,15 @@ from typing import Any
 import pyperf
 import pytest
 
-from benchyard.tasks.care import Care
+from benchyard.tasks.care import Care, read_care
 from benchyard.tasks.cpus import format_cpu_list, online_cpus
 from benchyard.tasks.host.journal import has_journal
-from benchyard.tasks.host.setup import Setup, mend_host, read_setup
+from benchyard.tasks.host.setup import Setup, mend_host, read_setup, set_up
 from benchyard.tasks.host.undo import note_paths
 from benchyard.tasks.interpreter import inspect_interpreter
 from benchyard.tasks.processes import kill_all
 from benchyard.tasks.report import BenchmarkOutcome
+from benchyard.tasks.rundir import HostOrder, RunDir
 from benchyard.tasks.suite import installed_suite
 
 KNOBS = ("proc/sys/kernel/randomize_va_space", "proc/sys/kernel/perf_event_max_sample_rate")
@@ -177,6 +178,21 @@ def test_only_values_count_as_disturbed() -> None:
     assert [reason for reason in found.reasons if reason.startswith("disturbed")] == [
         "disturbed, again when measured once more: nbody"
     ]
+
+
+def test_the_guard_knows_the_host_by_its_state_directory(tmp_path: Path) -> None:
+    """What was learnt of an idle host is where `host-check` keeps it, too, whoever's folder the environments are in."""
+    run = RunDir(tmp_path / "state", "1.1")
+    run.make()
+    order = HostOrder(tune=False, shield=False)
+    set_up(run.state_dir, order, run=run.run, note=run.setup, supervisor=os.getpid())
+    care = read_care(run.setup, "warn", 0.0, watched=False)
+    run.state_dir.rename(tmp_path / "away")
+    run.state_dir.symlink_to(run.state_dir)  # a loop: the guard says which directory it cannot look at
+    assert care.begin(tmp_path, None, lambda line: None)
+    assert care.guard is not None
+    found = [finding.message for finding in care.guard.findings if finding.check == "disk"]
+    assert found == [f"the free disk space of {run.state_dir} cannot be read"]
 
 
 @pytest.mark.slow

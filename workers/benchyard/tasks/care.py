@@ -27,13 +27,21 @@ class Care:
     """Looks after one run of benchmarks on a host that was set up for it, or that nobody has set up.
 
     `directory` is the run's own, `affinity` are the measuring CPUs where there is no setup. With `watched` false nobody
-    looks for what disturbs the benchmarks: their memory, for one, does not depend on that.
+    looks for what disturbs the benchmarks: their memory, for one, does not depend on that. `state` is the state
+    directory of the host that was set up.
     """
 
     def __init__(
-        self, setup: Setup | None = None, policy: Policy = "off", wait_s: float = 0.0, *, watched: bool = True
+        self,
+        setup: Setup | None = None,
+        policy: Policy = "off",
+        wait_s: float = 0.0,
+        *,
+        watched: bool = True,
+        state: Path | None = None,
     ) -> None:
         self.setup, self._policy, self._wait_s, self._watched = setup, policy, wait_s, watched
+        self._state = state
         self.guard: GuardReport | None = None
         self._watch: Watch | None = None
         self._measuring: tuple[int, ...] = setup.shield.measuring if setup is not None else ()
@@ -45,15 +53,18 @@ class Care:
         """What keeps others off the measuring CPUs; None where nobody has set up the host."""
         return self.setup.shield if self.setup is not None else None
 
-    def begin(self, state: Path, affinity: Sequence[int] | None, say: Callable[[str], None]) -> bool:
-        """Wait until the host is fit, and watch it from then on; whether it may measure."""
+    def begin(self, folder: Path, affinity: Sequence[int] | None, say: Callable[[str], None]) -> bool:
+        """Wait until the host is fit, and watch it from then on; whether it may measure.
+
+        What the host is like when it is idle is kept in its state directory, or in `folder` where there is none.
+        """
         if self.setup is None and affinity is not None:
             self._measuring = tuple(affinity)
         if not self._measuring:
             return True
         if self._policy != "off":
             self.guard = wait_until_fit(
-                lambda: look(self._measuring, state_dir=state, own_pids=[self._own]),
+                lambda: look(self._measuring, state_dir=self._state or folder, own_pids=[self._own]),
                 policy=self._policy,
                 wait_s=self._wait_s,
                 say=say,
@@ -124,8 +135,10 @@ def _fingerprint(host: HostPrint, interpreter: Interpreter, suite: Suite) -> Fin
 
 def read_care(setup: Path | None, policy: Policy, wait_s: float, *, watched: bool = True) -> Care:
     """The care for a run: with the setup in a file that the run's supervisor has written, if any."""
-    try:
-        return Care(read_setup(setup) if setup is not None else None, policy, wait_s, watched=watched)
+    if setup is None:
+        return Care(None, policy, wait_s, watched=watched)
+    try:  # the file is STATE/runs/RUN/setup.json, see rundir.py
+        return Care(read_setup(setup), policy, wait_s, watched=watched, state=setup.absolute().parents[2])
     except (OSError, msgspec.DecodeError) as exc:
         raise OptionError(f"the setup {setup} cannot be read: {exc}") from exc
 
