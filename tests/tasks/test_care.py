@@ -98,7 +98,7 @@ def test_left_alone(host: Any, knobs: dict[str, str]) -> None:
     assert setup.shield.measuring == online_cpus()[-1:]
 
 
-@pytest.mark.parametrize("by", ["next run", "start of the worker"])
+@pytest.mark.parametrize("by", ["next run", "start of the worker", "attach"])
 def test_a_killed_supervisor(
     host: Any, knobs: dict[str, str], wait_for: Any, gone: Callable[[int], bool], by: str
 ) -> None:
@@ -113,10 +113,12 @@ def test_a_killed_supervisor(
         "print('hidden', pid, flush=True)\n"
         "child.wait()\n"
     )
-    host.start("1.1", sys.executable, "-c", script, more=("--measuring", "auto"))
+    client = host.start("1.1", sys.executable, "-c", script, more=("--measuring", "auto"))
     wait_for(lambda: "hidden" in host.output("1.1"), "the hidden process")
     pid = int(host.output("1.1").split("hidden ")[1].split()[0])
     setup = setup_of(host, "1.1")
+    client.kill()  # whoever is attached would put the host back
+    client.wait(timeout=10)
     for one in (host.read("1.1")["supervisor"], host.read("1.1")["pid"]):
         os.kill(one, signal.SIGKILL)
         wait_for(partial(gone, one), "the supervisor and its child are gone")
@@ -126,6 +128,8 @@ def test_a_killed_supervisor(
         assert not gone(pid), "without parent, session and mark it lives on"
         if by == "next run":
             assert host.run("2.1", "true")[0] == 0
+        elif by == "attach":
+            assert host.run("1.1", "true")[0] == 76
         else:
             wait_for(lambda: mend_host(host.state) == [], "the host is mended")
         wait_for(lambda: gone(pid), "what was left has ended")
