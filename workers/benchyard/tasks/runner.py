@@ -4,7 +4,6 @@ A run is known by its name (JOB.ATTEMPT) for ever: attaching again never starts 
 whoever attached before. See rundir.py for the files and supervisor.py for the process that does the work.
 """
 
-import contextlib
 import hashlib
 import math
 import os
@@ -15,20 +14,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
 from benchyard.tasks.attached import outlives, start_attached
 from benchyard.tasks.cpus import check_cpus
-from benchyard.tasks.errors import OptionError, SupervisorError, TaskError
-from benchyard.tasks.files import append_line, tail
+from benchyard.tasks.errors import OptionError, SupervisorError
+from benchyard.tasks.files import tail
 from benchyard.tasks.following import Follower, Sink
-from benchyard.tasks.host.setup import mend_host
 from benchyard.tasks.hostlock import try_lock
 from benchyard.tasks.processes import MARK, kill_all, marked
 from benchyard.tasks.rundir import STOP_OUTCOMES, HostOrder, Order, RunDir, RunState, all_runs
-from benchyard.tasks.settling import settle
+from benchyard.tasks.settling import mend_after, settle
 
 # Exit codes of `benchyard task attach`; a run that is done has 0, or FAILED where its command failed. None is one that
 # an interpreter or a command line gives of itself, so that a broken attach is not taken for a failed run.
@@ -144,7 +143,7 @@ def stop(run: str, *, state: Path | str, outcome: str = "canceled") -> Outcome:
     # What bears the mark without being below the supervisor; normally nothing.
     kill_all(lambda: marked(directory.path))
     if settled:
-        _mend(directory)
+        mend_after(directory)
     return _outcome(directory, current)
 
 
@@ -184,7 +183,7 @@ def _outcome(directory: RunDir, state: RunState) -> Outcome:
     )
 
 
-@contextlib.contextmanager
+@contextmanager
 def _control(directory: RunDir) -> Iterator[None]:
     """Hold the run's control lock: starting and stopping exclude each other."""
     deadline = time.monotonic() + _STOP_LIMIT_S + _START_LIMIT_S
@@ -316,19 +315,4 @@ def _follow(directory: RunDir, follower: Follower) -> Outcome:
         elif (settled := settle(directory)) is None or not settled.final:
             time.sleep(_POLL_S)  # another process settles it
         else:
-            _mend(directory)
-
-
-def _mend(directory: RunDir) -> None:
-    """Put back what a killed supervisor has set up on this host, and tell the run's log what could not be.
-
-    Not before the run has its final state: the next one may start as soon as the host is put back.
-    """
-    try:
-        touched = directory.setup.exists() or directory.read_order().host is not None
-        problems = mend_host(directory.state_dir) if touched else []
-    except (OSError, msgspec.DecodeError, TaskError) as exc:
-        problems = [f"the host was not put back: {exc}"]
-    with contextlib.suppress(OSError):  # a full disk keeps nobody from being told what became of the run
-        for problem in problems:
-            append_line(directory.output, f"benchyard: {problem}")
+            mend_after(directory)
