@@ -142,7 +142,12 @@ class _Run:
         metadata: Mapping[str, str],
     ) -> RunReport:
         """Measure one benchmark after the other and write the file; the report that was begun comes back whole."""
-        plan = {"interpreter": interpreter.id, "suite": self.suite.label, "names": names, "mode": empty.mode}
+        plan: dict[str, Any] = {
+            "interpreter": interpreter.id,
+            "suite": self.suite.label,
+            "names": names,
+            "mode": empty.mode,
+        }
         memory = {"memory": True} if "--track-memory" in self.options else {}
         plan |= {"loops": self.loops, **memory}
         folder = self.output.with_name(self.output.name + ".parts")
