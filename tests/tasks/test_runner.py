@@ -62,7 +62,7 @@ def test_where_systemd_rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ho
     monkeypatch.setattr(runner, "scope_command", lambda run: command)
     assert attach("1.1", ["true"], state=host.state, out=io.BytesIO()).state == "done"
     (asked,) = (tmp_path / "asked").read_text().splitlines()
-    assert asked.startswith("--scope --quiet --collect --unit=benchyard-1.1-")
+    assert asked.startswith("--no-ask-password --scope --quiet --collect --unit=benchyard-1.1-")
     assert host.starts("1.1") == 1
 
 

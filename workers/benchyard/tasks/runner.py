@@ -215,12 +215,13 @@ def _start(directory: RunDir, order: Order) -> None:
 def scope_command(run: Path, root: Path = Path("/")) -> list[str]:
     """What starts a command in a unit of its own where systemd rules, else nothing.
 
-    In the unit of the worker daemon, the run would end with that: `KillMode=control-group` is the default.
+    In the unit of the worker daemon, the run would end with that: `KillMode=control-group` is the default. Nobody is
+    asked for a password: who may not have such a unit does without.
     """
     if not (root / "run/systemd/system").is_dir() or shutil.which("systemd-run") is None:
         return []
     name = f"benchyard-{run.name}-{hashlib.sha256(os.fsencode(run)).hexdigest()[:8]}"
-    return ["systemd-run", "--scope", "--quiet", "--collect", f"--unit={name}", "--"]
+    return ["systemd-run", "--no-ask-password", "--scope", "--quiet", "--collect", f"--unit={name}", "--"]
 
 
 def _started(directory: RunDir, scope: Sequence[str]) -> str | None:
