@@ -68,7 +68,8 @@ def run_benchmarks(
     if track_memory:
         options["--track-memory"] = ""
     extra = check_metadata(metadata or {})
-    suite = suite or installed_suite()
+    suite, care = suite or installed_suite(), care or Care(watched=not track_memory)
+    care.check(affinity)
     names = suite.select(selections)
     with use_interpreter(python, interpreters) as (path, interpreter):
         _check_supported(path, interpreter)
@@ -88,7 +89,7 @@ def run_benchmarks(
             options,
             loops,
             limits,
-            care or Care(watched=not track_memory),
+            care,
             say,
             output=output,
             environments=environments,

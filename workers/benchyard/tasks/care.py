@@ -53,6 +53,11 @@ class Care:
         """What keeps others off the measuring CPUs; None where nobody has set up the host."""
         return self.setup.shield if self.setup is not None else None
 
+    def check(self, affinity: Sequence[int] | None) -> None:
+        """Raise OptionError for a guard that refuses and would look at no CPU."""
+        if self._policy == "strict" and not self._measuring and affinity is None:
+            raise OptionError("a strict guard must know the CPUs that measure: name them with --affinity")
+
     def begin(self, folder: Path, affinity: Sequence[int] | None, say: Callable[[str], None]) -> bool:
         """Wait until the host is fit, and watch it from then on; whether it may measure.
 
