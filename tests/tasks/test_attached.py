@@ -2,6 +2,7 @@
 
 import io
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -79,6 +80,25 @@ def test_stop(host: Any, wait_for: Any) -> None:
     assert results == {"1.1": "canceled", "2.1": "canceled"}
     assert {outcome.state for outcome in list_runs(host.state)} == {"canceled"}
     assert host.starts("2.1") == 0
+
+
+ATTACH = """\
+import sys
+from benchyard.tasks import runner
+runner.outlives = lambda: False
+runner.attach("1.1", ["sh", "-c", "sleep 300 & echo $!; wait"], state=sys.argv[1], out=sys.stdout.buffer)
+"""
+
+
+def test_it_ends_with_who_attached(host: Any, wait_for: Any, gone: Any) -> None:
+    """After kill -9 of that process nothing of the run goes on, and whoever looks next finds it lost."""
+    client = subprocess.Popen([sys.executable, "-c", ATTACH, host.state], stdout=subprocess.DEVNULL)
+    child = int(wait_for(lambda: host.output("1.1").splitlines()[1:], "the command's child")[0])
+    command = wait_for(lambda: host.read("1.1").get("pid"), "the command")
+    client.kill()
+    client.wait(timeout=10)
+    wait_for(lambda: gone(command) and gone(child), "the end of the command")
+    assert attach("1.1", ["true"], state=host.state, out=io.BytesIO()).state == "lost"
 
 
 def test_a_command_that_is_not_there(host: Any) -> None:

@@ -14,11 +14,16 @@ from typing import Any
 import pyperf
 import pytest
 
+from benchyard.tasks.care import Care, read_care
 from benchyard.tasks.cpus import format_cpu_list, online_cpus
 from benchyard.tasks.host.journal import has_journal
-from benchyard.tasks.host.setup import Setup, mend_host, read_setup
+from benchyard.tasks.host.setup import Setup, mend_host, read_setup, set_up
 from benchyard.tasks.host.undo import note_paths
+from benchyard.tasks.interpreter import inspect_interpreter
 from benchyard.tasks.processes import kill_all
+from benchyard.tasks.report import BenchmarkOutcome
+from benchyard.tasks.rundir import HostOrder, RunDir
+from benchyard.tasks.suite import installed_suite
 
 KNOBS = ("proc/sys/kernel/randomize_va_space", "proc/sys/kernel/perf_event_max_sample_rate")
 
@@ -93,7 +98,7 @@ def test_left_alone(host: Any, knobs: dict[str, str]) -> None:
     assert setup.shield.measuring == online_cpus()[-1:]
 
 
-@pytest.mark.parametrize("by", ["next run", "start of the worker"])
+@pytest.mark.parametrize("by", ["next run", "start of the worker", "attach"])
 def test_a_killed_supervisor(
     host: Any, knobs: dict[str, str], wait_for: Any, gone: Callable[[int], bool], by: str
 ) -> None:
@@ -108,10 +113,12 @@ def test_a_killed_supervisor(
         "print('hidden', pid, flush=True)\n"
         "child.wait()\n"
     )
-    host.start("1.1", sys.executable, "-c", script, more=("--measuring", "auto"))
+    client = host.start("1.1", sys.executable, "-c", script, more=("--measuring", "auto"))
     wait_for(lambda: "hidden" in host.output("1.1"), "the hidden process")
     pid = int(host.output("1.1").split("hidden ")[1].split()[0])
     setup = setup_of(host, "1.1")
+    client.kill()  # whoever is attached would put the host back
+    client.wait(timeout=10)
     for one in (host.read("1.1")["supervisor"], host.read("1.1")["pid"]):
         os.kill(one, signal.SIGKILL)
         wait_for(partial(gone, one), "the supervisor and its child are gone")
@@ -121,6 +128,8 @@ def test_a_killed_supervisor(
         assert not gone(pid), "without parent, session and mark it lives on"
         if by == "next run":
             assert host.run("2.1", "true")[0] == 0
+        elif by == "attach":
+            assert host.run("1.1", "true")[0] == 76
         else:
             wait_for(lambda: mend_host(host.state) == [], "the host is mended")
         wait_for(lambda: gone(pid), "what was left has ended")
@@ -150,7 +159,7 @@ def test_a_measurement_says_how_it_was_measured(host: Any, environments: Path, k
     )
     shield = report["setup"]["shield"]
     (outcome,) = report["benchmarks"]
-    assert (outcome["status"], outcome["conditions"]["cpus"]) == ("success", 1)
+    assert (outcome["status"], outcome["conditions"]["cpus"]) == ("success", len(shield["measuring"]))
     benchmark = pyperf.BenchmarkSuite.load(str(host.state / "runs/1.1/result.json")).get_benchmark("nbody")
     metadata = benchmark.get_metadata()
     assert metadata["cpu_affinity"] == format_cpu_list(shield["measuring"])
@@ -160,6 +169,34 @@ def test_a_measurement_says_how_it_was_measured(host: Any, environments: Path, k
     assert "perf-rate" in metadata["benchyard_tuning"]
     assert metadata["python_executable"].endswith("/bin/python"), "the interpreter, not what put it on its CPU"
     assert is_as_it_was(host, knobs)
+
+
+def test_only_values_count_as_disturbed() -> None:
+    """A benchmark that failed gave none, and is not measured again: it is no reason for a worse grade."""
+    loud = ("make used 1.20 s of the measuring CPUs, 40.0 %",)
+    outcomes = [
+        BenchmarkOutcome("json_loads", "failed", 3.0, error="timed out", disturbed=loud),
+        BenchmarkOutcome("nbody", "success", 3.0, tries=2, disturbed=loud),
+    ]
+    found, _ = Care().end(inspect_interpreter(sys.executable), installed_suite(), outcomes)
+    assert [reason for reason in found.reasons if reason.startswith("disturbed")] == [
+        "disturbed, again when measured once more: nbody"
+    ]
+
+
+def test_the_guard_knows_the_host_by_its_state_directory(tmp_path: Path) -> None:
+    """What was learnt of an idle host is where `host-check` keeps it, too, whoever's folder the environments are in."""
+    run = RunDir(tmp_path / "state", "1.1")
+    run.make()
+    order = HostOrder(tune=False, shield=False)
+    set_up(run.state_dir, order, run=run.run, note=run.setup, supervisor=os.getpid())
+    care = read_care(run.setup, "warn", 0.0, watched=False)
+    run.state_dir.rename(tmp_path / "away")
+    run.state_dir.symlink_to(run.state_dir)  # a loop: the guard says which directory it cannot look at
+    assert care.begin(tmp_path, None, lambda line: None)
+    assert care.guard is not None
+    found = [finding.message for finding in care.guard.findings if finding.check == "disk"]
+    assert found == [f"the free disk space of {run.state_dir} cannot be read"]
 
 
 @pytest.mark.slow

@@ -55,6 +55,7 @@ def test_a_missing_interpreter_fails_in_one_line() -> None:
         (("--metadata", "x"), "'x' is not KEY=VALUE"),
         (("--fast", "--rigorous"), "exclude each other"),
         (("--inherit-environ", "A B"), "bad name of an environment variable"),
+        (("--guard", "strict", "--benchmarks", "nbdoy"), "a strict guard must know the CPUs that measure"),
     ],
 )
 def test_wrong_usage_has_status_2(arguments: tuple[str, ...], message: str, tmp_path: Path) -> None:

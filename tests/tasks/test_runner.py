@@ -9,11 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from benchyard.tasks.cpus import available_cpus
 from benchyard.tasks.errors import CpuListError, OptionError, RunNameError
+from benchyard.tasks.host.journal import Journal, has_journal, journal_path, write_journal
 from benchyard.tasks.hostlock import try_lock
+from benchyard.tasks.rundir import HostOrder, RunDir
 from benchyard.tasks.runner import EXIT_CODES, active_runs, attach, list_runs, stop
 
 # A command that waits for the file "go" in its directory, so that no test depends on time.
@@ -59,7 +62,7 @@ def test_where_systemd_rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ho
     monkeypatch.setattr(runner, "scope_command", lambda run: command)
     assert attach("1.1", ["true"], state=host.state, out=io.BytesIO()).state == "done"
     (asked,) = (tmp_path / "asked").read_text().splitlines()
-    assert asked.startswith("--scope --quiet --collect --unit=benchyard-1.1-")
+    assert asked.startswith("--no-ask-password --scope --quiet --collect --unit=benchyard-1.1-")
     assert host.starts("1.1") == 1
 
 
@@ -240,6 +243,40 @@ def test_a_canceled_run_whose_supervisor_was_killed_is_canceled(host: Any, wait_
     os.kill(host.read("1.1")["supervisor"], signal.SIGKILL)
     assert stop("1.1", state=host.state).state == "canceled"
     assert gone(int(pid))
+
+
+@pytest.mark.parametrize("by", ["attach", "stop"])
+def test_what_a_killed_supervisor_has_set_up_is_put_back(host: Any, wait_for: Any, by: str) -> None:
+    """Whoever finds the run lost puts the host back (here what is noted of an earlier boot: no knob is touched)."""
+    client = host.start("1.1", "sleep", "600")
+    state = wait_for(lambda: host.read("1.1").get("pid") and host.read("1.1"), "the command")
+    client.kill()
+    client.wait(timeout=10)
+    run = RunDir(host.state, "1.1")
+    run.write_order(msgspec.structs.replace(run.read_order(), host=HostOrder()))
+    write_journal(run.state_dir, Journal("another", ()))
+    os.kill(state["supervisor"], signal.SIGKILL)
+    if by == "attach":
+        assert host.run("1.1", "true")[0] == 76
+    else:
+        assert stop("1.1", state=host.state).state == "canceled"
+    assert not has_journal(run.state_dir)
+
+
+def test_a_host_that_cannot_be_put_back(host: Any, wait_for: Any) -> None:
+    """The run is lost all the same, and its output says what is left to do."""
+    client = host.start("1.1", "sleep", "600")
+    state = wait_for(lambda: host.read("1.1").get("pid") and host.read("1.1"), "the command")
+    client.kill()
+    client.wait(timeout=10)
+    run = RunDir(host.state, "1.1")
+    run.write_order(msgspec.structs.replace(run.read_order(), host=HostOrder()))
+    journal_path(run.state_dir).write_text("{")
+    os.kill(state["supervisor"], signal.SIGKILL)
+    status, output = host.run("1.1", "true")
+    assert status == 76
+    assert "tuning.json is damaged" in output
+    journal_path(run.state_dir).unlink()
 
 
 def test_the_command_is_pinned_and_its_supervisor_is_not(host: Any, wait_for: Any) -> None:

@@ -76,6 +76,18 @@ def test_intel_boost_says_the_opposite(tmp_path: Path) -> None:
     assert (found.boost, found.virtual) == ("off", True)
 
 
+def test_boost_of_each_policy(tmp_path: Path) -> None:
+    """Where each policy has a switch, that of the measuring CPUs counts: the one for all stays as it was."""
+    write(tmp_path, "sys/devices/system/cpu/cpufreq/boost", "1\n")
+    for policy, boost in enumerate("100"):
+        write(tmp_path, f"sys/devices/system/cpu/cpufreq/policy{policy}/boost", f"{boost}\n")
+        cpu = tmp_path / f"sys/devices/system/cpu/cpu{policy}"
+        cpu.mkdir()
+        (cpu / "cpufreq").symlink_to(f"../cpufreq/policy{policy}")
+    boosts = {cpus: read_host(cpus, isolation="", root=tmp_path).boost for cpus in ((0,), (1, 2), (0, 1), ())}
+    assert boosts == {(0,): "on", (1, 2): "off", (0, 1): "off,on", (): "on"}
+
+
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"\0" * 100, b":::\n:", b"x" * 100_000])
 def test_garbage(tmp_path: Path, content: bytes) -> None:
     """Garbage is as good as nothing."""

@@ -9,9 +9,10 @@ from benchyard.tasks.host.fingerprint import HostPrint
 from benchyard.tasks.host.grade import grade, grade_memory
 from benchyard.tasks.host.guard import Finding, GuardReport
 from benchyard.tasks.host.knobreport import KnobReport, Status
-from benchyard.tasks.host.setup import Setup
+from benchyard.tasks.host.setup import Setup, set_up
 from benchyard.tasks.host.shield import Shield
 from benchyard.tasks.host.tuning import TuningReport
+from benchyard.tasks.rundir import HostOrder
 
 METAL = HostPrint(cpu="x", cpus=8)
 QUIET = GuardReport(passed=True, waited_s=1.0, findings=(Finding("temperature", "note", "cannot be read"),))
@@ -51,6 +52,21 @@ def test_in_doubt(changed: dict[str, Any], reason: str) -> None:
     found = grade(**{"setup": setup(), "guard": QUIET, "host": METAL, **changed})
     assert found.letter == "B"
     assert [text for text in found.reasons if text.startswith(reason)]
+
+
+@pytest.mark.parametrize(("cores", "shares"), [(("0-1",), True), (("0", "1"), False)])
+def test_a_shared_core(tmp_path: Path, cores: tuple[str, ...], shares: bool) -> None:
+    """On a host of one core, what keeps house takes part of what the measuring thread has: no A."""
+    cpu = tmp_path / "sys/devices/system/cpu"
+    for number in range(2):
+        (cpu / f"cpu{number}/topology").mkdir(parents=True)
+        (cpu / f"cpu{number}/topology/thread_siblings_list").write_text(cores[min(number, len(cores) - 1)])
+    (cpu / "online").write_text("0-1\n")
+    order = HostOrder(tune=False, shield=False)
+    made = set_up(tmp_path, order, run="1.1", note=tmp_path / "setup.json", supervisor=1, root=tmp_path)
+    found = grade(made, QUIET, METAL)
+    assert found.letter == "B"
+    assert ("the housekeeping shares a core with the measuring CPUs" in found.reasons) == shares
 
 
 GRAVE: list[tuple[dict[str, Any], str]] = [

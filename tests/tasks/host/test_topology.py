@@ -106,6 +106,7 @@ def test_asked_for(
     assert split.measuring == asked
     assert (format_cpu_list(split.housekeeping), format_cpu_list(split.idle)) == (housekeeping, idle)
     assert split.why == why
+    assert split.shares_core == why.endswith("shares its core")
 
 
 def test_isolated_although_unavailable(tree: Tree) -> None:

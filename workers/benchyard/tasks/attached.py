@@ -1,6 +1,7 @@
 """Runs on systems without /proc, where no supervisor can find all that belongs to a run: they end with who attached.
 
-Everything else is as with a supervisor: the host's lock, the state and log on disk, the time limit, and stopping.
+Everything else is as with a supervisor: the host's lock, the state and log on disk, the time limit, and stopping. The
+host is not made ready, a command that is killed is not started again, and what has left its session runs on.
 """
 
 import contextlib
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from benchyard.tasks.errors import SupervisorError
@@ -16,6 +18,8 @@ from benchyard.tasks.hostlock import acquire_host, try_lock
 from benchyard.tasks.processes import MARK
 from benchyard.tasks.rundir import Order, RunDir, RunState
 
+# Ends a group of processes when nobody holds the other end of its input any more.
+_END_GROUP = ("sh", "-c", 'read -r line; kill -s KILL -- "-$0"')
 _POLL_S = 0.1
 _GRACE_S = 5.0
 
@@ -77,16 +81,33 @@ def _execute(run: RunDir, order: Order, started: float) -> tuple[str, int | None
         except OSError as exc:
             log.write(f"benchyard: cannot run {order.argv[0]!r}: {exc.strerror}\n".encode())
             return "done", 127
-        run.write_state(RunState("running", pid=process.pid, started=started))
-        deadline = None if order.limit_s is None else time.monotonic() + order.limit_s
-        while process.poll() is None:
-            asked = run.asked_outcome()
-            if asked is not None or (deadline is not None and time.monotonic() > deadline):
-                _end(process)
-                return asked or "timeout", None
-            time.sleep(_POLL_S)
-        _kill_group(process, signal.SIGKILL)  # what it has left behind
-        return "done", process.returncode
+        with _ending_with_us(process):
+            run.write_state(RunState("running", pid=process.pid, started=started))
+            deadline = None if order.limit_s is None else time.monotonic() + order.limit_s
+            while process.poll() is None:
+                asked = run.asked_outcome()
+                if asked is not None or (deadline is not None and time.monotonic() > deadline):
+                    _end(process)
+                    return asked or "timeout", None
+                time.sleep(_POLL_S)
+            _kill_group(process, signal.SIGKILL)  # what it has left behind
+            return "done", process.returncode
+
+
+@contextlib.contextmanager
+def _ending_with_us(process: "subprocess.Popen[bytes]") -> Iterator[None]:
+    """Have the process ended with its group, should this one be killed meanwhile: the kernel tells that by a pipe."""
+    read_end, write_end = os.pipe()
+    try:
+        watcher = subprocess.Popen([*_END_GROUP, str(process.pid)], stdin=read_end, start_new_session=True)
+    finally:
+        os.close(read_end)
+    try:
+        yield
+    finally:
+        watcher.kill()  # before it can hear of the end
+        watcher.wait()
+        os.close(write_end)
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

@@ -21,7 +21,7 @@ from benchyard.tasks.files import tail, write_atomically
 from benchyard.tasks.host.conditions import disturbances
 from benchyard.tasks.interpreter import Interpreter
 from benchyard.tasks.interpreters import use_interpreter
-from benchyard.tasks.parts import Parts
+from benchyard.tasks.parts import Parts, are_whole
 from benchyard.tasks.progress import Progress, format_progress
 from benchyard.tasks.report import BenchmarkOutcome, Mode, RunReport
 from benchyard.tasks.resultfile import check_metadata, interpreter_metadata, write_result
@@ -51,10 +51,10 @@ def run_benchmarks(
 ) -> RunReport:
     """Measure the selected benchmarks (see `Suite.select`) and write one pyperf file to `output`.
 
-    `python` is the path of an interpreter, or the id of one that `build_cpython` has put into `interpreters`.
-    `output` must not exist; beside it, OUTPUT.parts keeps the values and logs of single benchmarks until the file is
-    written: after a kill, the same call goes on with those that are missing. `affinity` are the CPUs the benchmarks run
-    on. With the folder of `wheels`, only these are installed. `metadata` is added to the file's own. `inherit_environ`
+    `python` is the path of an interpreter, or the id of one that `build_cpython` has put into `interpreters`. `output`
+    must not exist; beside it, OUTPUT.parts keeps the values and logs of single benchmarks until file and report are
+    written: after a kill, the same call goes on with what is missing. `affinity` are the CPUs the benchmarks run on.
+    With the folder of `wheels`, only these are installed. `metadata` is added to the file's own. `inherit_environ`
     names variables the benchmarks get besides PATH, HOME and the like; the mark of a durable run is always one. `suite`
     is the installed one by default. `loops` fixes how often benchmarks, by name, are done for one value, which pyperf
     else finds out for itself; after `limits` seconds they are taken for hung. With `track_memory`, the values are
@@ -68,10 +68,9 @@ def run_benchmarks(
     if track_memory:
         options["--track-memory"] = ""
     extra = check_metadata(metadata or {})
-    suite = suite or installed_suite()
+    suite, care = suite or installed_suite(), care or Care(watched=not track_memory)
+    care.check(affinity)
     names = suite.select(selections)
-    if output.exists():
-        raise OptionError(f"the output file {output} exists; results are never overwritten: name another")
     with use_interpreter(python, interpreters) as (path, interpreter):
         _check_supported(path, interpreter)
         empty = RunReport(
@@ -90,7 +89,7 @@ def run_benchmarks(
             options,
             loops,
             limits,
-            care or Care(watched=not track_memory),
+            care,
             say,
             output=output,
             environments=environments,
@@ -102,6 +101,7 @@ def run_benchmarks(
     if report is not None:
         report.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(report, msgspec.json.format(msgspec.json.encode(whole), indent=1))
+    run.parts.remove()  # not before all is written: killed until now, the run takes up where it was
     if whole.guard is not None and not whole.guard.passed:
         reasons = "; ".join(finding.message for finding in whole.guard.findings if finding.severity == "refuse")
         raise UnfitError(f"the host is not fit to measure, waited {whole.guard.waited_s:.0f} s: {reasons}", whole)
@@ -143,10 +143,19 @@ class _Run:
         metadata: Mapping[str, str],
     ) -> RunReport:
         """Measure one benchmark after the other and write the file; the report that was begun comes back whole."""
-        self.output.parent.mkdir(parents=True, exist_ok=True)
-        plan = {"interpreter": interpreter.id, "suite": self.suite.label, "names": names, "mode": empty.mode}
+        plan: dict[str, Any] = {
+            "interpreter": interpreter.id,
+            "suite": self.suite.label,
+            "names": names,
+            "mode": empty.mode,
+        }
         memory = {"memory": True} if "--track-memory" in self.options else {}
-        self.parts = Parts(self.output.with_name(self.output.name + ".parts"), {**plan, "loops": self.loops, **memory})
+        plan |= {"loops": self.loops, **memory}
+        folder = self.output.with_name(self.output.name + ".parts")
+        if self.output.exists() and not are_whole(folder, plan, names):
+            raise OptionError(f"the output file {self.output} exists; results are never overwritten: name another")
+        self.output.parent.mkdir(parents=True, exist_ok=True)
+        self.parts = Parts(folder, plan)
         what = f"{interpreter.implementation} {interpreter.version} at {python}"
         self.say(f"benchyard: measuring {what} with {SUITE} {self.suite.label}")
         environment = ensure_environment(
@@ -162,7 +171,6 @@ class _Run:
             guard=self.care.guard,
         )
         if not fit:
-            self.parts.remove()
             return msgspec.structs.replace(begun, finished=time.time())
         self.options = {**self.options, **self.care.options(environment.python, self.parts.folder)}
         for index, benchmark in enumerate(self.suite.load(names), 1):
@@ -176,7 +184,6 @@ class _Run:
             said = {**metadata, **interpreter_metadata(interpreter), **describe(self.care, grade, fingerprint)}
             write_result(self.measured, said, self.output)
         self.say(f"benchyard: grade {grade.letter}" + (f": {'; '.join(grade.reasons)}" if grade.reasons else ""))
-        self.parts.remove()
         return msgspec.structs.replace(
             begun,
             finished=time.time(),
@@ -218,6 +225,7 @@ class _Run:
             self.parts.folder,
             known,
             limit_s=self.limits.get(benchmark.name),
+            shield=self.care.shield,
         )
         conditions = self.care.since(moment)
         if conditions is not None:

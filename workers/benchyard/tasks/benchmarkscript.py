@@ -14,8 +14,9 @@ from benchyard.tasks.cpus import check_cpus, format_cpu_list
 from benchyard.tasks.environment import Environment, clean_environ, telling_line
 from benchyard.tasks.errors import OptionError
 from benchyard.tasks.files import tail
+from benchyard.tasks.host.shield import Shield, processes_of
 from benchyard.tasks.interpreter import Interpreter, version_numbers
-from benchyard.tasks.processes import BUILD_MARK, MARK
+from benchyard.tasks.processes import BUILD_MARK, MARK, kill_all, marked
 from benchyard.tasks.report import MODES, BenchmarkOutcome
 from benchyard.tasks.resultfile import load_values
 from benchyard.tasks.suite import Suite
@@ -23,11 +24,14 @@ from benchyard.tasks.suite import Suite
 #: Bytes that a benchmark may print; one that prints without end would fill the disk.
 MOST_OUTPUT = 64 * 1024 * 1024
 
+# What pyperformance names a run by: all that a benchmark starts has it in its environment.
+_RUN_ID = "PYPERFORMANCE_RUNID"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
 # How pyperf's parent process tells that its worker, where the benchmark itself runs, was killed.
 _WORKER_SIGNAL = re.compile(r"failed with exit code -([0-9]+)")
 _TIMEOUT_STATUS = 124
 _LOOK_S = 1.0
+_KILL_S = 10.0
 # Of all processes the kernel ends a benchmark first when memory runs out, and not the run's supervisor.
 _OOM_SCORE = "1000"
 
@@ -44,7 +48,7 @@ def pyperf_options(mode: str, affinity: Sequence[int] | None, inherit_environ: S
         options["--affinity"] = format_cpu_list(check_cpus(affinity))
     # Without the mark, a benchmark process whose supervisor was killed could not be found.
     marks = [mark for mark in (MARK, BUILD_MARK) if mark in os.environ]
-    inherited = dict.fromkeys([*inherit_environ, "PYPERFORMANCE_RUNID", *marks])
+    inherited = dict.fromkeys([*inherit_environ, _RUN_ID, *marks])
     options["--inherit-environ"] = ",".join(inherited)
     return options
 
@@ -63,8 +67,12 @@ def measure_benchmark(
     known: set[str],
     *,
     limit_s: float | None = None,
+    shield: Shield | None = None,
 ) -> tuple[BenchmarkOutcome, list[Any]]:
-    """Run one benchmark; returns its outcome and its values (one script may measure several things)."""
+    """Run one benchmark; returns its outcome and its values (one script may measure several things).
+
+    Nothing of it runs on afterwards, nor anything else in the measuring group of the `shield`.
+    """
     began = time.monotonic()
     name = str(benchmark.name)
     log, values = parts / f"{name}.log", parts / f"{name}.json"
@@ -76,7 +84,7 @@ def measure_benchmark(
     elif not benchmark.python.contains(release(interpreter), prereleases=True):
         error = f"it needs Python {benchmark.python}, this is {interpreter.version}"
     else:
-        error = _run_script(benchmark, interpreter, environment.python, options, values, log, limit_s)
+        error = _run_script(benchmark, interpreter, environment.python, options, values, log, limit_s, shield)
     if error is None:
         try:
             measured = load_values(values, known)
@@ -102,11 +110,13 @@ def _run_script(
     values: Path,
     log: Path,
     limit_s: float | None,
+    shield: Shield | None,
 ) -> str | None:
     """Run a benchmark's script with pyperf's options as pyperformance does; returns what went wrong."""
     flags = [f"{option}={value}" if value else option for option, value in options.items()]
     argv = [python, "-u", benchmark.runscript, *benchmark.extra_opts, *flags, "--output", str(values)]
-    environ = {**clean_environ(os.environ), "PYPERFORMANCE_RUNID": _run_id(benchmark, interpreter)}
+    run_id = _run_id(benchmark, interpreter)
+    environ = {**clean_environ(os.environ), _RUN_ID: run_id}
     # To a file, not through a pipe: this process would wake up for each line.
     with log.open("wb") as file:
         try:
@@ -123,6 +133,8 @@ def _run_script(
         except BaseException:
             _interrupt(process)
             raise
+        finally:
+            _end_leftovers(run_id, shield)
     if status == 0:
         return None
     worker = _WORKER_SIGNAL.search(tail(log)) if status > 0 else None
@@ -162,6 +174,16 @@ def _interrupt(process: "subprocess.Popen[bytes]") -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+def _end_leftovers(run_id: str, shield: Shield | None) -> None:
+    """End what a benchmark has left running: it would disturb the next one, and pass for that one's own."""
+
+    def find() -> list[int]:
+        inside = processes_of(shield) if shield is not None else ()
+        return sorted({*marked(Path(run_id), _RUN_ID), *inside})
+
+    kill_all(find, grace_s=0.0, limit_s=_KILL_S)
 
 
 def _run_id(benchmark: Any, interpreter: Interpreter) -> str:

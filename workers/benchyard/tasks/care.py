@@ -15,7 +15,7 @@ from benchyard.tasks.host.fingerprint import Fingerprint, HostPrint, read_host
 from benchyard.tasks.host.grade import Grade, grade, grade_memory
 from benchyard.tasks.host.guard import GuardReport, Policy, look, wait_until_fit
 from benchyard.tasks.host.setup import Setup, read_setup
-from benchyard.tasks.host.shield import problem_of
+from benchyard.tasks.host.shield import Shield, problem_of
 from benchyard.tasks.host.watch import Moment, Watch
 from benchyard.tasks.host.wrapper import missed, write_wrapper
 from benchyard.tasks.interpreter import Interpreter
@@ -27,28 +27,49 @@ class Care:
     """Looks after one run of benchmarks on a host that was set up for it, or that nobody has set up.
 
     `directory` is the run's own, `affinity` are the measuring CPUs where there is no setup. With `watched` false nobody
-    looks for what disturbs the benchmarks: their memory, for one, does not depend on that.
+    looks for what disturbs the benchmarks: their memory, for one, does not depend on that. `state` is the state
+    directory of the host that was set up.
     """
 
     def __init__(
-        self, setup: Setup | None = None, policy: Policy = "off", wait_s: float = 0.0, *, watched: bool = True
+        self,
+        setup: Setup | None = None,
+        policy: Policy = "off",
+        wait_s: float = 0.0,
+        *,
+        watched: bool = True,
+        state: Path | None = None,
     ) -> None:
         self.setup, self._policy, self._wait_s, self._watched = setup, policy, wait_s, watched
+        self._state = state
         self.guard: GuardReport | None = None
         self._watch: Watch | None = None
         self._measuring: tuple[int, ...] = setup.shield.measuring if setup is not None else ()
         self._own = setup.supervisor if setup is not None else os.getpid()
         self._directory: Path | None = None
 
-    def begin(self, state: Path, affinity: Sequence[int] | None, say: Callable[[str], None]) -> bool:
-        """Wait until the host is fit, and watch it from then on; whether it may measure."""
+    @property
+    def shield(self) -> Shield | None:
+        """What keeps others off the measuring CPUs; None where nobody has set up the host."""
+        return self.setup.shield if self.setup is not None else None
+
+    def check(self, affinity: Sequence[int] | None) -> None:
+        """Raise OptionError for a guard that refuses and would look at no CPU."""
+        if self._policy == "strict" and not self._measuring and affinity is None:
+            raise OptionError("a strict guard must know the CPUs that measure: name them with --affinity")
+
+    def begin(self, folder: Path, affinity: Sequence[int] | None, say: Callable[[str], None]) -> bool:
+        """Wait until the host is fit, and watch it from then on; whether it may measure.
+
+        What the host is like when it is idle is kept in its state directory, or in `folder` where there is none.
+        """
         if self.setup is None and affinity is not None:
             self._measuring = tuple(affinity)
         if not self._measuring:
             return True
         if self._policy != "off":
             self.guard = wait_until_fit(
-                lambda: look(self._measuring, state_dir=state, own_pids=[self._own]),
+                lambda: look(self._measuring, state_dir=self._state or folder, own_pids=[self._own]),
                 policy=self._policy,
                 wait_s=self._wait_s,
                 say=say,
@@ -87,7 +108,7 @@ class Care:
     ) -> tuple[Grade, Fingerprint]:
         """Stop watching; returns how far the values can be trusted, and under what conditions they were measured."""
         self.close()
-        shield = self.setup.shield if self.setup is not None else None
+        shield = self.shield
         host = read_host(self._measuring, isolation=shield.kind if shield is not None else "")
         if not self._watched:
             return grade_memory(), _fingerprint(host, interpreter, suite)
@@ -95,7 +116,7 @@ class Care:
             self.setup,
             self.guard,
             host,
-            disturbed=[outcome.name for outcome in outcomes if outcome.disturbed],
+            disturbed=[outcome.name for outcome in outcomes if outcome.disturbed and outcome.error is None],
             astray=missed(self._directory) if self._directory is not None else 0,
             problem=problem_of(shield) if shield is not None else None,
         )
@@ -119,8 +140,10 @@ def _fingerprint(host: HostPrint, interpreter: Interpreter, suite: Suite) -> Fin
 
 def read_care(setup: Path | None, policy: Policy, wait_s: float, *, watched: bool = True) -> Care:
     """The care for a run: with the setup in a file that the run's supervisor has written, if any."""
-    try:
-        return Care(read_setup(setup) if setup is not None else None, policy, wait_s, watched=watched)
+    if setup is None:
+        return Care(None, policy, wait_s, watched=watched)
+    try:  # the file is STATE/runs/RUN/setup.json, see rundir.py
+        return Care(read_setup(setup), policy, wait_s, watched=watched, state=setup.absolute().parents[2])
     except (OSError, msgspec.DecodeError) as exc:
         raise OptionError(f"the setup {setup} cannot be read: {exc}") from exc
 

@@ -8,6 +8,7 @@ PARTS/plan.json          what is measured; the pieces of another plan are thrown
 """
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +32,12 @@ class Parts:
 
     def __init__(self, folder: Path, plan: dict[str, Any]) -> None:
         self.folder = folder
-        wanted = msgspec.json.encode(plan, order="sorted")
+        wanted = _encoded(plan)
         if folder.exists() and _read(folder / "plan.json") != wanted:
             shutil.rmtree(folder)
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / "plan.json", wanted)
-        self.outcomes = self._read_outcomes()
+        self.outcomes = _read_outcomes(folder)
         self._under_way = self._read_under_way()
 
     def begin(self, name: str) -> BenchmarkOutcome | None:
@@ -68,24 +69,41 @@ class Parts:
         shutil.rmtree(self.folder)
 
     def _values(self, name: str) -> Path:
-        return self.folder / f"{name}.done.json"
-
-    def _read_outcomes(self) -> dict[str, BenchmarkOutcome]:
-        found = {}
-        for line in _read(self.folder / "outcomes.jsonl").splitlines():
-            try:
-                outcome = msgspec.json.decode(line, type=BenchmarkOutcome)
-            except msgspec.DecodeError:
-                break  # cut off in the middle of a line, when the disk was full
-            if outcome.status == "failed" or self._values(outcome.name).exists():
-                found[outcome.name] = outcome
-        return found
+        return _values(self.folder, name)
 
     def _read_under_way(self) -> _UnderWay | None:
         try:
             return msgspec.json.decode(_read(self.folder / "under-way.json"), type=_UnderWay)
         except msgspec.DecodeError:
             return None
+
+
+def are_whole(folder: Path, plan: dict[str, Any], names: Iterable[str]) -> bool:
+    """Whether a folder has the pieces of all these benchmarks, by this plan: then a result beside it is made of them.
+
+    A kill may come between the result and the removal of its pieces.
+    """
+    return _read(folder / "plan.json") == _encoded(plan) and _read_outcomes(folder).keys() >= set(names)
+
+
+def _encoded(plan: dict[str, Any]) -> bytes:
+    return msgspec.json.encode(plan, order="sorted")
+
+
+def _values(folder: Path, name: str) -> Path:
+    return folder / f"{name}.done.json"
+
+
+def _read_outcomes(folder: Path) -> dict[str, BenchmarkOutcome]:
+    found = {}
+    for line in _read(folder / "outcomes.jsonl").splitlines():
+        try:
+            outcome = msgspec.json.decode(line, type=BenchmarkOutcome)
+        except msgspec.DecodeError:
+            break  # cut off in the middle of a line, when the disk was full
+        if outcome.status == "failed" or _values(folder, outcome.name).exists():
+            found[outcome.name] = outcome
+    return found
 
 
 def _read(path: Path) -> bytes:

@@ -132,11 +132,11 @@ def profile_benchmarks(
         setup=care.setup,
         attachments=tuple(file for one in profiled for file in one.files),
     )
-    if profiled:
-        write_atomically(output / PROFILE, msgspec.json.format(msgspec.json.encode(profile), indent=1))
     if report is not None:
         report.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(report, msgspec.json.format(msgspec.json.encode(whole), indent=1))
+    if profiled:  # last of all: killed until now, the run is done again; with a profile it is refused
+        write_atomically(output / PROFILE, msgspec.json.format(msgspec.json.encode(profile), indent=1))
     if not profiled:
         raise RunError(f"none of {len(names)} benchmarks gave a sample; {names[0]}: {outcomes[0].error}", whole)
     return whole
@@ -193,7 +193,14 @@ class _Run:
         hook = {"--hook": "perf_record"} if self.profiler.name == "perf" else {}
         options = {**self.options, **hook, "--python": str(wrapper)}
         outcome, _values = measure_benchmark(
-            benchmark, self.interpreter, self.suite, self.environment, options, self.parts, set()
+            benchmark,
+            self.interpreter,
+            self.suite,
+            self.environment,
+            options,
+            self.parts,
+            set(),
+            shield=self.care.shield,
         )
         try:
             stacks = benchmark_stacks(self._stacks(seen), Path(benchmark.runscript).name)

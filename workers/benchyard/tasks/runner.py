@@ -27,7 +27,7 @@ from benchyard.tasks.following import Follower, Sink
 from benchyard.tasks.hostlock import try_lock
 from benchyard.tasks.processes import MARK, kill_all, marked
 from benchyard.tasks.rundir import STOP_OUTCOMES, HostOrder, Order, RunDir, RunState, all_runs
-from benchyard.tasks.settling import settle
+from benchyard.tasks.settling import mend_after, settle
 
 # Exit codes of `benchyard task attach`; a run that is done has 0, or FAILED where its command failed. None is one that
 # an interpreter or a command line gives of itself, so that a broken attach is not taken for a failed run.
@@ -120,6 +120,7 @@ def stop(run: str, *, state: Path | str, outcome: str = "canceled") -> Outcome:
     current = directory.read_state()
     if current is None or not current.final:
         directory.ask_outcome(outcome)
+    settled = False
     with _control(directory):
         deadline = time.monotonic() + _STOP_LIMIT_S
         while True:
@@ -135,11 +136,14 @@ def stop(run: str, *, state: Path | str, outcome: str = "canceled") -> Outcome:
                 _tell(directory)
             else:
                 settle(directory)
+                settled = True
             if time.monotonic() > deadline:
                 raise SupervisorError(f"run {run}: its supervisor does not end; see {directory.output}")
             time.sleep(0.05)
     # What bears the mark without being below the supervisor; normally nothing.
     kill_all(lambda: marked(directory.path))
+    if settled:
+        mend_after(directory)
     return _outcome(directory, current)
 
 
@@ -211,12 +215,13 @@ def _start(directory: RunDir, order: Order) -> None:
 def scope_command(run: Path, root: Path = Path("/")) -> list[str]:
     """What starts a command in a unit of its own where systemd rules, else nothing.
 
-    In the unit of the worker daemon, the run would end with that: `KillMode=control-group` is the default.
+    In the unit of the worker daemon, the run would end with that: `KillMode=control-group` is the default. Nobody is
+    asked for a password: who may not have such a unit does without.
     """
     if not (root / "run/systemd/system").is_dir() or shutil.which("systemd-run") is None:
         return []
     name = f"benchyard-{run.name}-{hashlib.sha256(os.fsencode(run)).hexdigest()[:8]}"
-    return ["systemd-run", "--scope", "--quiet", "--collect", f"--unit={name}", "--"]
+    return ["systemd-run", "--no-ask-password", "--scope", "--quiet", "--collect", f"--unit={name}", "--"]
 
 
 def _started(directory: RunDir, scope: Sequence[str]) -> str | None:
@@ -310,3 +315,5 @@ def _follow(directory: RunDir, follower: Follower) -> Outcome:
             raise SupervisorError(f"run {directory.run}: it has neither a state nor a supervisor; see {directory.path}")
         elif (settled := settle(directory)) is None or not settled.final:
             time.sleep(_POLL_S)  # another process settles it
+        else:
+            mend_after(directory)

@@ -1,4 +1,4 @@
-"""Giving a run whose supervisor is gone its final state, after its remains have been ended."""
+"""Giving a run whose supervisor is gone its final state, after its remains have been ended, and its host back."""
 
 import contextlib
 import os
@@ -6,7 +6,9 @@ import time
 
 import msgspec
 
-from benchyard.tasks.errors import SupervisorError
+from benchyard.tasks.errors import SupervisorError, TaskError
+from benchyard.tasks.files import append_line
+from benchyard.tasks.host.setup import mend_host
 from benchyard.tasks.hostlock import try_lock
 from benchyard.tasks.processes import kill_all, marked
 from benchyard.tasks.rundir import RunDir, RunState, all_runs, boot_id
@@ -35,6 +37,22 @@ def settle(run: RunDir) -> RunState | None:
         return final
     finally:
         os.close(fd)
+
+
+def mend_after(run: RunDir) -> None:
+    """Put back what the killed supervisor of a run has set up on this host, and tell the run's log what could not be.
+
+    To be done when the run has its final state: the next one may start as soon as the host is put back. While somebody
+    holds the host, it is left to them.
+    """
+    try:
+        touched = run.setup.exists() or run.read_order().host is not None
+        problems = mend_host(run.state_dir) if touched else []
+    except (OSError, msgspec.DecodeError, TaskError) as exc:
+        problems = [f"the host was not put back: {exc}"]
+    with contextlib.suppress(OSError):  # a full disk keeps nobody from being told what became of the run
+        for problem in problems:
+            append_line(run.output, f"benchyard: {problem}")
 
 
 def settle_others(own: RunDir) -> None:

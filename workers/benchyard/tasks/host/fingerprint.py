@@ -21,8 +21,8 @@ _VULNERABILITIES = f"{_CPU}/vulnerabilities"
 # What names a CPU, by architecture: x86, POWER; ARM has numbers for maker and part; and a board's own name.
 _MODEL_KEYS = ("model name", "cpu")
 _ARM_KEYS = ("CPU implementer", "CPU architecture", "CPU variant", "CPU part", "CPU revision")
-# The switches of boost, and what they hold when it is on.
-_BOOST = {f"{_CPU}/intel_pstate/no_turbo": "0", f"{_CPU}/cpufreq/boost": "1"}
+# What the switches of boost hold when it is on.
+_BOOST = {"no_turbo": "0", "boost": "1"}
 
 
 class HostPrint(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +83,7 @@ def read_host(measuring: Iterable[int], *, isolation: str, root: Path = ROOT) ->
         kernel=_kernel(root),
         mitigations=_mitigations(root),
         governor=_values(root, (f"{_CPU}/cpu{cpu}/cpufreq/scaling_governor" for cpu in measuring)),
-        boost=_boost(root),
+        boost=_boost(root, measuring),
         smt=read_text(root / _CPU / "smt/control") or "",
         isolation=isolation,
         measuring=len(measuring),
@@ -128,11 +128,18 @@ def _mitigations(root: Path) -> dict[str, str]:
     return {name: text for name, text in found.items() if text and text != "Not affected"}
 
 
-def _boost(root: Path) -> str:
-    for name, on in _BOOST.items():
-        text = read_text(root / name)
-        if text:
-            return "on" if text == on else "off"
+def _boost(root: Path, measuring: Iterable[int]) -> str:
+    """By the first switches that are there, as the knob is set: see `knobs`."""
+    switches = (
+        (f"{_CPU}/intel_pstate/no_turbo",),
+        tuple(f"{_CPU}/cpu{cpu}/cpufreq/boost" for cpu in measuring),
+        (f"{_CPU}/cpufreq/boost",),
+    )
+    for names in switches:
+        found = ((_BOOST[Path(name).name], read_text(root / name)) for name in names)
+        said = {"on" if text == on else "off" for on, text in found if text}
+        if said:
+            return ",".join(sorted(said))
     return ""
 
 

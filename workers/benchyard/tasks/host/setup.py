@@ -28,7 +28,7 @@ class Setup(msgspec.Struct, frozen=True):
     """What a host was made for a run: what was achieved, not what was asked for.
 
     `why` says how its CPUs were chosen, `tuning` is None where the knobs were left alone, `problems` are what went
-    wrong; `supervisor` is the process that all of the run descends from.
+    wrong, or cannot be had here; `supervisor` is the process that all of the run descends from.
     """
 
     shield: Shield
@@ -50,6 +50,8 @@ def set_up(state: Path, order: HostOrder, *, run: str, note: Path, supervisor: i
     except CpuListError as exc:  # the host has lost a CPU since it was asked for
         problems.append(str(exc))
         split = choose_cpus(read_topology(root), available=available)
+    if split.shares_core:
+        problems.append("the housekeeping shares a core with the measuring CPUs")
     tuning = None
     if order.tune:
         try:

@@ -50,13 +50,15 @@ class Topology:
 @dataclass(frozen=True)
 class Split:
     """Who does what: `idle` are left unused, as they share a core with a measuring CPU or are isolated for
-    nothing; `why` says in one line how it came to be so.
+    nothing; `why` says in one line how it came to be so. With `shares_core`, the housekeeping has another
+    thread of a measuring core: there is no other core.
     """
 
     measuring: tuple[int, ...]
     housekeeping: tuple[int, ...]
     why: str
     idle: tuple[int, ...] = field(default=())
+    shares_core: bool = False
 
 
 def read_topology(root: Path = Path("/")) -> Topology:
@@ -146,11 +148,12 @@ def _split(
     apart = [cpu for cpu in rest if cpu not in shared and cpu not in isolated]
     housekeeping = tuple(apart or rest or free)
     idle = tuple(sorted((shared | set(isolated) | set(rest)) - set(measuring) - set(housekeeping)))
+    shares_core = bool(shared & set(housekeeping) - set(measuring))
     if set(measuring) & set(housekeeping):
         why += "; there is no other CPU for the housekeeping"
-    elif shared & set(housekeeping):
+    elif shares_core:
         why += "; the housekeeping shares its core"
-    return Split(measuring, housekeeping, why, idle)
+    return Split(measuring, housekeeping, why, idle, shares_core)
 
 
 def _numbered(directory: Path, prefix: str) -> list[tuple[int, Path]]:
