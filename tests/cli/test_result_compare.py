@@ -71,7 +71,7 @@ def test_all_that_is_to_be_said(
 
 
 def test_words_of_units(run: "Run", lab: "LabServer", server_module: ModuleType, told: dict[str, Any]) -> None:
-    """What is better is called by the one unit of all benchmarks, as in the lab's texts, and better of several."""
+    """What is better is called by the one unit of all that count, as in the lab's texts, and better of several."""
     for units, words in (
         (("byte", "byte", "byte"), "1 smaller, 1 larger"),
         (("integer", "integer", "integer"), "1 less, 1 more"),
@@ -81,6 +81,9 @@ def test_words_of_units(run: "Run", lab: "LabServer", server_module: ModuleType,
             row["head"] |= {"unit": unit}
         canned(lab, server_module, told)
         assert f"Benchmarks: {words}, 1 without a difference\n" in run("result", "compare", "1", "2").out
+    told["benchmarks"][1]["counted"] = False
+    canned(lab, server_module, told)
+    assert "Benchmarks: 1 faster, 1 slower, 1 without a difference\n" in run("result", "compare", "1", "2").out
 
 
 def test_what_is_not_believed(run: "Run", lab: "LabServer", server_module: ModuleType, told: dict[str, Any]) -> None:

@@ -162,7 +162,8 @@ def _at_least(ratio: float) -> str:
 
 def _counts(comparison: "Comparison") -> str:
     counts = comparison.counts
-    units = {change.head.unit for change in comparison.benchmarks}
+    counting = [change for change in comparison.benchmarks if change.counted] or comparison.benchmarks
+    units = {change.head.unit for change in counting}
     better, worse = change_words(units.pop()) if len(units) == 1 else ("better", "worse")
     unknown = f", {counts.unknown} not known" if counts.unknown else ""
     return f"Benchmarks: {counts.better} {better}, {counts.worse} {worse}, {counts.same} without a difference{unknown}"
