@@ -1,5 +1,8 @@
 """What each benchmark of a result gave, over REST."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import msgspec
 
 from benchyard.access.roles import Role
@@ -32,9 +35,12 @@ class MeasurementView(msgspec.Struct, frozen=True):
 
 async def list_measurements(call: Call, result_id: int) -> Page[MeasurementView]:
     """What each benchmark of a result gave, by name; nothing for a result without values."""
-    await call.jobs.db(results.get_result, result_id)
-    rows = await call.jobs.db(measurements_of, result_id)
-    return Page(tuple(map(_view, rows)))
+    return Page(tuple(map(_view, await call.jobs.db(_measured, result_id))))
+
+
+def _measured(conn: Any, result_id: int) -> Sequence[Measurement]:
+    """Its rows; NotFound for a result that there is not."""
+    return measurements_of(conn, results.get_result(conn, result_id).id)
 
 
 def _view(row: Measurement) -> MeasurementView:
