@@ -11,7 +11,6 @@ from playbooks import ANSIBLE, environ, tool
 pytestmark = pytest.mark.timeout(300)
 
 
-@pytest.mark.slow
 def test_ansible_lint_finds_nothing(tmp_path: Path) -> None:
     """All is clean in the profile `production`, YAML's style included."""
     done = subprocess.run(
