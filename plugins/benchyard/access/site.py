@@ -4,6 +4,7 @@ What is leaned on inside Buildbot 4.3.0 and Twisted, each with a test in `tests/
 - `WWWService.setupSite` takes `BuildbotSite`, `WsResource` and `EventResource` from their modules as it makes the site;
 - `Site.requestFactory` makes the requests, and every session cookie is set by `Request.addCookie`;
 - `Request.getSession` gives back what is in `_insecureSession` or `_secureSession`;
+- `V2RootResource._write_json_data` is called in a thread for each answer of the data API, which ends after it;
 - `/config` and the first page show what `get_www_frontend_config_dict` of `buildbot.www.config` returns;
 - `BuildEndpoint.control` and `BuildRequestEndpoint.control` are called for each action (see `controls`).
 """
@@ -13,8 +14,8 @@ from collections.abc import Awaitable
 from typing import Any
 
 from buildbot.www import config as frontend
-from buildbot.www import service, sse, ws
-from twisted.internet import defer
+from buildbot.www import rest, service, sse, ws
+from twisted.internet import defer, reactor
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
@@ -48,6 +49,7 @@ def install() -> None:
     service.BuildbotSite = LabSite
     ws.WsResource = LabWsResource
     sse.EventResource = _closed
+    rest.V2RootResource._write_json_data = staticmethod(write_json)
     frontend.get_www_frontend_config_dict = shown_config
     controls.install()
 
@@ -57,6 +59,28 @@ def shown_config(master: Any, www: Any) -> dict[str, Any]:
     stock = _stock_frontend_config(master, www)
     shown = {key: value for key, value in stock.items() if key in SHOWN}
     return shown if www["auth"].anonymous_read else {**shown, "versions": []}
+
+
+def write_json(request: Any, encoder: json.JSONEncoder, data: Any) -> None:
+    """Encode an answer in the thread that this is called in, and have the reactor send it.
+
+    Buildbot 4.3.0 writes to the connection from the thread. Twisted's transports are not for that: what the thread adds
+    just as the reactor takes what is there is lost, and the browser waits for the rest for ever.
+    """
+    chunks = []
+    for chunk in encoder.iterencode(data):
+        if request.finished or request.channel is None:
+            return
+        chunks.append(chunk)
+    reactor.callFromThread(_send, request, "".join(chunks).encode())
+
+
+def _send(request: Any, body: bytes) -> None:
+    if request.finished or request.channel is None:
+        return
+    request.setHeader(b"Content-Length", str(len(body)).encode())
+    if request.method != b"HEAD":
+        request.write(body)
 
 
 class LabRequest(Request):
