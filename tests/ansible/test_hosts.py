@@ -20,6 +20,7 @@ from debiantree import Tree
 from network import Network, NotPermitted, behind, cabled
 from playbooks import Site
 
+from benchyard.tasks.host.readings import unfinished_playbooks
 from benchyard.tasks.hostlock import try_lock
 
 if TYPE_CHECKING:
@@ -243,6 +244,8 @@ def test_a_run_of_ansible_that_fails_half_way_is_healed_by_the_next(
     assert failed.failed == {"bench_02": 1} and "msgspec" in failed.text, failed.text
     assert (trees.other / "srv/benchyard/bin/python").exists()
     assert not (trees.other / "etc/systemd/system/benchyard-worker.service").exists()
+    ((playbook, _who),) = unfinished_playbooks(trees.other / ".")
+    assert playbook == "configure"
     with manager(trees.other) as systemd:
         systemd.active("irqbalance.service").touch()
         running = {"benchyard_running": True}
@@ -253,6 +256,7 @@ def test_a_run_of_ansible_that_fails_half_way_is_healed_by_the_next(
         (trees.other / "run/grub-can-be-written").touch()
         healed = trees.site.play("configure.yml", "--limit", "bench_02", **running)
         assert healed.ok, healed.text
+        assert unfinished_playbooks(trees.other / ".") == []
         assert f"isolcpus=managed_irq,domain,{MEASURING} " in trees.other.read("boot/grub/grub.cfg")
         assert "kernel's command line" in trees.other.read("run/reboot-required")
         told = systemd.told()

@@ -212,8 +212,10 @@ IN_FORCE = """
 HOLDS = """
 - hosts: here
   gather_facts: false
+  vars: {common_mark: "{{ folder }}/unfinished"}
   tasks:
     - ansible.builtin.include_role: {name: common, tasks_from: hold.yml}
+    - ansible.builtin.command: test -e {{ common_mark }}
     - ansible.builtin.command: flock --nonblock --conflict-exit-code 9 {{ folder }}/state/host.lock true
       register: tried
       failed_when: tried.rc != expected
@@ -225,6 +227,7 @@ HOLDS = """
 KEPT = """
 - hosts: here
   gather_facts: false
+  vars: {common_mark: "{{ folder }}/unfinished"}
   tasks:
     - ansible.builtin.include_role: {name: common, tasks_from: hold.yml}
 """
@@ -299,6 +302,7 @@ def test_a_playbook_holds_the_host(tmp_path: Path) -> None:
         # The lab's own worker holds it for the playbook that it runs.
         ok, _, text = play(tmp_path, HOLDS, benchyard_held=[str(state)], expected=9)
         assert "the host is not free" not in text, text
+    assert not (tmp_path / "unfinished").exists()
     fd = try_lock(state / "host.lock")
     assert fd is not None
     os.close(fd)
@@ -314,6 +318,7 @@ def test_the_lab_holds_the_host_as_long_as_its_playbook_takes(tmp_path: Path) ->
     os.kill(holder["pid"], signal.SIGTERM)
     assert ok, text
     assert holder["play"].startswith("the lab/2") and holder["unasked_s"] >= 3600
+    assert (tmp_path / "unfinished").read_text() == "the lab\n"
 
 
 @pytest.mark.slow

@@ -13,8 +13,9 @@ from benchyard.store.history import history_of
 from benchyard.store.migrate import migrate
 from benchyard.store.rows import Job
 from benchyard.store.tables import epochs
+from benchyard.tasks.host.checks import Finding
 from benchyard.tasks.host.fingerprint import HostPrint
-from benchyard.tasks.host.guard import Finding, GuardReport
+from benchyard.tasks.host.guard import GuardReport
 from benchyard.tasks.host.lookover import LookOver
 
 

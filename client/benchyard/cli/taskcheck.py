@@ -37,7 +37,8 @@ def host_check(
     """
     import os
 
-    from benchyard.tasks.host.guard import CHECKS, look, wait_until_fit
+    from benchyard.tasks.host.checks import CHECKS
+    from benchyard.tasks.host.guard import look, wait_until_fit
 
     with task_errors():
         measuring = split_of(cpus).measuring

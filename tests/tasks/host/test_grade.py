@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from benchyard.tasks.host.checks import Finding
 from benchyard.tasks.host.fingerprint import HostPrint
 from benchyard.tasks.host.grade import grade, grade_memory
-from benchyard.tasks.host.guard import Finding, GuardReport
+from benchyard.tasks.host.guard import GuardReport
 from benchyard.tasks.host.knobreport import KnobReport, Status
 from benchyard.tasks.host.setup import Setup, set_up
 from benchyard.tasks.host.shield import Shield

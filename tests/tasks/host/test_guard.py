@@ -15,17 +15,9 @@ from sensortree import SensorTree
 from benchyard.cli.task import task
 from benchyard.tasks.cpus import available_cpus
 from benchyard.tasks.host.baseline import FILE, Baseline, read_baseline, write_baseline
-from benchyard.tasks.host.guard import (
-    CHECKS,
-    Finding,
-    GuardLimits,
-    GuardReport,
-    Policy,
-    Severity,
-    look,
-    wait_until_fit,
-)
-from benchyard.tasks.host.readings import Sensor
+from benchyard.tasks.host.checks import CHECKS, Finding, GuardLimits, Severity
+from benchyard.tasks.host.guard import GuardReport, Policy, look, wait_until_fit
+from benchyard.tasks.host.readings import UNFINISHED, Sensor
 
 DAY_S = 86400.0
 CPU = available_cpus()[-1]
@@ -238,6 +230,13 @@ def test_throttling_is_refused_while_it_goes_on(tree: SensorTree) -> None:
             "the host waits for a restart: an update asks for it",
         ),
         (
+            "playbooks",
+            f"{UNFINISHED}configure",
+            "ann@far\n",
+            "refuse",
+            "configure.yml of ann@far has not come to its end here; run it again",
+        ),
+        (
             "logged-in users",
             "run/systemd/sessions/3",
             "USER=ann\nCLASS=user\nTYPE=tty\nTTY=pts/0\n",
@@ -249,7 +248,7 @@ def test_throttling_is_refused_while_it_goes_on(tree: SensorTree) -> None:
 def test_small_checks(
     tree: SensorTree, check: str, path: str, content: str, severity: str | None, message: str
 ) -> None:
-    """Memory, clock source, a pending restart and people are judged by what the host says."""
+    """Memory, clock source, a pending restart, people and playbooks are judged by what the host says."""
     tree.write(path, content)
     found = seen(tree)[check]
     assert found == [] if severity is None else only(found) == (severity, message)

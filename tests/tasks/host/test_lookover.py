@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from benchyard.tasks.cpus import online_cpus
-from benchyard.tasks.host.guard import CHECKS
+from benchyard.tasks.host.checks import CHECKS
 from benchyard.tasks.host.knobreport import Status
 from benchyard.tasks.host.knobs import KNOBS
 from benchyard.tasks.host.lookover import LookOver, look_over

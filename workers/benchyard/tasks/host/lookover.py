@@ -11,8 +11,9 @@ from pathlib import Path
 import msgspec
 
 from benchyard.tasks.cpus import format_cpu_list
+from benchyard.tasks.host.checks import CHECKS
 from benchyard.tasks.host.fingerprint import HostPrint, read_host
-from benchyard.tasks.host.guard import CHECKS, GuardReport, look, wait_until_fit
+from benchyard.tasks.host.guard import GuardReport, look, wait_until_fit
 from benchyard.tasks.host.knobreport import KnobReport
 from benchyard.tasks.host.reserved import reserved_by
 from benchyard.tasks.host.topology import Split

@@ -19,6 +19,8 @@ from benchyard.tasks.errors import CpuListError
 ROOT = Path("/")
 # A sensor that says less or more than this (°C) is broken or absent: many boards report -128 or 255.
 COLDEST_C, HOTTEST_C = -40.0, 150.0
+# What the names of the marks begin with that a playbook leaves on a host until its end.
+UNFINISHED = "var/lib/benchyard-unfinished-"
 # Files under /sys are at most a page long, and those of /proc that we read are short; a counter of interrupts on a
 # machine with hundreds of CPUs is the longest.
 _MOST_BYTES = 4 << 20
@@ -182,6 +184,15 @@ def pending_reboot(root: Path = ROOT, release: str | None = None) -> str | None:
         if kernels:
             return None if release in kernels else f"the running kernel {release} is no longer installed"
     return None
+
+
+def unfinished_playbooks(root: Path = ROOT) -> list[tuple[str, str]]:
+    """Return the playbooks that began to change this host and have not come to their end, each with who began it.
+
+    The mark is that of our roles: see ansible/roles/common/tasks/hold.yml.
+    """
+    marks = _glob(root, f"{UNFINISHED}*")
+    return [(file.name.removeprefix(Path(UNFINISHED).name), read_text(file) or "somebody") for file in marks]
 
 
 def logins(root: Path = ROOT) -> tuple[Login, ...]:
