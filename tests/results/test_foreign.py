@@ -38,6 +38,22 @@ def test_commits(metadata: dict[str, Any], commit: str, branch: str | None) -> N
     assert (told.commit, told.branch) == (commit, branch)
 
 
+@pytest.mark.parametrize(
+    ("named", "said", "fork"),
+    [
+        ("Fidget_Spinner", "Fidget-Spinner", "Fidget-Spinner"),
+        ("Fidget%2dSpinner", "Fidget-Spinner", "Fidget-Spinner"),
+        ("ada", "bob", "ada"),
+        ("python", None, None),
+        ("python", "python", None),
+    ],
+)
+def test_forks(named: str, said: str | None, fork: str | None) -> None:
+    """It is the name's, written as the file has it: names have had `_` for `-`."""
+    metadata = {} if said is None else {"commit_fork": said}
+    assert read_foreign(RUNNER.replace("anna%2dk", named), metadata).fork == fork
+
+
 def test_bench_runner_in_another_folder() -> None:
     """The file's own name tells all but the flags, so it does not stay where it is."""
     told = read_foreign(f"downloads/{PurePosixPath(RUNNER).name}", {"hostname": "cesw-1"})

@@ -24,6 +24,25 @@ def test_flags_of_another_host(make_file: MakeFile) -> None:
     assert foreign.columns["flags"] == read_foreign(str(foreign.place), {}).flags == ("clang", "jit")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "flags"),
+    [
+        ("'--enable-optimizations' '--with-lto' '--enable-experimental-jit=yes'", ("jit",)),
+        ("--disable-gil --with-tail-call-interp", ("nogil", "tailcall")),
+        ("--enable-experimental-jit=interpreter --disable-gil=no", ()),
+        ("--with-pydebug 'CFLAGS=-O2", ()),
+    ],
+)
+def test_flags_that_no_folder_tells(make_file: MakeFile, arguments: str, flags: tuple[str, ...]) -> None:
+    """A file that is not in bench_runner's place has the flags by which its interpreter was configured."""
+    content = importing.open_content(make_file({"nbody": [1.0, 2.0]}, python_config_args=arguments))
+    for name in ("out.json", f"downloads/{NAME.rpartition('/')[2]}"):
+        foreign = importing.examine(content, name, now=1.78e9)
+        assert foreign.columns["flags"] == flags
+        assert read_foreign(str(foreign.place), {}).flags == flags
+    assert importing.examine(content, NAME, now=1.78e9).columns["flags"] == ("clang", "jit")
+
+
 @pytest.mark.parametrize("date", ["9999-12-31 23:59:59-12:00", "0001-01-01 00:00:00+05:00", "2150-01-01 00:00:00"])
 def test_dates_that_cannot_be(make_file: MakeFile, date: str) -> None:
     """A file of a machine whose clock was wrong is of the day of its commit, and named so."""

@@ -80,6 +80,17 @@ def test_the_state_of_the_suite(make_file: Callable[..., bytes]) -> None:
     assert found == ["benchmarks:ac5fd1", None]
 
 
+@pytest.mark.parametrize(("said", "version"), [(" 3.12.0 (64-bit) revision 1", "3.12.0"), ("  ", "unknown")])
+def test_blanks_before_the_version(make_file: Callable[..., bytes], said: str, version: str) -> None:
+    """A version is what is there of it, as pyperf has it."""
+    document = json.loads(make_file({"nbody": [1.0, 1.1]}))
+    document.setdefault("metadata", {})["python_version"] = said
+    if not said.strip():
+        del document["metadata"]["python_version"]
+    foreign = examine(open_content(json.dumps(document).encode()), "x.json", now=1.0)
+    assert (foreign.columns["version"], foreign.columns["interpreter"]["version"]) == (version, version)
+
+
 @pytest.mark.parametrize(
     ("metadata", "said"),
     [

@@ -33,6 +33,14 @@ def test_many_parts() -> None:
             unpack(packed)
 
 
+@pytest.mark.parametrize("zeros", [1, 512, 600_000])
+def test_padding(zeros: int) -> None:
+    """What tapes and archives fill their blocks with is not of the file; a file of nothing else is none."""
+    assert unpack(pack(LONG) + bytes(zeros)) == LONG
+    with pytest.raises(ResultError, match="damaged"):
+        unpack(bytes(zeros) + pack(LONG))
+
+
 @pytest.mark.parametrize("left", [1, 9, 15, 249_990, 250_010, 599_999])
 def test_cut_short(left: int) -> None:
     """Wherever it ends too early, it is told so."""

@@ -152,6 +152,16 @@ def test_values_beyond_all_measure(make_file: Callable[..., bytes]) -> None:
         read_suite(make_file({"a": [1e-162, 2e-162]}))
 
 
+def test_truths_need_no_pyperf(make_file: Callable[..., bytes]) -> None:
+    """bench_runner's files said for months that they were not to be published, by a value that is no number."""
+    data = make_file({"a": [1.0, 2.0]}, publish=False, odd=True)
+    suite = read_quickly(data)
+    assert suite is not None
+    _same_as_pyperf(data, suite)
+    for name in ("duration", "loops", "mem_max_rss"):
+        assert read_quickly(make_file({"a": [1.0, 2.0]}, **{name: True})) is None
+
+
 @pytest.mark.parametrize("number", [10**30, -(10**30), 10**400])
 def test_numbers_beyond_the_index(make_file: Callable[..., bytes], number: int) -> None:
     """A number in the metadata that the index cannot keep is refused, not met when it is to be kept."""

@@ -211,6 +211,17 @@ def test_trash(conn: sa.Connection, make_job: MakeJob) -> None:
     assert trashed.expired_trash(conn, 100.0) == ()
 
 
+def test_a_commit_that_is_cut_short(conn: sa.Connection) -> None:
+    """What another tool has measured is found by the whole commit as well."""
+    short = _new(conn, commit="abe" + "1" * 7, now=1.5).id
+
+    def listed(commit: str) -> list[int]:
+        return [result.id for result in results.list_results(conn, commit=commit)]
+
+    assert listed("abe" + "1" * 37) == listed("abe1111") == [short]
+    assert listed("abe" + "1" * 6 + "2" * 31) == []
+
+
 def test_filters(conn: sa.Connection) -> None:
     """Results are found by owner, beginning of the commit, branch, version and time of their making."""
     one = _new(conn, commit="abc" + "1" * 37, branch="main", now=1.0).id

@@ -228,11 +228,24 @@ def test_the_beginning_of_several_commits(conn: sa.Connection, add: Add) -> None
     assert found(conn, "7654321" + "0" * 33) == [short.id]
 
 
+def test_a_commit_that_is_cut_short_is_the_same_interpreter(conn: sa.Connection, add: Add) -> None:
+    """Tools say a commit whole or not, and may call its tag a branch: all that is of one commit is taken together."""
+    made: dict[str, Any] = {"version": "3.14.0", "interpreter": {"id": "one"}}
+    whole = add(**made, branch=None)
+    short = add(MAIN[:7], **made, branch="v3.14.0")
+    longer = add(MAIN[:10], **made)
+    for name in (MAIN[:7], MAIN, f"commit:{MAIN[:10]}@sulaco+none", "python:3.14"):
+        assert found(conn, name) == [longer.id, short.id, whole.id], name
+    assert found(conn, "v3.14.0@sulaco", tags=lambda _: [MAIN]) == [longer.id, short.id, whole.id]
+
+
 def test_a_name_of_several_kinds(conn: sa.Connection, add: Add) -> None:
     """A branch that is called as a commit or a tag must be said to be one."""
     commit, branch = add("abcdef1" + "0" * 33), add(branch="abcdef1")
     with pytest.raises(Unclear, match="'abcdef1' is a commit and a branch: say commit:abcdef1"):
         found(conn, "abcdef1")
+    with pytest.raises(Unclear, match=r"say commit:abcdef1@sulaco\+none or another$"):
+        found(conn, "abcdef1@sulaco+none")
     assert found(conn, "branch:abcdef1") == [branch.id]
     assert found(conn, "commit:abcdef1") == [commit.id]
 

@@ -175,6 +175,11 @@ def test_nothing_counts_is_no_success(
     assert capsys.readouterr().err == f"benchyard: nothing could be compared; different: {differences} ({counting})\n"
 
 
+#: A file that pyperf takes, and no lab.
+TABBED = rb"""{"new.json": {"version": "1.0", "metadata": {"name": "nbody", "hostname": "a\tb"},
+    "benchmarks": [{"runs": [{"values": [1.0, 1.1]}]}]}}"""
+
+
 def test_a_file_that_is_not_in_the_lab(lab: "Lab", ids: list[int], files: list[bytes]) -> None:
     """A file that is sent along compares as if it were a result, and leaves nothing in the lab."""
     count = len(lab.call("GET", "/results?limit=500").json()["items"])
@@ -192,6 +197,7 @@ def test_a_file_that_is_not_in_the_lab(lab: "Lab", ids: list[int], files: list[b
     for content, params_, status, words in (
         (body, {**params, "head": "file:other.json"}, 400, "the file 'other.json' was not sent along"),
         (b'{"new.json": {"benchmarks": 1}}', params, 422, "new.json: the result file is not pyperf's"),
+        (TABBED, params, 422, "new.json: the result file's metadata hostname has control characters"),
         (b'{"new.json": {"version": "1.0"', params, 400, "not a JSON object of pyperf files"),
         (files[2], params, 400, "the file 'new.json' was not sent along"),
         (b" " * 40_000_001, params, 413, "more than 40000000 bytes"),

@@ -5,7 +5,8 @@
 
 Everything else (pyperf, pyperformance) is told by the metadata alone. What the name says of host and flags comes first:
 bench_runner's and PORTAL's people named them, the metadata have what the machine was called. A name of bench_runner's
-tells that also in a folder of another name, which tells no flags: there the file is not in its place.
+tells that also in a folder of another name: there the file is not in its place, and its flags are those that the
+interpreter was configured with.
 
 PORTAL's compat id is the hash of host, platform, CPU, and versions of pyperf and pyperformance: a fingerprint, of which
 nothing but the id is known. A file of PORTAL's is kept under a name of bench_runner's, which has place for neither the
@@ -13,6 +14,7 @@ id nor the suite: `portal-COMPATID[-SUITE]/` above it tells them again.
 """
 
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Any
@@ -36,6 +38,16 @@ _PORTAL = re.compile(
     re.ASCII,
 )
 _ABOVE = re.compile(r"portal-(?P<compat>[0-9a-f]{12})(?:-(?P<suite>[A-Za-z0-9_]{1,100}))?", re.ASCII)
+
+# Options of CPython's `configure`, and their values that turn nothing on.
+_NOT_SAID = "no"
+_CONFIGURED = {
+    "bolt": ("--enable-bolt", {"no"}),
+    "debug": ("--with-pydebug", {"no"}),
+    "jit": ("--enable-experimental-jit", {"no", "yes-off", "interpreter"}),
+    "nogil": ("--disable-gil", {"no"}),
+    "tailcall": ("--with-tail-call-interp", {"no"}),
+}
 
 # What stands for a folder that is not bench_runner's.
 _ANY_FOLDER = "bm-DATE-VERSION-HASH"
@@ -87,7 +99,7 @@ def read_foreign(name: str, metadata: Mapping[str, Any], *, sha256: str = "", ho
     if said_commit and any(id.startswith(said_commit) for id in (sha256, str(metadata.get("benchyard_interpreter")))):
         said_commit = None
     commit, branch = _source(metadata, said_commit, named.ref if named else None)
-    fork = named.fork if named else word(metadata, "commit_fork")
+    fork = _fork(metadata, named.fork if named else None)
     flags = flags_of_variant(runner.flags) if runner else ()
     host = named.nickname if named else portal["host"] if portal else None
     version = named.version if named else portal["version"] if portal else None
@@ -125,7 +137,11 @@ def _measured(portal: re.Match[str] | None) -> dict[str, Any]:
 
 
 def _source(metadata: Mapping[str, Any], said: str | None, ref: str | None) -> tuple[str | None, str | None]:
-    """The commit and the branch: bench_runner has a whole commit, or a tag, for a branch where it was asked for one."""
+    """The commit and the branch: bench_runner has a whole commit for a branch where it was asked for one.
+
+    A tag that it was asked for stays, so that releases are in no line of commits. One in a name alone is none of its:
+    names of ours have the version there where no branch is known.
+    """
     known = word(metadata, "commit_id")
     commit = next((text for text in (known, said) if text and _COMMIT.fullmatch(text)), None)
     branch = word(metadata, "commit_branch")
@@ -135,6 +151,21 @@ def _source(metadata: Mapping[str, Any], said: str | None, ref: str | None) -> t
     elif branch is None and ref and not _COMMIT.fullmatch(ref) and not _TAG.match(ref):
         branch = ref
     return commit, branch
+
+
+def _fork(metadata: Mapping[str, Any], named: str | None) -> str | None:
+    """The fork of a name as the file has it, whole: names have had `_` for the `-` of forks."""
+    said = word(metadata, "commit_fork")
+    return said if named is None or (said and field_text(said) == field_text(named)) else named
+
+
+def flags_configured(arguments: str) -> tuple[str, ...]:
+    """The flags that an interpreter's arguments of `configure` tell, of those that make it another one."""
+    try:
+        said = dict(argument.partition("=")[::2] for argument in shlex.split(arguments))
+    except ValueError:
+        return ()
+    return tuple(flag for flag, (option, off) in _CONFIGURED.items() if said.get(option, _NOT_SAID) not in off)
 
 
 def host_named(named: str | None, hosts: Iterable[str], metadata: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from benchyard.results.files import store_file
-from benchyard.results.foreign import host_named, read_foreign
+from benchyard.results.foreign import flags_configured, host_named, read_foreign
 from benchyard.results.index import index_suite
 from benchyard.results.intake import UNKNOWN, describe_file
 from benchyard.results.layout import path_of_run, plain_path, read_name
@@ -56,7 +56,8 @@ def examine(content: Content, name: str, *, host: str | None = None, hosts: Iter
     interpreter = columns["interpreter"]
     version = columns["version"] if columns["version"] != UNKNOWN else told.version or UNKNOWN
     interpreter |= {"commit": told.commit, "branch": told.branch, "version": version}
-    interpreter["flags"] = columns["flags"] or told.flags
+    configured = flags_configured(interpreter["configure_args"]) if told.place is None else ()
+    interpreter["flags"] = columns["flags"] or told.flags or configured
     columns["suite"] = told.suite or columns["suite"]
     columns["fingerprint_id"] = told.fingerprint_id or columns.get("fingerprint_id")
     if told.fork is not None:

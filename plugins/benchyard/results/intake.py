@@ -152,7 +152,7 @@ def _facts(
     metadata: dict[str, Any], sha256: str, *, commit: str | None, branch: str | None, machine: str | None
 ) -> dict[str, Any]:
     """What the file says of its interpreter, as our own runs say it."""
-    version = str(metadata.get("python_version", UNKNOWN)).split(" ", 1)[0]
+    version = str(metadata.get("python_version", UNKNOWN)).strip().split(" ", 1)[0] or UNKNOWN
     return {
         "id": sha256,
         "executable": str(metadata.get("python_executable", "")),

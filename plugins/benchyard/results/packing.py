@@ -41,7 +41,7 @@ def unpack(packed: bytes, most: int = MOST_BYTES) -> bytes:
     pieces: list[bytes] = []
     size = parts = 0
     rest = memoryview(packed)
-    while rest:
+    while rest and not (parts and _is_padding(rest)):
         part = isal_zlib.decompressobj(_GZIP)
         parts += 1
         if parts > _MOST_PARTS:
@@ -60,6 +60,11 @@ def unpack(packed: bytes, most: int = MOST_BYTES) -> bytes:
                 raise ResultError("the result file is cut short: gzip cannot unpack all of it")
             rest = rest[used:]
     return b"".join(pieces)
+
+
+def _is_padding(rest: memoryview) -> bool:
+    """Whether nothing but zeros is left, as tapes and archives fill their blocks with."""
+    return rest[0] == 0 and not any(rest)
 
 
 def unpacked(data: bytes) -> bytes:

@@ -188,7 +188,7 @@ def _fits(name: str, value: Any, kind: type) -> bool:
         return kind is str and value.strip() in _UNITS
     if name == "tags":
         return kind is list and all(type(tag) is str and tag not in ("", "all") for tag in value)
-    return kind in (str, int, float)
+    return kind in (str, int, float, bool)
 
 
 def _check_text(text: str) -> str:

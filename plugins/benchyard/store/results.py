@@ -219,8 +219,8 @@ def list_results(
 ) -> tuple[Result, ...]:
     """Return results with an id below `before`, newest first.
 
-    Those in the trash are listed for the status `trashed` only. Of a commit, its beginning is enough. Results made
-    at `since` are listed, those made at `until` are not.
+    Those in the trash are listed for the status `trashed` only. Of a commit, its beginning is enough; a result may have
+    it cut short, too. Results made at `since` are listed, those made at `until` are not.
     """
     for name in status:
         if name not in RESULT_STATUSES:

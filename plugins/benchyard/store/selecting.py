@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from benchyard.store.errors import NotFound, Unclear
-from benchyard.store.filters import with_commit
+from benchyard.store.filters import SHORT, with_commit
 from benchyard.store.forks import fork_in, fork_of, is_branch
 from benchyard.store.results import get_result
 from benchyard.store.rows import BENCHMARKS, CALIBRATE, Result
@@ -42,9 +42,6 @@ NONE = "none"
 
 # Rows that are looked at, and candidates that are named.
 _MOST, _NAMED = 500, 6
-
-# Digits that commits have at least.
-_SHORT = 7
 
 _NARROWED = re.compile(
     r"(?P<name>.+?)(?:@(?P<host>[A-Za-z0-9_.-]+))?(?:\+(?P<flags>[a-z0-9_]+(?:,[a-z0-9_]+)*))?",
@@ -121,8 +118,8 @@ def _rows(conn: sa.Connection, wanted: Selector, tags: Tags) -> Sequence[Result]
     if wanted.kind:
         return kinds[wanted.kind]()
     found = {kind: rows for kind in ("commit", "tag", "branch") if (rows := kinds[kind]())}
-    if len({row.commit for rows in found.values() for row in rows}) > 1 and len(found) > 1:
-        raise Unclear(f"{wanted.text!r} is a {' and a '.join(found)}: say {next(iter(found))}:{wanted.name} or another")
+    if len({_source(row) for rows in found.values() for row in rows}) > 1 and len(found) > 1:
+        raise Unclear(f"{wanted.text!r} is a {' and a '.join(found)}: say {next(iter(found))}:{wanted.text} or another")
     return next(iter(found.values()), ())
 
 
@@ -167,10 +164,8 @@ def _of_commit(conn: sa.Connection, wanted: Selector) -> Sequence[Result]:
     return rows
 
 
-def _with_commit(conn: sa.Connection, wanted: Selector, name: str) -> list[Result]:
-    """What another tool has measured may have its commit cut short."""
-    rows = _newest(conn, wanted, with_commit(results.c.commit, name[:_SHORT]))
-    return [row for row in rows if str(row.commit).startswith(name) or name.startswith(str(row.commit))]
+def _with_commit(conn: sa.Connection, wanted: Selector, name: str) -> Sequence[Result]:
+    return _newest(conn, wanted, with_commit(results.c.commit, name))
 
 
 def _of_version(version: str) -> sa.ColumnElement[bool]:
@@ -209,8 +204,8 @@ def _last(rows: Sequence[Result]) -> Sequence[Result]:
 
 
 def _source(row: Result) -> str:
-    """What an interpreter was made from; an installed one was made from itself."""
-    return str(row.commit or (row.interpreter or {}).get("id"))
+    """What an interpreter was made from, as short as any tool says it; an installed one was made from itself."""
+    return row.commit[:SHORT] if row.commit else str((row.interpreter or {}).get("id"))
 
 
 def _interpreter(row: Result) -> tuple[str, ...]:

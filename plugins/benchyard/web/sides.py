@@ -140,9 +140,9 @@ def read_side(call: Call, side: Side) -> Read:
         try:
             suite = read_suite(side.file)
             named = read_foreign(side.name, suite.metadata)
+            told = describe_file(suite, hashlib.sha256(side.file).hexdigest())
         except ResultError as exc:
             raise ResultError(f"{side.name}: {exc}") from exc
-        told = describe_file(suite, hashlib.sha256(side.file).hexdigest())
         told["suite"] = named.suite or told["suite"]
         told["fingerprint_id"] = named.fingerprint_id or told.get("fingerprint_id")
         view = _file_view(side.name, told, call.now())
