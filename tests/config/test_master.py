@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from buildbot.db.enginestrategy import create_engine
 from buildbot.process.properties import Properties
 from buildbot.worker.local import LocalWorker
 from croniter import croniter
 
 from benchyard.config.builders import capacity, coordinators, make_builders, make_lanes
 from benchyard.config.locks import host_lock
+from benchyard.config.master import compose
 from benchyard.config.schedulers import make_schedulers
 from benchyard.config.settings import SettingsError, load_settings
 from benchyard.config.workers import make_workers
@@ -54,6 +56,20 @@ def test_buildbot_accepts_the_shipped_configuration(made_lab: Path) -> None:
     """`buildbot checkconfig` finds nothing wrong with what `benchyard lab init` makes."""
     done = checkconfig(made_lab)
     assert (done.returncode, done.stdout.strip()) == (0, "Config file is good!"), done.stderr
+
+
+def test_sqlite_stays_open(made_lab: Path) -> None:
+    """Each transaction of the master's is by the connection that there is, and no file is opened for it."""
+    settings = load_settings(made_lab)
+    db = compose(settings)["db"]
+    engine = create_engine(db["db_url"], basedir=str(made_lab / "master"), **db["engine_kwargs"])
+    used = []
+    for _ in range(3):
+        with engine.connect() as conn, conn.begin():
+            used.append(conn.connection.dbapi_connection)
+    engine.dispose()
+    assert engine.dialect.name == "sqlite"
+    assert len(set(used)) == 1
 
 
 def test_buildbot_accepts_the_shipped_example(made_lab: Path) -> None:

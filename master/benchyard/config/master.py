@@ -5,6 +5,7 @@ from typing import Any
 
 from buildbot.config.errors import ConfigErrors
 from buildbot.config.master import MasterConfig
+from sqlalchemy import QueuePool
 from twisted.internet.endpoints import quoteStringArgument
 
 from benchyard.access.service import AccessService
@@ -49,7 +50,8 @@ def compose(settings: Settings) -> dict[str, Any]:
         "titleURL": lab.url,
         "buildbotURL": lab.url,
         "buildbotNetUsageData": None,
-        "db": {"db_url": lab.db_url},
+        # Stock opens SQLite's file anew for each transaction, which takes longer than most of these.
+        "db": {"db_url": lab.db_url, "engine_kwargs": {"poolclass": QueuePool}},
         "protocols": {"pb": {"port": worker_endpoint(settings)}},
         "www": make_www(settings),
         "workers": make_workers(settings),
