@@ -130,6 +130,22 @@ def test_a_check_that_waits_holds_up_its_own_host_alone(lab: Lab) -> None:
     assert lab.next(MEASURE, ["bench"]) is None
 
 
+def test_a_check_that_lost_its_worker_holds_up_its_own_host_alone(lab: Lab) -> None:
+    """Begun as it has, it goes on when the worker is back; until then the machine's other hosts measure and prepare."""
+    _job, request = lab.measurement()
+    _other, preparation = lab.measurement(stage=PREPARE)
+    check = lab.look_after("bench", "check")
+    assert lab.next(CHECK) == Pick(check.request_id or 0, "bench")
+    assert lab.next(PREPARE, ["prep"]) is None
+    assert lab.next(MEASURE, ["prep"]) is None
+    assert lab.next(PREPARE, ["prep"], away=["bench"]) == Pick(preparation, None)
+    assert lab.next(MEASURE, ["bench"], away=["bench"]) is None
+    assert lab.next(MEASURE, ["prep"], away=["bench"]) == Pick(request, "prep")
+    job = lab.look_after("bench")
+    jobs.set_status(lab.conn, job.id, "running", now=2.0, who="lab")
+    assert lab.next(PREPARE, ["prep"], away=["bench"]) is None
+
+
 def test_a_change_waits_for_the_check_before_it(lab: Lab) -> None:
     """It begins once that has ended, however; other hosts do not wait, and nothing is measured in between."""
     check, job = lab.change("bench")
