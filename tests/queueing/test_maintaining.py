@@ -109,6 +109,15 @@ def test_it_waits_for_a_measurement(lab: Lab) -> None:
     assert jobs.get_job(lab.conn, twin.id).status == "queued"
 
 
+def test_it_waits_for_no_run_of_a_canceled_job(lab: Lab) -> None:
+    """The host may be one whose worker died in the middle, and can tell of the run's end only once it is repaired."""
+    running, _request = lab.measurement(placed="bench")
+    job = lab.look_after("bench")
+    assert lab.next(MAINTAIN, away=["bench"]) is None
+    jobs.set_status(lab.conn, running.id, "canceled", now=2.0, who="bob")
+    assert lab.next(MAINTAIN, away=["bench"]) == Pick(job.request_id or 0, KEEPER)
+
+
 def test_nothing_new_is_measured_meanwhile(lab: Lab) -> None:
     """From the moment it is wanted, no measurement begins on the machine; one that has begun is attached to again."""
     _job, new = lab.measurement()

@@ -8,7 +8,7 @@ from benchyard.queueing import engine, maintaining, order, stages
 from benchyard.queueing.doors import request_of_spec, spec_row
 from benchyard.queueing.requests import Invalid, JobSpec
 from benchyard.queueing.runs import Run, stage_key
-from benchyard.store import attempts, jobs, queues
+from benchyard.store import attempts, jobs, maintenance, queues
 from benchyard.store.errors import Conflict
 from benchyard.store.places import lock_queue
 from benchyard.store.rows import CHECK, MAINTENANCE, Job
@@ -154,7 +154,7 @@ def _circumstances(
         order.closed_hosts(conn, time.time()),
         order.started_jobs(conn, target),
         maintaining.kept_free(conn, machines, away),
-        {attempt.host or "": attempt.job_id for attempt in attempts.running_attempts(conn)},
+        maintenance.measured_hosts(conn),
     )
 
 

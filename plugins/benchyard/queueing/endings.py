@@ -39,4 +39,6 @@ async def finish(service: "JobService", job: Job, results: int) -> None:
         attempt = await service.db(attempts.current_attempt, job.id)
         cause = attempt.cause if attempt is not None else None
         await service.set_status(job.id, "failed", error=job.error or cause or "the job's build failed; see its log")
-    service.poke(*(name for name, lane in service.lanes.items() if lane.target == job.target))
+    # What was left of it on a host counts no more for the jobs that wait to look after that.
+    concerned = (n for n, lane in service.lanes.items() if lane.target == job.target or lane.stage in stages.OF_HOSTS)
+    service.poke(*concerned)
