@@ -26,6 +26,14 @@ async def request_completed(service: "JobService", request_id: int, results: int
         await cancellation.enforce(service, job_id)
 
 
+async def request_put_back(service: "JobService", request_id: int) -> None:
+    """The build of a request is to be done again; nothing else asks for it where its job has its outcome already."""
+    job = await service.db(jobs.job_of_request, request_id)
+    if job is not None and job.is_final:
+        service.ending.add(request_id)
+        service.poke(*service.lanes)
+
+
 async def finish(service: "JobService", job: Job, results: int) -> None:
     """The job's own build has ended; its steps have set a more exact status before where there is one."""
     if job.kind in MAINTENANCE:
