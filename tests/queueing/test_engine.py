@@ -404,6 +404,30 @@ def test_begun_job_goes_first(
     assert spin(resume()) == [second, first]
 
 
+def test_ended_job_whose_build_is_put_back(
+    start_master: Start, spin: Spin, settle: Settle, config: Callable[..., Any]
+) -> None:
+    """A build that is to be done again after its job has its outcome is done again, and the request ends with it.
+
+    Breaks if a request that is given back is no longer told as `unclaimed`.
+    """
+    master = start_master(config([Hold()]))
+
+    async def test() -> None:
+        job = await submit(master)
+        await settle(in_hold(1), "its build has begun")
+        await service(master).set_status(job.id, "success")
+        Hold.gates[0].callback(RETRY)
+        await settle(in_hold(2), "it is done again")
+        assert service(master).ending == {job.request_id}
+        release()
+        await settle(completed(master, job.request_id), "the request has ended")
+        assert await results_of_builds(master, job.request_id) == [RETRY, SUCCESS]
+        await settle(lambda: not service(master).ending, "nothing is left to end")
+
+    spin(test())
+
+
 def test_run_goes_back_to_its_host(start_master: Start, spin: Spin, settle: Settle, config: Callable[..., Any]) -> None:
     """The stage of an attempt that is placed on a host is built by that host's worker, though another comes first.
 

@@ -109,6 +109,15 @@ def test_it_waits_for_a_measurement(lab: Lab) -> None:
     assert jobs.get_job(lab.conn, twin.id).status == "queued"
 
 
+def test_it_waits_for_no_run_of_a_canceled_job(lab: Lab) -> None:
+    """The host may be one whose worker died in the middle, and can tell of the run's end only once it is repaired."""
+    running, _request = lab.measurement(placed="bench")
+    job = lab.look_after("bench")
+    assert lab.next(MAINTAIN, away=["bench"]) is None
+    jobs.set_status(lab.conn, running.id, "canceled", now=2.0, who="bob")
+    assert lab.next(MAINTAIN, away=["bench"]) == Pick(job.request_id or 0, KEEPER)
+
+
 def test_nothing_new_is_measured_meanwhile(lab: Lab) -> None:
     """From the moment it is wanted, no measurement begins on the machine; one that has begun is attached to again."""
     _job, new = lab.measurement()
@@ -128,6 +137,22 @@ def test_a_check_that_waits_holds_up_its_own_host_alone(lab: Lab) -> None:
     assert lab.next(MEASURE, ["bench"]) == Pick(request, "bench")
     assert lab.next(CHECK, ["bench", "prep"]) == Pick(check.request_id or 0, "prep")
     assert lab.next(MEASURE, ["bench"]) is None
+
+
+def test_a_check_that_lost_its_worker_holds_up_its_own_host_alone(lab: Lab) -> None:
+    """Begun as it has, it goes on when the worker is back; until then the machine's other hosts measure and prepare."""
+    _job, request = lab.measurement()
+    _other, preparation = lab.measurement(stage=PREPARE)
+    check = lab.look_after("bench", "check")
+    assert lab.next(CHECK) == Pick(check.request_id or 0, "bench")
+    assert lab.next(PREPARE, ["prep"]) is None
+    assert lab.next(MEASURE, ["prep"]) is None
+    assert lab.next(PREPARE, ["prep"], away=["bench"]) == Pick(preparation, None)
+    assert lab.next(MEASURE, ["bench"], away=["bench"]) is None
+    assert lab.next(MEASURE, ["prep"], away=["bench"]) == Pick(request, "prep")
+    job = lab.look_after("bench")
+    jobs.set_status(lab.conn, job.id, "running", now=2.0, who="lab")
+    assert lab.next(PREPARE, ["prep"], away=["bench"]) is None
 
 
 def test_a_change_waits_for_the_check_before_it(lab: Lab) -> None:

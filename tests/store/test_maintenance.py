@@ -188,7 +188,9 @@ def test_host_that_is_to_leave(conn: sa.Connection) -> None:
     attempts.place_attempt(conn, run.id, 1, host="sulaco", now=3.0)
     with pytest.raises(Conflict, match=f"busy with job {run.id}"):
         maintenance.close_host(conn, "sulaco", now=3.0, who="ada")
+    assert maintenance.measured_hosts(conn) == {"sulaco": run.id}
     jobs.set_status(conn, run.id, "canceled", now=4.0, who="bob")
+    assert maintenance.measured_hosts(conn) == {}
     make(conn, "check")
     maintenance.close_host(conn, "sulaco", now=4.0, who="ada")
     host = hosts.get_host(conn, "sulaco")

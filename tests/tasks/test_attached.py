@@ -52,6 +52,16 @@ def test_the_host_is_held(host: Any) -> None:
     os.close(fd)
 
 
+def test_a_strict_guard(host: Any) -> None:
+    """Such a host is not made ready, so a strict guard knows no CPUs to look at; what is refused has its remedy."""
+    argv = [sys.executable, "-m", "benchyard.cli", "task", "run-benchmarks", "--python", sys.executable]
+    argv += ["--benchmarks", "nbody", "--output", str(host.state / "out.json"), "--guard", "strict"]
+    out = io.BytesIO()
+    outcome = attach("1.1", argv, state=host.state, out=out)
+    assert outcome.rc == 2
+    assert b"`benchyard host modify HOST --guard warn`" in out.getvalue()
+
+
 def test_the_time_limit(host: Any) -> None:
     """A command that ignores SIGTERM is ended with its children."""
     began = time.monotonic()

@@ -1,14 +1,14 @@
 """What people change of queues and of jobs that wait: order, pause, and what a job is to do."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from benchyard.queueing import engine, maintaining, order, stages
 from benchyard.queueing.doors import request_of_spec, spec_row
 from benchyard.queueing.requests import Invalid, JobSpec
 from benchyard.queueing.runs import Run, stage_key
-from benchyard.store import attempts, jobs, queues
+from benchyard.store import attempts, jobs, maintenance, queues
 from benchyard.store.errors import Conflict
 from benchyard.store.places import lock_queue
 from benchyard.store.rows import CHECK, MAINTENANCE, Job
@@ -93,7 +93,7 @@ async def reasons(service: "JobService", target: str, hosts: Mapping[str, bool])
     `hosts` are the target's isolated hosts, and whether each is connected.
     """
     machines = next((lane.machines for lane in service.lanes.values() if lane.target == target), {})
-    paused, closed, running, kept, measured = await service.db(_circumstances, target, machines)
+    paused, closed, running, kept, measured = await service.db(_circumstances, target, machines, service.away)
 
     def why(job: Job, position: int) -> str:
         able = [host for host in hosts if host not in closed and host == (job.host or host)]
@@ -147,14 +147,14 @@ def _why_not_looked_after(
 
 
 def _circumstances(
-    conn: Any, target: str, machines: Mapping[str, str]
+    conn: Any, target: str, machines: Mapping[str, str], away: Collection[str]
 ) -> tuple[bool, dict[str, str], list[int], dict[str, Job], dict[str, int]]:
     return (
         order.is_paused(conn, target),
         order.closed_hosts(conn, time.time()),
         order.started_jobs(conn, target),
-        maintaining.kept_free(conn, machines),
-        {attempt.host or "": attempt.job_id for attempt in attempts.running_attempts(conn)},
+        maintaining.kept_free(conn, machines, away),
+        maintenance.measured_hosts(conn),
     )
 
 

@@ -26,6 +26,14 @@ async def request_completed(service: "JobService", request_id: int, results: int
         await cancellation.enforce(service, job_id)
 
 
+async def request_put_back(service: "JobService", request_id: int) -> None:
+    """The build of a request is to be done again; nothing else asks for it where its job has its outcome already."""
+    job = await service.db(jobs.job_of_request, request_id)
+    if job is not None and job.is_final:
+        service.ending.add(request_id)
+        service.poke(*service.lanes)
+
+
 async def finish(service: "JobService", job: Job, results: int) -> None:
     """The job's own build has ended; its steps have set a more exact status before where there is one."""
     if job.kind in MAINTENANCE:
@@ -39,4 +47,6 @@ async def finish(service: "JobService", job: Job, results: int) -> None:
         attempt = await service.db(attempts.current_attempt, job.id)
         cause = attempt.cause if attempt is not None else None
         await service.set_status(job.id, "failed", error=job.error or cause or "the job's build failed; see its log")
-    service.poke(*(name for name, lane in service.lanes.items() if lane.target == job.target))
+    # What was left of it on a host counts no more for the jobs that wait to look after that.
+    concerned = (n for n, lane in service.lanes.items() if lane.target == job.target or lane.stage in stages.OF_HOSTS)
+    service.poke(*concerned)

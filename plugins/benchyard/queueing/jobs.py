@@ -52,7 +52,7 @@ class JobService(BuildbotService):
         super().__init__(**kwargs)
         #: Builds that a person asked to stop; lost workers and shutdowns never send control messages.
         self.stopped_by_person: set[int] = set()
-        #: Requests of jobs that have ended without their build: refused at the door, or by a crash in between.
+        #: Requests of jobs that have ended without their build: refused at the door, or by what came in between.
         self.ending: set[int] = set()
         #: Held while a request is made, so that one key never gets two.
         self.making_request = defer.DeferredLock()
@@ -90,6 +90,7 @@ class JobService(BuildbotService):
             await listen(self._on_cancel, ("control", "buildrequests", None, "cancel")),
             await listen(self._on_new_buildset, ("buildsets", None, "new")),
             await listen(self._on_complete, ("buildrequests", None, "complete")),
+            await listen(self._on_put_back, ("buildrequests", None, "unclaimed")),
             await listen(self._on_left, ("workers", None, "disconnected")),
         ]
         self._watch.start(1.0, now=False)
@@ -261,6 +262,9 @@ class JobService(BuildbotService):
 
     def _on_complete(self, _key: Any, msg: Mapping[str, Any]) -> None:
         self.in_background(endings.request_completed, self, msg["buildrequestid"], msg["results"])
+
+    def _on_put_back(self, _key: Any, msg: Mapping[str, Any]) -> None:
+        self.in_background(endings.request_put_back, self, msg["buildrequestid"])
 
     def _on_left(self, _key: Any, _msg: Any) -> None:
         """What waited for a check that this worker was to make may go on."""

@@ -59,9 +59,9 @@ def next_maintenance(
     under_way = {
         job.id: machines.get(job.host or "")
         for job in wanted
-        if job.status != "queued" and not (job.kind == CHECK and job.host in away)
+        if job.status != "queued" and not _lacks_worker(job, away)
     }
-    checks = {job.id for job in wanted if job.kind == CHECK and job.enabled and job.host not in away}
+    checks = {job.id for job in wanted if job.kind == CHECK and job.enabled and not _lacks_worker(job, away)}
     for row in found:
         if row.status in FINAL_JOB_STATUSES or row.host not in machines:
             return Chosen(row.id, None)
@@ -76,16 +76,21 @@ def next_maintenance(
     return None
 
 
-def kept_free(conn: sa.Connection, machines: Mapping[str, str]) -> dict[str, Job]:
+def _lacks_worker(job: Job, away: Collection[str]) -> bool:
+    """Whether it is a check that nobody makes, begun or not, until the worker of its host comes back."""
+    return job.kind == CHECK and job.host in away
+
+
+def kept_free(conn: sa.Connection, machines: Mapping[str, str], away: Collection[str]) -> dict[str, Job]:
     """The hosts on which nothing new is measured, and the job that looks after each; hosts by `machines`.
 
-    A check that waits, perhaps for a worker that is away, holds up its own host alone.
+    A check that waits, perhaps for a worker that is `away`, holds up its own host alone.
     """
     found: dict[str, Job] = {}
     for job in maintenance.wanted(conn):
         if not job.enabled:
             continue
-        alone = job.kind == CHECK and job.status == "queued"
+        alone = (job.kind == CHECK and job.status == "queued") or _lacks_worker(job, away)
         machine = machines.get(job.host or "")
         for host, at in machines.items():
             if host == job.host or (not alone and at == machine):
@@ -93,9 +98,10 @@ def kept_free(conn: sa.Connection, machines: Mapping[str, str]) -> dict[str, Job
     return found
 
 
-def machines_at_work(conn: sa.Connection, machines: Mapping[str, str]) -> Collection[str]:
+def machines_at_work(conn: sa.Connection, machines: Mapping[str, str], away: Collection[str]) -> Collection[str]:
     """The machines that are being looked after now."""
-    under_way = (job.host or "" for job in maintenance.wanted(conn) if job.status in maintenance.UNDER_WAY)
+    wanted = (job for job in maintenance.wanted(conn) if not _lacks_worker(job, away))
+    under_way = (job.host or "" for job in wanted if job.status in maintenance.UNDER_WAY)
     return {machines[host] for host in under_way if host in machines}
 
 

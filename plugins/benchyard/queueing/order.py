@@ -73,7 +73,7 @@ def next_request(
         waiting = _waiting(model, builderid)
         chosen = maintaining.next_maintenance(conn, waiting, model.buildrequests, free_workers, **how)
         return Pick(*chosen) if chosen is not None else None
-    return _next_stage(conn, model, lane, builderid, free_workers, now)
+    return _next_stage(conn, model, lane, builderid, free_workers, now, away)
 
 
 def _waiting(model: Any, builderid: int) -> sa.ColumnElement[bool]:
@@ -164,6 +164,7 @@ def _next_stage(
     builderid: int,
     free_workers: Sequence[str],
     now: float,
+    away: Collection[str],
 ) -> Pick | None:
     """The first stage by the order of the queue; there are only as many as jobs have begun.
 
@@ -186,12 +187,12 @@ def _next_stage(
         return None
     if lane.stage != stages.MEASURE:
         on_queue = [request_id for request_id, state in known if state.status != "created"]
-        at_work = maintaining.machines_at_work(conn, lane.machines)
+        at_work = maintaining.machines_at_work(conn, lane.machines, away)
         able = [worker for worker in free_workers if lane.machines.get(worker) not in at_work]
         anywhere = len(able) == len(free_workers)
         return Pick(on_queue[0], None if anywhere else able[0]) if on_queue and able else None
     paused = is_paused(conn, lane.target)
-    closed = {*closed_hosts(conn, now), *maintaining.kept_free(conn, lane.machines)}
+    closed = {*closed_hosts(conn, now), *maintaining.kept_free(conn, lane.machines, away)}
     for request_id, state in known:
         if state.placed is not None or state.cancel_by is not None:
             free = [host for host in free_workers if host == (state.placed or host)]

@@ -76,9 +76,17 @@ def wanted(conn: sa.Connection, host: str | None = None) -> tuple[Job, ...]:
     return tuple(job for job in found if host in (None, job.host))
 
 
-def measured_hosts(conn: sa.Connection) -> frozenset[str]:
-    """Return the hosts on which a run has started and not ended, as far as the lab knows."""
-    return frozenset(conn.execute(sa.select(attempts.c.host).where(attempts.c.status == "running")).scalars())
+def measured_hosts(conn: sa.Connection) -> dict[str, int]:
+    """Return the hosts on which a run has started and not ended, as far as the lab knows, with the job of each.
+
+    What is left of the run of a canceled job does not count: the host may never come back to tell of it.
+    """
+    statement = (
+        sa.select(attempts.c.host, attempts.c.job_id)
+        .join(jobs, jobs.c.id == attempts.c.job_id)
+        .where(attempts.c.status == "running", jobs.c.status.not_in(FINAL_JOB_STATUSES))
+    )
+    return {row.host: row.job_id for row in conn.execute(statement)}
 
 
 def close_host(conn: sa.Connection, name: str, *, now: float, who: str) -> None:
@@ -92,17 +100,9 @@ def close_host(conn: sa.Connection, name: str, *, now: float, who: str) -> None:
 
 
 def must_be_idle(conn: sa.Connection, name: str, statuses: tuple[str, ...] = WANTED) -> None:
-    """Conflict while a job has a run on a host, or one that looks after it has one of these statuses.
-
-    What is left of the run of a canceled job does not count: the host may never come back to tell of it.
-    """
-    on_it = (
-        sa.select(attempts.c.job_id)
-        .join(jobs, jobs.c.id == attempts.c.job_id)
-        .where(attempts.c.status == "running", attempts.c.host == name, jobs.c.status.not_in(FINAL_JOB_STATUSES))
-    )
+    """Conflict while a job has a run on a host, or one that looks after it has one of these statuses."""
     for_it = (job.id for job in wanted(conn, name) if job.status in statuses)
-    busy_with = conn.execute(on_it.limit(1)).scalar() or next(for_it, None)
+    busy_with = measured_hosts(conn).get(name) or next(for_it, None)
     if busy_with is not None:
         raise Conflict(
             f"host {name} is busy with job {busy_with}; disable it and wait for the end of that, or cancel it"

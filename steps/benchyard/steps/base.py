@@ -51,7 +51,8 @@ def state_option(environ: dict[str, str]) -> Sequence[str]:
 class LabStep(buildstep.BuildStep):
     """A step of the lab: it knows the job service, and who interrupts it.
 
-    An error that nobody thought of must not cost a job: it is logged, and the build is done again after a pause.
+    An error that nobody thought of must not cost a job: it is logged, and the build is done again after a pause. A step
+    after the job has its result has nothing to save by that, and ends otherwise.
     """
 
     #: The job service may let this step's build go at a clean shutdown; it is done again after the start.
@@ -75,15 +76,19 @@ class LabStep(buildstep.BuildStep):
         except buildstep.BuildStepCancelled:
             return self.released()
         except Exception:
-            log.err(None, f"benchyard: in step {self.name} of build {self.build.buildid}; it is tried again")
+            log.err(None, f"benchyard: in step {self.name} of build {self.build.buildid}")
             await self.addLogWithFailure(failure.Failure())
-            return await self.later("something went wrong in the lab; trying again")
+            return await self.after_error()
         finally:
             self.descriptionSuffix: list[str] = []  # it told what the step was waiting for
 
     async def do(self) -> int:
         """Do the step's work and give Buildbot's result code."""
         raise NotImplementedError
+
+    async def after_error(self) -> int:
+        """Buildbot's result code after an error that nobody thought of, which has been logged."""
+        return await self.later("something went wrong in the lab; trying again")
 
     def getCurrentSummary(self) -> dict[str, str]:
         """What the step is at; stock leaves the suffix out where there is no description."""

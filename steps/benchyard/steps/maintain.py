@@ -136,7 +136,7 @@ class Maintain(MaintenanceStep):
 
 def _begin(conn: Any, job: Job, hosts: list[str], now: float) -> int:
     """Note that the job runs, and how often it has begun; 0 if a run is on one of these hosts, all of one machine."""
-    if maintenance.measured_hosts(conn).intersection(hosts):
+    if not maintenance.measured_hosts(conn).keys().isdisjoint(hosts):
         return 0
     maintenance.end_check(conn, job, now=now)
     jobs.set_status(conn, job.id, "running", now=now, who="lab")

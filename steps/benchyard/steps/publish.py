@@ -2,9 +2,7 @@
 
 from typing import Any, ClassVar
 
-from buildbot.process import buildstep
 from buildbot.process.results import SKIPPED, SUCCESS, WARNINGS
-from twisted.python import failure, log
 
 from benchyard.publish.outbox import Place
 from benchyard.publish.service import find_publisher
@@ -34,17 +32,10 @@ class Publish(LabStep):
         super().__init__(hideStepIf=_has_nothing_to_say, **kwargs)
         self.destination, self.wait_s = destination, wait_s
 
-    async def do(self) -> int:
-        try:
-            return await self._publish()
-        except buildstep.BuildStepCancelled:
-            raise
-        except Exception:
-            log.err(None, f"benchyard: in step {self.name} of build {self.build.buildid}; the job has its result")
-            await self.addLogWithFailure(failure.Failure())
-            return self._say("something went wrong in the lab; ask again with `benchyard result upload`", WARNINGS)
+    async def after_error(self) -> int:
+        return self._say("something went wrong in the lab; ask again with `benchyard result upload`", WARNINGS)
 
-    async def _publish(self) -> int:
+    async def do(self) -> int:
         service = find_publisher(self.master)
         place = service.places.get(self.destination) if service is not None else None
         if service is None or place is None:

@@ -56,7 +56,10 @@ class Care:
     def check(self, affinity: Sequence[int] | None) -> None:
         """Raise OptionError for a guard that refuses and would look at no CPU."""
         if self._policy == "strict" and not self._measuring and affinity is None:
-            raise OptionError("a strict guard must know the CPUs that measure: name them with --affinity")
+            raise OptionError(
+                "a strict guard must know the CPUs that measure: name them with --affinity; for a host that a lab"
+                " cannot make ready, as it has no /proc, `benchyard host modify HOST --guard warn`"
+            )
 
     def begin(self, folder: Path, affinity: Sequence[int] | None, say: Callable[[str], None]) -> bool:
         """Wait until the host is fit, and watch it from then on; whether it may measure.
