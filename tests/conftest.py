@@ -6,6 +6,7 @@ from pathlib import Path
 
 import postgresql
 import pytest
+import realresults
 
 #: Fixtures of several folders that share one reactor, which a process has but once.
 pytest_plugins = ["masters"]
@@ -13,14 +14,11 @@ pytest_plugins = ["masters"]
 
 @pytest.fixture(scope="session")
 def real_results() -> Path:
-    """The folder of real pyperf result files, which are too large for the repository."""
-    folder = os.environ.get("BENCHYARD_REAL_RESULTS")
-    if not folder:
-        pytest.fail("set BENCHYARD_REAL_RESULTS to a folder of pyperf result files (*.json, *.json.gz)")
-    path = Path(folder)
-    if not path.is_dir():
-        pytest.fail(f"BENCHYARD_REAL_RESULTS={folder} is not a folder")
-    return path
+    """The folder of the real pyperf result files, which are too large for the repository."""
+    try:
+        return realresults.find()
+    except realresults.NotThere as exc:
+        pytest.fail(str(exc), pytrace=False)
 
 
 @pytest.fixture(scope="session")

@@ -89,6 +89,14 @@ def test_destinations(run: "Run") -> None:
     assert len(run("result", "destinations", "--json").json["items"]) == 2
 
 
+def test_no_destinations(run: "Run", lab: "LabServer") -> None:
+    """Where there are none, it is said how to have one, and from when on it counts."""
+    lab.destinations = []
+    told = "the lab publishes nowhere; add a table such as [publish.NAME] to its settings and start the lab anew\n"
+    ran = run("result", "destinations")
+    assert told in (ran.out, ran.err)
+
+
 def test_a_result_shows_its_uploads(run: "Run", lab: "LabServer", server_module: ModuleType) -> None:
     """`result get` says where a result was published."""
     number = lab.add_result()

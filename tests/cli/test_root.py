@@ -54,6 +54,12 @@ def test_help_names_all_commands(run_program: "Run") -> None:
         assert any(line.split()[:1] == [name] and lazy.help in line for line in ran.out.splitlines())
 
 
+def test_help_names_what_the_environment_says(run_program: "Run") -> None:
+    """It names the variables by which a script reaches a lab without a login."""
+    said = run_program("--help").out
+    assert "$BENCHYARD_URL" in said and "$BENCHYARD_TOKEN" in said
+
+
 def leaves(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
     """The commands below a group, with their paths."""
     if not isinstance(command, click.Group):
@@ -72,12 +78,13 @@ def test_the_table_leads_to_commands(name: str) -> None:
         assert f"\n\nExample: {path}" in cleandoc(each.help or "").replace('eval "$(', ""), path
 
 
-def test_every_printing_command_has_json() -> None:
-    """--json and --url are accepted by every command that talks to a lab."""
-    for name in ("submit", "job", "result", "host", "queue", "user"):
+def test_every_command_of_a_lab_has_json() -> None:
+    """--json and --url are accepted by every command that asks a lab, --json by those that look after one, too."""
+    asking, caring = ("submit", "job", "result", "host", "queue", "user", "notice"), ("login", "lab", "worker")
+    for name in (*asking, *caring):
         for path, each in leaves(COMMANDS[name].load(), name):
             options = {option for parameter in each.params for option in parameter.opts}
-            assert {"--json", "--url"} <= options, path
+            assert {"--json", *(["--url"] if name in asking else [])} <= options, path
 
 
 def test_the_commands_are_those_of_the_design() -> None:

@@ -422,7 +422,10 @@ class LabServer:
     def answer_upload(self, key: int, body: dict[str, Any]) -> Answer:
         known = [destination["name"] for destination in self.destinations]
         if not known:
-            raise Problem(409, "the lab has no destination; add a table such as [publish.NAME] to its settings")
+            raise Problem(
+                409,
+                "the lab has no destination; add a table such as [publish.NAME] to its settings and start the lab anew",
+            )
         for name in body["destinations"]:
             if name not in known:
                 raise Problem(404, f"there is no destination {name!r}; there are: {', '.join(known)}")

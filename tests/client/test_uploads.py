@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def test_no_destination(client: Client, lab: "LabServer") -> None:
     """A lab that publishes nowhere says so."""
-    with pytest.raises(Conflict, match=r"add a table such as \[publish\.NAME\]"):
+    with pytest.raises(Conflict, match=r"such as \[publish\.NAME\] to its settings and start the lab anew$"):
         client.results.get(lab.add_result()).upload()
     assert client.uploads.destinations() == ()
 

@@ -1,14 +1,12 @@
 """Settings: what is right is taken over, and each fault is one line with its file, its key and its remedy."""
 
 from collections.abc import Callable
-from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
 from benchyard.config.notices import make_notices
 from benchyard.config.settings import Lab, SettingsError, load_settings
-from benchyard.publish.settings import Policy
 
 MakeLab = Callable[..., Path]
 
@@ -48,26 +46,6 @@ def test_half_written_host_file_is_not_read(lab: MakeLab) -> None:
     folder = lab(T)
     (folder / "hosts.d" / ".bench.toml.part").write_text("role = ", encoding="utf-8")
     assert load_settings(folder).hosts == {}
-
-
-def test_shipped_example_loads(tmp_path: Path) -> None:
-    """The example that shows every key is right, and says what the defaults are."""
-    text = (files("benchyard.config") / "templates" / "benchyard.example.toml").read_text(encoding="utf-8")
-    (tmp_path / "benchyard.toml").write_text(text, encoding="utf-8")
-    (tmp_path / "secrets").mkdir()
-    for name in ("speed", "hook", "reviews"):
-        (tmp_path / "secrets" / f"publish-{name}").write_text("geheim\n")
-    settings = load_settings(tmp_path)
-    assert settings.lab == Lab(url="http://127.0.0.1:8010/")
-    assert list(settings.schedules) == ["nightly"]
-    for key in Lab.__struct_fields__:
-        assert f"\n{key} = " in text
-    for destination in settings.publish.values():
-        table = text.partition(f'\nkind = "{destination.__struct_config__.tag}"\n')[2].partition("\n[")[0]
-        for key in set(destination.__struct_fields__) - set(Policy.__struct_fields__):
-            assert f"\n{key} = " in f"\n{table}", (destination, key)
-    for key in Policy.__struct_fields__:
-        assert f"\n{key} = " in text
 
 
 LAB_FAULTS = {

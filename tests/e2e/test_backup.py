@@ -9,6 +9,7 @@ import tarfile
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pytest
@@ -154,6 +155,32 @@ def test_what_settings_name_elsewhere_is_in_it(make_lab: "Callable[..., LabHandl
     done = lab.cli("lab", "backup", str(again), str(tmp_path / "new.tar.gz"))
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
     assert "state.sqlite cannot be read: file is not a database" in done.stderr
+
+
+def test_no_database_is_overwritten(make_lab: "Callable[..., LabHandle]", tmp_path: Path) -> None:
+    """A database that the settings have elsewhere goes there, also on another disk, where there is none."""
+    lab = make_lab("--no-isolated", up=False)
+    settings, results, archive = lab.root / "benchyard.toml", tmp_path / "results", tmp_path / "lab.tar.gz"
+    (lab.root / "results").rename(results)
+    with TemporaryDirectory(dir="/dev/shm") as disk:  # mostly another file system
+        database = Path(disk) / "state.sqlite"
+        shutil.copy(lab.root / "master" / "state.sqlite", database)
+        named = f'[lab]\ndb_url = "sqlite:///{database}"\nresults = "{results}"\n'
+        settings.write_text(settings.read_text().replace("[lab]\n", named, 1))
+        lab.check("lab", "backup", str(lab.root), str(archive))
+        before = database.read_bytes()
+        for end in ("", "-wal", "-shm", "-journal"):
+            there = Path(f"{database}{end}")
+            there.write_bytes(before)
+            done = lab.cli("lab", "restore", str(archive), str(tmp_path / "again"))
+            assert (done.returncode, done.stderr) == (1, f"benchyard: {there} exists; move it away first\n")
+            assert there.read_bytes() == before
+            there.unlink()
+        assert not (tmp_path / "again").exists()
+        lab.check("lab", "restore", str(archive), str(tmp_path / "again"))
+        with closing(sqlite3.connect(database)) as restored:
+            assert restored.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+            assert restored.execute("select name from benchyard_users").fetchall() == [("admin",)]
 
 
 def test_settings_are_looked_at_before_they_are_used(make_lab: "Callable[..., LabHandle]", tmp_path: Path) -> None:

@@ -615,7 +615,7 @@ OPERATIONS = {
         lambda c, x: c.results.get(x).upload(),
         ("POST", "/results/{x}/upload", None),
         "result upload {x}",
-        not_set_up="the lab has no destination; add a table such as [publish.NAME] to its settings",
+        not_set_up="add a table such as [publish.NAME] to its settings and start the lab anew",
     ),
     "uploads.list": Operation(
         S.name,

@@ -36,21 +36,26 @@ def test_inventory(lab_dir: Path) -> None:
         "benchyard_secret_file": str(secret_path(lab_dir, "far")),
         "benchyard_master_host": "127.0.0.1",
         "benchyard_master_port": 9989,
+        "benchyard_tls": False,
     }
     assert hostvars["prep"]["ansible_connection"] == hostvars["master"]["ansible_connection"] == "local"
     assert secret not in json.dumps(hostvars)
 
 
 def test_hosts_trust_the_labs_certificate(lab_dir: Path) -> None:
-    """Where the lab speaks TLS with workers, by the name in it, wherever it is; what is no certificate is none."""
-    secret = register_host(lab_dir, "far", role="isolated", target="linux", address="10.0.0.9")
-    names = {"benchyard_certificate_file", "benchyard_certificate_name"}
+    """Where the lab speaks TLS with workers, by the name in it, wherever it is; what is no certificate is none.
 
-    def said() -> dict[str, str]:
+    Whether it does is what its settings say, and not which files there are.
+    """
+    secret = register_host(lab_dir, "far", role="isolated", target="linux", address="10.0.0.9")
+    names = {"benchyard_tls", "benchyard_certificate_file", "benchyard_certificate_name"}
+    (lab_dir / "secrets" / "worker.crt").write_text("of before")
+
+    def said() -> dict[str, str | bool]:
         far = inventory(lab_facts(load_settings(lab_dir)))["_meta"]["hostvars"]["far"]
         return {name: far[name] for name in names if name in far}
 
-    assert said() == {}
+    assert said() == {"benchyard_tls": False}
     folder = lab_dir / "tls"
     folder.mkdir()
     certificate, key = folder / "lab.pem", folder / "lab.key"
@@ -62,11 +67,12 @@ def test_hosts_trust_the_labs_certificate(lab_dir: Path) -> None:
         f'[lab]\nworker_certificate = "tls/lab.pem"\nworker_key = "tls/lab.key"\n{settings.read_text()}'
     )
     assert said() == {
+        "benchyard_tls": True,
         "benchyard_certificate_file": str(certificate),
         "benchyard_certificate_name": "lab.example",
     }
     certificate.write_text(secret)
-    assert said() == {}
+    assert said() == {"benchyard_tls": True}
 
 
 def test_host_that_is_called_as_the_group_of_masters_has_it(lab_dir: Path) -> None:

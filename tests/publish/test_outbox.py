@@ -82,7 +82,7 @@ def test_asked(store: sa.Engine, places: Places, make_result: MakeResult) -> Non
             outbox.file_asked(conn, places, result.id, ["auot"], **how)
         with pytest.raises(NotFound):
             outbox.file_asked(conn, places, 999, [], **how)
-        with pytest.raises(Conflict, match=r"add a table such as \[publish\.NAME\]"):
+        with pytest.raises(Conflict, match=r"such as \[publish\.NAME\] to its settings and start the lab anew$"):
             outbox.file_asked(conn, {}, result.id, [], **how)
         with pytest.raises(Conflict, match=r"^auto: result \d+ has the grade C.*; asked: .*; bobs: "):
             outbox.file_asked(conn, places, grade_c.id, [], **how)

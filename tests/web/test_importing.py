@@ -45,20 +45,20 @@ def other(make_lab: "Callable[..., Lab]") -> "Lab":
 
 
 @pytest.fixture(scope="module")
-def foreign(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def foreign(real_results: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory of files of others: some real ones, plain ones, and what is no result."""
-    real, folder = Path(os.environ["BENCHYARD_REAL_RESULTS"]), tmp_path_factory.mktemp("foreign")
-    for path in [*sorted(real.glob("bm-2026050*/*")), real / "portal" / PORTAL]:
+    folder, portal = tmp_path_factory.mktemp("foreign"), real_results / "portal" / PORTAL
+    for path in [*sorted(real_results.glob("bm-2026050*/*")), portal]:
         (folder / path.parent.name).mkdir(exist_ok=True)
         shutil.copy(path, folder / path.parent.name / path.name)
-    plain = json.loads(gzip.decompress((real / "portal" / PORTAL).read_bytes()))
+    plain = json.loads(gzip.decompress(portal.read_bytes()))
     plain["benchmarks"] = plain["benchmarks"][:2]
     plain["metadata"] = {"hostname": "desk-7", "unit": "second"}
     (folder / "mine.json").write_text(json.dumps(plain))
     (folder / "again.json.gz").write_bytes(gzip.compress((folder / "mine.json").read_bytes()))
     (folder / "package.json").write_text('{"name": "a web page"}')
     (folder / "empty.json").write_bytes(b"")
-    (folder / "cut.json.gz").write_bytes((real / "portal" / PORTAL).read_bytes()[:-2000])
+    (folder / "cut.json.gz").write_bytes(portal.read_bytes()[:-2000])
     (folder / "bomb.json.gz").write_bytes(gzip.compress(bytes(150_000_000)))
     with (folder / "huge.json").open("wb") as file:
         file.truncate(1_000_000_000)

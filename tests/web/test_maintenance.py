@@ -67,7 +67,7 @@ def test_job(lab: "Lab", spare: str, kind: str) -> None:
 
 
 def test_host_whose_worker_the_lab_runs(lab: "Lab", make_lab: "Callable[..., Lab]") -> None:
-    """The playbooks that come with benchyard set up no second worker beside it; what the lab's own do is theirs."""
+    """The playbooks that come with benchyard set up nothing beside it; what the lab's own do is theirs."""
     own = lab.call("POST", f"/hosts/{lab.isolated}/configure", "admin", json={"check": True})
     assert own.status_code == 202
     assert lab.call("POST", f"/jobs/{own.json()['id']}/cancel", "admin").status_code == 200
@@ -75,10 +75,15 @@ def test_host_whose_worker_the_lab_runs(lab: "Lab", make_lab: "Callable[..., Lab
     # No playbook is to reach this machine.
     away = {"address": "192.0.2.1", "connection": "ssh"}
     assert shipped.call("PATCH", f"/hosts/{shipped.isolated}", "admin", json=away).status_code == 200
-    refused = shipped.call("POST", f"/hosts/{shipped.isolated}/configure", "admin", json={"check": True})
-    assert refused.status_code == 409
-    said = f"the lab itself runs the worker of host {shipped.isolated}, and a second one would be set up beside it"
-    assert refused.json()["detail"].startswith(said)
+    for kind, beside in (
+        ("configure", "a second one would be set up beside it; "),
+        ("update", "another benchyard would be installed beside the lab's own; "),
+    ):
+        refused = shipped.call("POST", f"/hosts/{shipped.isolated}/{kind}", "admin", json={"check": True})
+        assert refused.status_code == 409, refused.text
+        said = f"the lab itself runs the worker of host {shipped.isolated}, and {beside}"
+        assert refused.json()["detail"].startswith(said)
+        assert refused.json()["detail"].endswith("or name playbooks of your own as `ansible` in [lab]")
 
 
 def wait_until_ended(lab: "Lab", job: int) -> "dict[str, object]":

@@ -177,4 +177,4 @@ def test_jobs_of_a_lab_without_destinations(lab: "Lab") -> None:
     """Where nothing can be published, a job that asks for it is refused with the remedy."""
     answer = lab.call("POST", "/jobs", "admin", json={"python": lab.python, "benchmarks": ["nbody"], "upload": True})
     assert (answer.status_code, answer.json()["field"]) == (400, "upload")
-    assert "add a [publish.NAME] to benchyard.toml" in answer.json()["detail"]
+    assert "add a [publish.NAME] to benchyard.toml and start the lab anew" in answer.json()["detail"]

@@ -191,9 +191,10 @@ def _token(url: str) -> str | None:
 @click.option("--file", type=click.File("r"), metavar="FILE|-", help="Read it from a file, - for stdin.")
 @JSON
 def secret(name: str, directory: Path, file: TextIO | None, as_json: bool) -> None:
-    """Keep a secret for a lab, which is asked for or read from a file: publish-NAME is that of [publish.NAME].
+    """Keep a secret for a lab, which is asked for or read from a file.
 
-    It is used from the next upload on.
+    publish-NAME is that of [publish.NAME], notify-NAME that of [notify.NAME]. It is used from the next upload or mail
+    on; those of a notifier of kind "reporter" are read once, when the lab starts: start it anew.
 
     Example: benchyard lab secret publish-speed ~/lab
     """

@@ -62,6 +62,8 @@ def backup_lab(directory: Path, archive: Path, as_json: bool) -> None:
 def restore_lab(archive: Path, directory: Path, as_json: bool) -> None:
     """Make the lab of a backup in the folder DIR, which must be empty; a PostgreSQL database must be, too.
 
+    What the settings have elsewhere, results or an SQLite database, goes there, where nothing may be.
+
     Example: benchyard lab restore ~/lab-monday.tar.gz ~/lab
     """
     import time

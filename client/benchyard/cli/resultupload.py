@@ -124,7 +124,7 @@ def list_destinations(how: Listing) -> None:
     if how.as_json:
         print_json({"items": [destination.document for destination in found]})
     else:
-        empty = "the lab publishes nowhere; add a table such as [publish.NAME] to its settings"
+        empty = "the lab publishes nowhere; add a table such as [publish.NAME] to its settings and start the lab anew"
         how.print_table(found, how.chosen(DESTINATION_FIELDS), empty=empty)
 
 

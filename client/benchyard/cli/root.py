@@ -33,7 +33,11 @@ COMMANDS = {
 @click.option("--url", metavar="URL", help="The lab to talk to (default: $BENCHYARD_URL, then the last login).")
 @click.version_option(package_name="benchyard", prog_name="benchyard", message="%(prog)s %(version)s")
 def benchyard(url: str | None) -> None:
-    """Queue benchmarks of Python interpreters, measure them on quiet hosts, compare the results."""
+    """Queue benchmarks of Python interpreters, measure them on quiet hosts, compare the results.
+
+    The token for the lab is that of the last `benchyard login` there. $BENCHYARD_TOKEN, where it is set, counts
+    instead; where $BENCHYARD_URL is, too, for that lab alone.
+    """
 
 
 def main(argv: Sequence[str] | None = None) -> int:

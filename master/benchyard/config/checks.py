@@ -98,7 +98,8 @@ def check_job(
 def _check_upload(settings: Settings, kind: Kind) -> None:
     """Refuse what could be published nowhere; whether a result may be is known when it is there."""
     if not settings.publish:
-        raise Invalid("upload", f"this lab has nowhere to publish; add a [publish.NAME] to {SETTINGS_FILE}")
+        remedy = f"add a [publish.NAME] to {SETTINGS_FILE} and start the lab anew"
+        raise Invalid("upload", f"this lab has nowhere to publish; {remedy}")
     if not kind.default:
         raise Invalid("upload", f"results of kind {kind.name!r} are not published, only times of benchmarks are")
 

@@ -158,7 +158,9 @@ def find_repository(settings: Settings, name: str | None) -> Repository:
     """The repository of a remote's name, of an owner of forks, or of an address that the settings allow."""
     if not settings.remotes:
         raise RecipeError(
-            "ref", f"this lab builds nothing yet: add a table such as [remotes.upstream] to {SETTINGS_FILE}"
+            "ref",
+            "this lab builds nothing yet: add a table such as [remotes.upstream] to"
+            f" {SETTINGS_FILE} and start the lab anew",
         )
     first, upstream = next(iter(settings.remotes.items()))
     if name is None:

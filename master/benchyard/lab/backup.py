@@ -217,6 +217,9 @@ def _place(folder: Path, root: Path, manifest: Manifest) -> None:
     url = sa.make_url(settings.lab.db_url)
     if url.get_backend_name() != manifest.database:
         raise LabError(f"the backup is of {manifest.database}, but its settings name {url.get_backend_name()}")
+    place = folder / "master" / (url.database or "")
+    if url.get_backend_name() == "sqlite":
+        _refuse_existing(place)
     for name in ("run", "incoming", RESULTS):
         (folder / name).mkdir(exist_ok=True)
     if settings.lab.results != RESULTS:
@@ -228,12 +231,19 @@ def _place(folder: Path, root: Path, manifest: Manifest) -> None:
             results.rmdir()
         shutil.move(folder / RESULTS, results)
     if url.get_backend_name() == "sqlite":
-        place = folder / "master" / (url.database or "")
         place.parent.mkdir(parents=True, exist_ok=True)
-        (folder / SQLITE).rename(place)
+        shutil.move(folder / SQLITE, place)
         return
     _postgresql(url, "pg_restore", "--exit-on-error", "--no-owner", "--single-transaction", str(folder / DUMP))
     (folder / DUMP).unlink()
+
+
+def _refuse_existing(database: Path) -> None:
+    """Refuse to put an SQLite database where one is, or what SQLite would take for changes of the new one."""
+    for end in ("", "-wal", "-shm", "-journal"):
+        there = database.with_name(database.name + end)
+        if os.path.lexists(there):
+            raise LabError(f"{there} exists; move it away first")
 
 
 def _postgresql(url: sa.URL, program: str, *arguments: str) -> None:

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from benchyard.hosting.reconciling import result_files
 from benchyard.tasks.errors import InterpreterError
 from benchyard.tasks.interpreter import Interpreter, inspect_interpreter, version_numbers
 
@@ -53,7 +54,7 @@ def _run(folder: Path, base: str, head: str) -> int:
             if status != 0:
                 _show_logs(lab)
                 return status
-        _show_files(lab)
+        show_files(lab)
     finally:
         if lab.exists():
             _benchyard(["lab", "down", str(lab)], environ)
@@ -66,10 +67,11 @@ def _benchyard(command: Sequence[str], environ: dict[str, str]) -> int:
     return subprocess.run([sys.executable, "-m", "benchyard.cli", *command], env=environ).returncode
 
 
-def _show_files(lab: Path) -> None:
+def show_files(lab: Path) -> None:
+    """Print the paths of a lab's result files; not of what belongs to one, or is in the trash."""
     print(f"\nThe results are pyperf files below {lab / 'results'}:")
-    for path in sorted((lab / "results").rglob("*.json")):
-        print(f"  {path.relative_to(lab / 'results')}")
+    for path in sorted(result_files(lab / "results")):
+        print(f"  {path}")
 
 
 def _show_logs(lab: Path) -> None:

@@ -1,6 +1,7 @@
 """The lab's front door: every HTTP request passes here before anything of Buildbot's own sees it.
 
-What is leaned on inside Buildbot 4.3.0 and Twisted, each with a test in `tests/access/test_site.py`:
+What is leaned on inside Buildbot 4.3.0 and Twisted, each with a test in `tests/access/test_site.py`, the last one in
+`tests/access/test_matrix.py`:
 - `WWWService.setupSite` takes `BuildbotSite`, `WsResource` and `EventResource` from their modules as it makes the site;
 - `Site.requestFactory` makes the requests, and every session cookie is set by `Request.addCookie`;
 - `Request.getSession` gives back what is in `_insecureSession` or `_secureSession`;

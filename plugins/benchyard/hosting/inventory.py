@@ -37,6 +37,7 @@ def inventory(lab: LabFacts) -> dict[str, Any]:
     reached = {
         "benchyard_master_host": master_host,
         "benchyard_master_port": lab.worker_port,
+        "benchyard_tls": bool(lab.worker_certificate),
         **_trusted(lab.worker_certificate),
     }
     groups: dict[str, list[str]] = {group: [] for group in (*ROLES.values(), MASTERS)}

@@ -60,7 +60,9 @@ def file_asked(
     """
     result = results.get_result(conn, result_id)
     if not places:
-        raise Conflict("the lab has no destination; add a table such as [publish.NAME] to its settings")
+        raise Conflict(
+            "the lab has no destination; add a table such as [publish.NAME] to its settings and start the lab anew"
+        )
     chosen = [find_place(places, name) for name in dict.fromkeys(names)] or list(places.values())
     refused = {place.name: why for place in chosen if (why := place.refusal(result)) is not None}
     if refused and (names or len(refused) == len(chosen)):

@@ -19,6 +19,12 @@ from benchyard.web.views import JobView
 #: The longest lease, in seconds: who needs a host for longer disables it.
 LONGEST_S = 30 * 86400
 
+#: Why the playbooks that come with benchyard leave a host alone whose worker the lab runs: what would come of each.
+_BESIDE = {
+    CONFIGURE: "a second one would be set up beside it; see what is amiss by `benchyard host check {name}`",
+    UPDATE: "another benchyard would be installed beside the lab's own; update that while the lab is down",
+}
+
 
 class Configure(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How a host is configured: with `check`, nothing is changed, and the job's log shows what would be."""
@@ -48,18 +54,11 @@ class Lease(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 async def configure(call: Call, name: str) -> Reply:
     """Have a host set up as the lab wants it, by a job; not while it measures, nor where the lab runs its worker."""
-    lab = call.services.lab
-    if lab.runs_worker_of(name) and not lab.facts.own_playbooks:
-        raise Problem(
-            409,
-            f"the lab itself runs the worker of host {name}, and a second one would be set up beside it; see what is"
-            f" amiss by `benchyard host check {name}`, or name playbooks of your own as `ansible` in [lab]",
-        )
     return await _change(call, CONFIGURE, name)
 
 
 async def update(call: Call, name: str) -> Reply:
-    """Have a host's software brought up to date, by a job; not while it measures."""
+    """Have a host's software brought up to date, by a job; not while it measures, nor where the lab runs its worker."""
     return await _change(call, UPDATE, name)
 
 
@@ -72,6 +71,11 @@ async def check(call: Call, name: str) -> Reply:
 
 
 async def _change(call: Call, kind: str, name: str) -> Reply:
+    lab = call.services.lab
+    if lab.runs_worker_of(name) and not lab.facts.own_playbooks:
+        why = _BESIDE[kind].format(name=name)
+        playbooks = "or name playbooks of your own as `ansible` in [lab]"
+        raise Problem(409, f"the lab itself runs the worker of host {name}, and {why}, {playbooks}")
     return await _submit(call, kind, known_host(call, name).target, name)
 
 
