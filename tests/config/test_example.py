@@ -58,7 +58,9 @@ def test_loads(tmp_path: Path) -> None:
 @pytest.mark.parametrize("section", File.__struct_fields__)
 def test_shows_every_key(section: str) -> None:
     """What a table may have is shown in its section: what one kind of it alone may have, where that kind is."""
-    (whole,) = (field.type for field in type_info(File).fields if field.name == section)
+    file = type_info(File)
+    assert isinstance(file, StructType)
+    (whole,) = (field.type for field in file.fields if field.name == section)
     found = list(structs(whole))
     kinds = [set(struct.__struct_fields__) for struct in found if struct.__struct_config__.tag]
     shared = set.intersection(*kinds) if kinds else set()
