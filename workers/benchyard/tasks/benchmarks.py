@@ -53,15 +53,15 @@ def run_benchmarks(
 
     `python` is the path of an interpreter, or the id of one that `build_cpython` has put into `interpreters`. `output`
     must not exist; beside it, OUTPUT.parts keeps the values and logs of single benchmarks until file and report are
-    written: after a kill, the same call goes on with what is missing. `affinity` are the CPUs the benchmarks run on.
-    With the folder of `wheels`, only these are installed. `metadata` is added to the file's own. `inherit_environ`
-    names variables the benchmarks get besides PATH, HOME and the like; the mark of a durable run is always one. `suite`
-    is the installed one by default. `loops` fixes how often benchmarks, by name, are done for one value, which pyperf
-    else finds out for itself; after `limits` seconds they are taken for hung. With `track_memory`, the values are
-    bytes: in each process the peak of the memory that it shares with no other, looked at each 10 ms. `care` looks after
-    the host. `say` gets the lines to show. Raises TaskError for arguments that cannot be used, and, with the report,
-    RunError where no benchmark gave a value and UnfitError where the host is not fit: then the report is written, and
-    `output` is not.
+    written: after a kill, the same call goes on with what is missing, or does so later where the host is not fit by
+    then. `affinity` are the CPUs the benchmarks run on. With the folder of `wheels`, only these are installed.
+    `metadata` is added to the file's own. `inherit_environ` names variables the benchmarks get besides PATH, HOME and
+    the like; the mark of a durable run is always one. `suite` is the installed one by default. `loops` fixes how often
+    benchmarks, by name, are done for one value, which pyperf else finds out for itself; after `limits` seconds they are
+    taken for hung. With `track_memory`, the values are bytes: in each process the peak of the memory that it shares
+    with no other, looked at each 10 ms. `care` looks after the host. `say` gets the lines to show. Raises TaskError for
+    arguments that cannot be used, and, with the report, RunError where no benchmark gave a value and UnfitError where
+    the host is not fit: then the report is written, and `output` is not.
     """
     output, report = output.resolve(), report.resolve() if report else None
     options = pyperf_options(mode, affinity, inherit_environ)
@@ -101,10 +101,12 @@ def run_benchmarks(
     if report is not None:
         report.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(report, msgspec.json.format(msgspec.json.encode(whole), indent=1))
-    run.parts.remove()  # not before all is written: killed until now, the run takes up where it was
-    if whole.guard is not None and not whole.guard.passed:
-        reasons = "; ".join(finding.message for finding in whole.guard.findings if finding.severity == "refuse")
-        raise UnfitError(f"the host is not fit to measure, waited {whole.guard.waited_s:.0f} s: {reasons}", whole)
+    refused = whole.guard if whole.guard is not None and not whole.guard.passed else None
+    if refused is None or not run.parts.outcomes:
+        run.parts.remove()  # not before all is written: killed until now, the run takes up where it was
+    if refused is not None:
+        reasons = "; ".join(finding.message for finding in refused.findings if finding.severity == "refuse")
+        raise UnfitError(f"the host is not fit to measure, waited {refused.waited_s:.0f} s: {reasons}", whole)
     if len(whole.failed) == len(whole.benchmarks):
         first = whole.benchmarks[0]
         raise RunError(f"none of {len(names)} benchmarks gave a value; {first.name}: {first.error}", whole)
@@ -161,7 +163,13 @@ class _Run:
         environment = ensure_environment(
             python, interpreter, self.suite, names, environments=self.environments, wheels=wheels, say=self.say
         )
-        fit = self.care.begin(self.environments, empty.affinity, self.say)
+        if self.parts.outcomes.keys() >= set(names):
+            fit = True
+            self.care.take_up(empty.affinity, self.parts.guard)
+        else:
+            fit = self.care.begin(self.environments, empty.affinity, self.say)
+            if fit and self.care.guard is not None:
+                self.parts.keep_guard(self.care.guard)
         begun = msgspec.structs.replace(
             empty,
             environment_s=environment.seconds,
