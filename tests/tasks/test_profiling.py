@@ -13,8 +13,10 @@ import pytest
 from benchyard.tasks import profilers, profiling
 from benchyard.tasks.errors import OptionError, ProfilerError, RunError
 from benchyard.tasks.interpreter import Interpreter, inspect_interpreter, version_numbers
+from benchyard.tasks.processes import AGAIN
 from benchyard.tasks.profilers import Profiler, choose_profiler
 from benchyard.tasks.profiling import forget_maps, forget_parts, profile_benchmarks, profiled_python
+from benchyard.tasks.report import RunReport
 
 HERE = str(Path(sys.executable).resolve())
 
@@ -132,6 +134,34 @@ def test_perf_without_maps(
     assert (shown.python_frames, shown.why) == (True, "")
     assert not hidden.python_frames
     assert "which it cannot here" in hidden.why
+
+
+def test_a_profile_that_was_killed_when_all_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is started again by its supervisor has ended with the report that is there; any other is refused."""
+    (tmp_path / "profile.json").write_text("{}")
+    report = RunReport(
+        interpreter=inspect_interpreter(HERE),
+        suite="pyperformance",
+        suite_version="1",
+        mode="fast",
+        affinity=None,
+        started=1.0,
+        finished=2.0,
+        environment_s=0.0,
+        benchmarks=(),
+    )
+    (tmp_path / "report.json").write_bytes(msgspec.json.encode(report))
+
+    def profile(name: str) -> RunReport:
+        report = tmp_path / name
+        return profile_benchmarks(HERE, ["nbody"], output=tmp_path, report=report, environments=tmp_path / "none")
+
+    with pytest.raises(OptionError, match="has a profile"):
+        profile("report.json")
+    monkeypatch.setenv(AGAIN, "1")
+    assert profile("report.json") == report
+    with pytest.raises(OptionError, match="has a profile"):
+        profile("none.json")
 
 
 def test_foreign_interpreter() -> None:

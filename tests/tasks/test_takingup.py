@@ -14,6 +14,7 @@ import pytest
 
 from benchyard.tasks.benchmarks import run_benchmarks
 from benchyard.tasks.errors import OptionError
+from benchyard.tasks.processes import AGAIN
 from benchyard.tasks.report import RunReport
 
 LOOPS = {"json_loads": 1, "unpack_sequence": 1}
@@ -148,3 +149,59 @@ def test_a_host_that_is_not_fit_any_more(measure: Measuring) -> None:
     assert "json_loads: Mean" not in done.stdout
     assert [one["status"] for one in measure.report["benchmarks"]] == ["success", "success"]
     assert sorted(path.name for path in measure.output.parent.iterdir()) == ["out.json", "report.json"]
+
+
+def test_a_command_is_told_that_it_was_killed(host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When it is started again, and not before, whatever those who attach have in their environment."""
+    monkeypatch.setenv(AGAIN, "1")
+    script = f'echo "again: ${AGAIN}"; [ -n "${AGAIN}" ] || kill -KILL $$'
+    status, said = host.run("1.1", "sh", "-c", script, more=("--restarts", "1"))
+    assert status == 0
+    assert [line for line in said.splitlines() if line.startswith("again")] == ["again: ", "again: 1"]
+
+
+#: Measures, and is killed the first time that it removes the pieces of its result: before or after that is done.
+REMOVE = """\
+import os, signal, sys
+from pathlib import Path
+from benchyard.tasks.benchmarks import run_benchmarks
+from benchyard.tasks.parts import Parts
+
+output, environments, first, half = *map(Path, sys.argv[1:4]), sys.argv[4]
+remove = Parts.remove
+
+def killed(parts):
+    if half:
+        (parts.folder / "outcomes.jsonl").unlink()
+    else:
+        remove(parts)
+    first.touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+if not first.exists():
+    Parts.remove = killed
+run_benchmarks(
+    sys.executable, ["json_loads"], mode="fast", loops={"json_loads": 1}, output=output,
+    report=output.with_name("report.json"), environments=environments, say=print,
+)
+"""
+
+
+@pytest.mark.parametrize("half", ["half", ""], ids=["half removed", "removed"])
+def test_a_run_killed_after_its_report(host: Any, tmp_path: Path, environments: Path, half: str) -> None:
+    """Result and report are complete, and so is the run, by the very report that was there."""
+    folder = tmp_path / "folder"
+    output, report, first = (folder / name for name in ("out.json", "report.json", "first"))
+    argv = [sys.executable, "-c", REMOVE, output, environments, first, half]
+    status, said = host.run("1.1", *map(str, argv), more=("--restarts", "1"))
+    assert (status, host.read("1.1")["rc"]) == (0, 0), said
+    assert first.exists()
+    assert said.count("json_loads: Mean") == 1
+    assert pyperf.BenchmarkSuite.load(str(output)).get_benchmark_names() == ["json_loads"]
+    (outcome,) = msgspec.json.decode(report.read_bytes(), type=RunReport).benchmarks
+    assert outcome.status == "success"
+    assert sorted(path.name for path in folder.iterdir()) == ["first", "out.json", "report.json"]
+    # Nobody else's run takes that for its own.
+    status, said = host.run("2.1", *map(str, argv), more=("--restarts", "1"))
+    assert status == 73
+    assert "never overwritten" in said

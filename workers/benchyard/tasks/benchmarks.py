@@ -6,6 +6,7 @@ that was disturbed is measured once more.
 """
 
 import importlib.metadata
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -21,9 +22,9 @@ from benchyard.tasks.files import tail, write_atomically
 from benchyard.tasks.host.conditions import disturbances
 from benchyard.tasks.interpreter import Interpreter
 from benchyard.tasks.interpreters import use_interpreter
-from benchyard.tasks.parts import Parts, are_whole
+from benchyard.tasks.parts import Parts, are_whole, parts_folder
 from benchyard.tasks.progress import Progress, format_progress
-from benchyard.tasks.report import BenchmarkOutcome, Mode, RunReport
+from benchyard.tasks.report import BenchmarkOutcome, Mode, RunReport, own_report
 from benchyard.tasks.resultfile import check_metadata, interpreter_metadata, write_result
 from benchyard.tasks.suite import SUITE, Suite, installed_suite
 from benchyard.tasks.trees import TreeStore
@@ -71,6 +72,12 @@ def run_benchmarks(
     suite, care = suite or installed_suite(), care or Care(watched=not track_memory)
     care.check(affinity)
     names = suite.select(selections)
+    ended = own_report(report)
+    # Not where the report is of an earlier result, and this one's pieces are still whole.
+    if ended is not None and output.exists() and output.stat().st_mtime <= ended.finished:
+        say("benchyard: all was measured and written when the run was killed")
+        shutil.rmtree(parts_folder(output), ignore_errors=True)
+        return ended
     with use_interpreter(python, interpreters) as (path, interpreter):
         _check_supported(path, interpreter)
         empty = RunReport(
@@ -153,7 +160,7 @@ class _Run:
         }
         memory = {"memory": True} if "--track-memory" in self.options else {}
         plan |= {"loops": self.loops, **memory}
-        folder = self.output.with_name(self.output.name + ".parts")
+        folder = parts_folder(self.output)
         if self.output.exists() and not are_whole(folder, plan, names):
             raise OptionError(f"the output file {self.output} exists; results are never overwritten: name another")
         self.output.parent.mkdir(parents=True, exist_ok=True)

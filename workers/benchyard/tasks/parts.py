@@ -29,6 +29,11 @@ class _UnderWay(msgspec.Struct, frozen=True):
     begun: int
 
 
+def parts_folder(output: Path) -> Path:
+    """Where the pieces of a result are."""
+    return output.with_name(output.name + ".parts")
+
+
 class Parts:
     """The pieces in a folder, those of an earlier process that worked on the same plan among them."""
 

@@ -30,7 +30,7 @@ from benchyard.tasks.interpreter import Interpreter
 from benchyard.tasks.interpreters import use_interpreter
 from benchyard.tasks.profilers import MAPS, Choice, Profiler, choose_profiler
 from benchyard.tasks.progress import Progress, format_progress
-from benchyard.tasks.report import Attachment, BenchmarkOutcome, Mode, RunReport
+from benchyard.tasks.report import Attachment, BenchmarkOutcome, Mode, RunReport, own_report
 from benchyard.tasks.suite import SUITE, Suite, installed_suite
 from benchyard.tasks.trees import TreeStore
 
@@ -97,6 +97,9 @@ def profile_benchmarks(
     suite, care = suite or installed_suite(), care or Care()
     names = suite.select(selections)
     if (output / PROFILE).exists():
+        if (ended := own_report(report)) is not None:
+            say("benchyard: all was profiled and written when the run was killed")
+            return ended
         raise OptionError(f"the folder {output} has a profile; profiles are never overwritten: name another")
     began = time.time()
     with use_interpreter(python, interpreters) as (path, interpreter):
@@ -139,7 +142,7 @@ def profile_benchmarks(
     if report is not None:
         report.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(report, msgspec.json.format(msgspec.json.encode(whole), indent=1))
-    if profiled:  # last of all: killed until now, the run is done again; with a profile it is refused
+    if profiled:  # last of all: killed until now, the run is done again; with a profile it has ended
         write_atomically(output / PROFILE, msgspec.json.format(msgspec.json.encode(profile), indent=1))
     if not profiled:
         raise RunError(f"none of {len(names)} benchmarks gave a sample; {names[0]}: {outcomes[0].error}", whole)
