@@ -60,7 +60,7 @@ class Measuring:
 
     def __call__(self, policy: str, end: str = "") -> "subprocess.CompletedProcess[str]":
         """Do so once; gives how it ended."""
-        argv = [sys.executable, "-c", MEASURE, self.output, self.environments, policy, end]
+        argv = [sys.executable, "-c", MEASURE, str(self.output), str(self.environments), policy, end]
         return subprocess.run(argv, capture_output=True, text=True, timeout=300)
 
     @property
