@@ -192,60 +192,6 @@ def test_an_existing_result_is_never_overwritten(tmp_path: Path) -> None:
     assert (tmp_path / "out.json").read_text() == "kept"
 
 
-#: Measures, and is killed when the result is there and the report is not yet.
-KILLED = """\
-import os, signal, sys
-from pathlib import Path
-from benchyard.tasks.benchmarks import run_benchmarks
-
-def say(line):
-    if line.startswith("benchyard: grade "):
-        os.kill(os.getpid(), signal.SIGKILL)
-
-output, environments = map(Path, sys.argv[1:])
-report = output.with_name("report.json")
-loops = {"json_loads": 1, "unpack_sequence": 1}
-run_benchmarks(
-    sys.executable, list(loops), mode="fast", loops=loops, output=output, report=report, environments=environments,
-    say=say,
-)
-"""
-
-
-def test_a_run_killed_between_result_and_report(tmp_path: Path, environments: Path) -> None:
-    """The same call takes up its own result and measures nothing again; it is still nobody else's to overwrite."""
-    output, report = tmp_path / "out.json", tmp_path / "report.json"
-    done = subprocess.run([sys.executable, "-c", KILLED, output, environments], capture_output=True, timeout=300)
-    assert done.returncode == -9, done.stderr.decode()
-    assert not report.exists()
-    values = {bench.get_name(): bench.get_values() for bench in pyperf.BenchmarkSuite.load(str(output))}
-    loops = {"json_loads": 1, "unpack_sequence": 1}
-    said: list[str] = []
-
-    def measure(loops: dict[str, int]) -> RunReport:
-        return run_benchmarks(
-            sys.executable,
-            ["json_loads", "unpack_sequence"],
-            mode="fast",
-            loops=loops,
-            output=output,
-            report=report,
-            environments=environments,
-            say=said.append,
-        )
-
-    with pytest.raises(OptionError, match="never overwritten"):
-        measure({**loops, "json_loads": 2})
-    found = measure(loops)
-    assert not any("Mean" in line for line in said)
-    assert {bench.get_name(): bench.get_values() for bench in pyperf.BenchmarkSuite.load(str(output))} == values
-    assert [outcome.name for outcome in found.benchmarks] == list(loops)
-    assert msgspec.json.decode(report.read_bytes(), type=RunReport) == found
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.json", "report.json"]
-    with pytest.raises(OptionError, match="never overwritten"):
-        measure(loops)
-
-
 def test_a_python_too_old_for_the_suite_is_refused(tmp_path: Path) -> None:
     """Each installed Python that pyperf does not support can be inspected, but not measured."""
     versions = Path.home() / ".pyenv" / "versions"

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from benchyard.tasks.cpus import format_cpu_list, online_cpus
 from benchyard.tasks.host.journal import has_journal
 from benchyard.tasks.host.setup import Setup, mend_host, read_setup, set_up
 from benchyard.tasks.host.undo import note_paths
+from benchyard.tasks.hostlock import hold_host
 from benchyard.tasks.interpreter import inspect_interpreter
 from benchyard.tasks.processes import kill_all
 from benchyard.tasks.report import BenchmarkOutcome
@@ -98,7 +100,7 @@ def test_left_alone(host: Any, knobs: dict[str, str]) -> None:
     assert setup.shield.measuring == online_cpus()[-1:]
 
 
-@pytest.mark.parametrize("by", ["next run", "start of the worker", "attach"])
+@pytest.mark.parametrize("by", ["next run", "start of the worker", "attach", "attach beside a preparation"])
 def test_a_killed_supervisor(
     host: Any, knobs: dict[str, str], wait_for: Any, gone: Callable[[int], bool], by: str
 ) -> None:
@@ -128,8 +130,10 @@ def test_a_killed_supervisor(
         assert not gone(pid), "without parent, session and mark it lives on"
         if by == "next run":
             assert host.run("2.1", "true")[0] == 0
-        elif by == "attach":
-            assert host.run("1.1", "true")[0] == 76
+        elif by.startswith("attach"):
+            with hold_host(host.state) if by != "attach" else nullcontext():
+                assert host.run("1.1", "true")[0] == 76
+                assert is_as_it_was(host, knobs)
         else:
             wait_for(lambda: mend_host(host.state) == [], "the host is mended")
         wait_for(lambda: gone(pid), "what was left has ended")

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from benchyard.tasks.host.journal import Journal, has_journal, write_journal
+from benchyard.tasks.host.setup import mend_host
 from benchyard.tasks.hostlock import GOING_ON, WAITING, hold_host, try_lock
 from benchyard.tasks.processes import BUILD_MARK, kill_all, marked
 
@@ -146,6 +148,21 @@ def test_waits_while_the_host_measures(builder: Builder) -> None:
         assert part.poll() is None
     said, errors = part.communicate(timeout=60)
     assert (said, errors) == (b"built\n", GOING_ON.encode() + b"\n")
+
+
+def test_the_host_is_put_back_beside_it(builder: Builder, wait_for: Any) -> None:
+    """A part that has got the host from a killed supervisor keeps nobody from putting it back, and is not disturbed."""
+    part = builder.shell("echo $$ > new; mv new own; while [ ! -e go ]; do sleep 0.1; done; echo built")
+    wait_for(lambda: builder.pid("own"), "the command")
+    write_journal(builder.state, Journal("another start of this host", ()))
+    assert mend_host(builder.state) == []
+    assert not has_journal(builder.state)
+    (builder.folder / "go").touch()
+    assert part.communicate(timeout=60) == (b"built\n", b"")
+    write_journal(builder.state, Journal("another start of this host", ()))
+    with hold_host(builder.state, shared=False):
+        assert mend_host(builder.state) == []
+        assert has_journal(builder.state), "who measures has set it up"
 
 
 def test_a_command_that_is_not_there(builder: Builder) -> None:

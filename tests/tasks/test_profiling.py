@@ -2,15 +2,21 @@
 
 import hashlib
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from benchyard.tasks import profilers, profiling
 from benchyard.tasks.errors import OptionError, ProfilerError, RunError
-from benchyard.tasks.interpreter import inspect_interpreter
+from benchyard.tasks.interpreter import Interpreter, inspect_interpreter, version_numbers
+from benchyard.tasks.processes import AGAIN
 from benchyard.tasks.profilers import Profiler, choose_profiler
-from benchyard.tasks.profiling import forget_maps, profile_benchmarks, profiled_python
+from benchyard.tasks.profiling import forget_maps, forget_parts, profile_benchmarks, profiled_python
+from benchyard.tasks.report import RunReport
 
 HERE = str(Path(sys.executable).resolve())
 
@@ -95,11 +101,72 @@ def test_no_profiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Debian: linux-perf" in str(refused.value)
 
 
+@pytest.fixture
+def modern(tmp_path: Path) -> tuple[str, Interpreter]:
+    """An interpreter, and what is known of it, that says that it can show its functions to perf."""
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho 1\n")
+    python.chmod(0o755)
+    return str(python), msgspec.structs.replace(inspect_interpreter(HERE), version="3.13.0")
+
+
+def test_maps_that_cannot_be_written(
+    tmp_path: Path, modern: tuple[str, Interpreter], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """py-spy shows more where CPython cannot write the names of its functions for perf, and why is said."""
+    assert "their names" not in choose_profiler("auto", *modern).why
+    monkeypatch.setattr(profilers, "MAPS", tmp_path / "read-only")
+    found = choose_profiler("auto", *modern)
+    assert found.name == "py-spy"
+    assert f"it would write their names into {tmp_path / 'read-only'}, which it cannot here" in found.why
+
+
+def test_perf_without_maps(
+    tmp_path: Path, modern: tuple[str, Interpreter], perf: Profiler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """perf does not claim Python functions that nobody can name."""
+    try:
+        shown = choose_profiler("perf", *modern)
+        monkeypatch.setattr(profilers, "MAPS", tmp_path / "read-only")
+        hidden = choose_profiler("perf", *modern)
+    except ProfilerError as exc:
+        pytest.xfail(f"the host was tuned meanwhile: {exc}")
+    assert (shown.python_frames, shown.why) == (True, "")
+    assert not hidden.python_frames
+    assert "which it cannot here" in hidden.why
+
+
+def test_a_profile_that_was_killed_when_all_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is started again by its supervisor has ended with the report that is there; any other is refused."""
+    (tmp_path / "profile.json").write_text("{}")
+    report = RunReport(
+        interpreter=inspect_interpreter(HERE),
+        suite="pyperformance",
+        suite_version="1",
+        mode="fast",
+        affinity=None,
+        started=1.0,
+        finished=2.0,
+        environment_s=0.0,
+        benchmarks=(),
+    )
+    (tmp_path / "report.json").write_bytes(msgspec.json.encode(report))
+
+    def profile(name: str) -> RunReport:
+        report = tmp_path / name
+        return profile_benchmarks(HERE, ["nbody"], output=tmp_path, report=report, environments=tmp_path / "none")
+
+    with pytest.raises(OptionError, match="has a profile"):
+        profile("report.json")
+    monkeypatch.setenv(AGAIN, "1")
+    assert profile("report.json") == report
+    with pytest.raises(OptionError, match="has a profile"):
+        profile("none.json")
+
+
 def test_foreign_interpreter() -> None:
     """py-spy is not tried on what it does not know."""
     interpreter = inspect_interpreter(HERE)
-    import msgspec
-
     foreign = msgspec.structs.replace(interpreter, implementation="pypy")
     with pytest.raises(ProfilerError, match="not at pypy"):
         choose_profiler("py-spy", HERE, foreign)
@@ -110,15 +177,47 @@ def test_program_quotes_paths(tmp_path: Path) -> None:
     seen = tmp_path / "a b;$(touch x)"
     seen.mkdir()
     text = profiled_python(Profiler("perf", "/usr/bin/perf", "6.1", 999, event="cpu-clock"), "/opt/p y", seen)
-    assert f"'{seen}'/pids" in text
+    assert f"DATA_DIR='{seen}'\n" in text
     assert "exec '/opt/p y' \"$@\"" in text
 
 
-def test_maps_are_forgotten(tmp_path: Path) -> None:
-    """What CPython has written for perf goes, and nobody else's."""
-    for pid in (1, 2):
-        (tmp_path / f"perf-{pid}.map").write_text("x")
-    (tmp_path / "pids").write_text("2\n3\n")
-    forget_maps(tmp_path, temporary=tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["perf-1.map", "pids"]
-    forget_maps(tmp_path / "nothing", temporary=tmp_path)
+def test_maps_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was written for perf since a benchmark was begun goes; what is older stays, and what another user wrote."""
+    monkeypatch.setattr(profiling, "MAPS", tmp_path)
+    seen = tmp_path / "nbody.seen"
+    seen.mkdir()
+    for number, name in enumerate(("perf-1.map", "nbody.seen/profiled-python", "perf-2.map", "perf-3.map", "other")):
+        (tmp_path / name).write_text("x")
+        os.utime(tmp_path / name, ns=(number, number))
+    kept = {"nbody.seen", "perf-1.map", "other"}
+    if os.geteuid() == 0:
+        os.chown(tmp_path / "perf-3.map", 1, 1)
+        kept.add("perf-3.map")
+    forget_maps(seen)
+    assert {path.name for path in tmp_path.iterdir()} == kept
+    forget_maps(tmp_path / "nothing")
+
+
+#: Starts another interpreter, as many a benchmark does, and says the numbers of both.
+NESTED = """
+import os, subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", "pass"])
+child.wait()
+print(os.getpid(), child.pid)
+"""
+
+
+def test_maps_of_a_killed_profile(tmp_path: Path, other_python: str) -> None:
+    """Those of a benchmark's worker, and of all that it has started, go when the same profile is begun anew."""
+    if version_numbers(inspect_interpreter(other_python)) < (3, 12):
+        pytest.xfail(f"{other_python} writes nothing for perf")
+    seen = tmp_path / "nbody.seen"
+    seen.mkdir()
+    worker = seen / "profiled-python"
+    worker.write_text(profiled_python(Profiler("perf", "perf", "6.1", 999, event="cpu-clock"), other_python, seen))
+    done = subprocess.run(["sh", worker, "-c", NESTED], capture_output=True, text=True, timeout=60, check=True)
+    maps = [Path(f"/tmp/perf-{pid}.map") for pid in done.stdout.split()]  # noqa: S108
+    assert [path.exists() for path in maps] == [True, True]
+    forget_parts(tmp_path)
+    assert [path.exists() for path in maps] == [False, False]
+    assert not tmp_path.exists()

@@ -2,6 +2,7 @@
 
 import errno
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from cgroupkernel import Kernel
 
 from benchyard.tasks.errors import ShieldError
 from benchyard.tasks.host import cgroups
+from benchyard.tasks.host.setup import put_back
 from benchyard.tasks.host.shield import Shield, lower, lower_leftovers, problem_of, processes_of, raise_shield
 from benchyard.tasks.host.wrapper import write_wrapper
 
@@ -59,6 +61,17 @@ def test_a_partition_is_made_and_removed(kernel: Kernel, state_dir: Path) -> Non
     lower(shield, root=kernel.root)
     key = str(kernel.own / "cgroup.procs")
     assert kernel.tree() == {**before, key: "100\n101\n102\n"}
+    assert list((state_dir / "shields").iterdir()) == []
+
+
+def test_several_may_put_back_at_once(kernel: Kernel, state_dir: Path) -> None:
+    """Each who finds the shield of a killed supervisor lowers it; none stumbles over another that does so, too."""
+    before = kernel.tree()
+    up(kernel, state_dir)
+    with ThreadPoolExecutor(4) as pool:
+        said = list(pool.map(lambda _: put_back(state_dir, root=kernel.root), range(4)))
+    assert said == [[]] * 4
+    assert kernel.tree() == before
     assert list((state_dir / "shields").iterdir()) == []
 
 

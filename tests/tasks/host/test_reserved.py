@@ -7,8 +7,13 @@ import pytest
 from cgroupkernel import Kernel
 
 from benchyard.tasks.host import cgroups
+from benchyard.tasks.host.fingerprint import HostPrint
+from benchyard.tasks.host.grade import Grade, grade
+from benchyard.tasks.host.guard import GuardReport
 from benchyard.tasks.host.reserved import reserved_by
+from benchyard.tasks.host.setup import Setup
 from benchyard.tasks.host.shield import Shield, raise_shield
+from benchyard.tasks.host.tuning import TuningReport
 
 
 @pytest.fixture
@@ -69,6 +74,26 @@ def test_kernel_isolates(tmp_path: Path) -> None:
     assert reserved_by((1, 2), tmp_path) is None
     path.write_text("\n")
     assert reserved_by((2,), tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("measuring", "detail"), [((3,), ""), ((2, 3), "nothing balances load between these CPUs")], ids=["one", "two"]
+)
+def test_several_cpus_that_the_kernel_isolates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, measuring: tuple[int, ...], detail: str
+) -> None:
+    """Threads stay on the one they were started on, which keeps a result from grade A; of one CPU it is right."""
+    path = tmp_path / "sys/devices/system/cpu/isolated"
+    path.parent.mkdir(parents=True)
+    path.write_text("2-3\n")
+    monkeypatch.setattr(
+        "benchyard.tasks.host.shield._reachable", lambda cpus: cpus
+    )  # whatever CPUs the host of this test has
+    found = raise_shield("1.1", measuring=measuring, housekeeping=(0,), state_dir=tmp_path / "state", root=tmp_path)
+    assert (found.kind, found.detail) == ("kernel", detail)
+    host = HostPrint(cpu="x", cpus=4)
+    graded = grade(Setup(found, "", 1, TuningReport(())), GuardReport(passed=True, waited_s=0.0), host)
+    assert graded == (Grade("B", (f"isolation: {detail}",)) if detail else Grade("A"))
 
 
 def test_a_shield_that_cannot_be_made_is_what_is_reserved(

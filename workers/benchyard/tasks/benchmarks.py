@@ -6,6 +6,7 @@ that was disturbed is measured once more.
 """
 
 import importlib.metadata
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -21,9 +22,9 @@ from benchyard.tasks.files import tail, write_atomically
 from benchyard.tasks.host.conditions import disturbances
 from benchyard.tasks.interpreter import Interpreter
 from benchyard.tasks.interpreters import use_interpreter
-from benchyard.tasks.parts import Parts, are_whole
+from benchyard.tasks.parts import Parts, are_whole, parts_folder
 from benchyard.tasks.progress import Progress, format_progress
-from benchyard.tasks.report import BenchmarkOutcome, Mode, RunReport
+from benchyard.tasks.report import BenchmarkOutcome, Mode, RunReport, own_report
 from benchyard.tasks.resultfile import check_metadata, interpreter_metadata, write_result
 from benchyard.tasks.suite import SUITE, Suite, installed_suite
 from benchyard.tasks.trees import TreeStore
@@ -53,15 +54,15 @@ def run_benchmarks(
 
     `python` is the path of an interpreter, or the id of one that `build_cpython` has put into `interpreters`. `output`
     must not exist; beside it, OUTPUT.parts keeps the values and logs of single benchmarks until file and report are
-    written: after a kill, the same call goes on with what is missing. `affinity` are the CPUs the benchmarks run on.
-    With the folder of `wheels`, only these are installed. `metadata` is added to the file's own. `inherit_environ`
-    names variables the benchmarks get besides PATH, HOME and the like; the mark of a durable run is always one. `suite`
-    is the installed one by default. `loops` fixes how often benchmarks, by name, are done for one value, which pyperf
-    else finds out for itself; after `limits` seconds they are taken for hung. With `track_memory`, the values are
-    bytes: in each process the peak of the memory that it shares with no other, looked at each 10 ms. `care` looks after
-    the host. `say` gets the lines to show. Raises TaskError for arguments that cannot be used, and, with the report,
-    RunError where no benchmark gave a value and UnfitError where the host is not fit: then the report is written, and
-    `output` is not.
+    written: after a kill, the same call goes on with what is missing, or does so later where the host is not fit by
+    then. `affinity` are the CPUs the benchmarks run on. With the folder of `wheels`, only these are installed.
+    `metadata` is added to the file's own. `inherit_environ` names variables the benchmarks get besides PATH, HOME and
+    the like; the mark of a durable run is always one. `suite` is the installed one by default. `loops` fixes how often
+    benchmarks, by name, are done for one value, which pyperf else finds out for itself; after `limits` seconds they are
+    taken for hung. With `track_memory`, the values are bytes: in each process the peak of the memory that it shares
+    with no other, looked at each 10 ms. `care` looks after the host. `say` gets the lines to show. Raises TaskError for
+    arguments that cannot be used, and, with the report, RunError where no benchmark gave a value and UnfitError where
+    the host is not fit: then the report is written, and `output` is not.
     """
     output, report = output.resolve(), report.resolve() if report else None
     options = pyperf_options(mode, affinity, inherit_environ)
@@ -71,6 +72,12 @@ def run_benchmarks(
     suite, care = suite or installed_suite(), care or Care(watched=not track_memory)
     care.check(affinity)
     names = suite.select(selections)
+    ended = own_report(report)
+    # Not where the report is of an earlier result, and this one's pieces are still whole.
+    if ended is not None and output.exists() and output.stat().st_mtime <= ended.finished:
+        say("benchyard: all was measured and written when the run was killed")
+        shutil.rmtree(parts_folder(output), ignore_errors=True)
+        return ended
     with use_interpreter(python, interpreters) as (path, interpreter):
         _check_supported(path, interpreter)
         empty = RunReport(
@@ -101,10 +108,12 @@ def run_benchmarks(
     if report is not None:
         report.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(report, msgspec.json.format(msgspec.json.encode(whole), indent=1))
-    run.parts.remove()  # not before all is written: killed until now, the run takes up where it was
-    if whole.guard is not None and not whole.guard.passed:
-        reasons = "; ".join(finding.message for finding in whole.guard.findings if finding.severity == "refuse")
-        raise UnfitError(f"the host is not fit to measure, waited {whole.guard.waited_s:.0f} s: {reasons}", whole)
+    refused = whole.guard if whole.guard is not None and not whole.guard.passed else None
+    if refused is None or not run.parts.outcomes:
+        run.parts.remove()  # not before all is written: killed until now, the run takes up where it was
+    if refused is not None:
+        reasons = "; ".join(finding.message for finding in refused.findings if finding.severity == "refuse")
+        raise UnfitError(f"the host is not fit to measure, waited {refused.waited_s:.0f} s: {reasons}", whole)
     if len(whole.failed) == len(whole.benchmarks):
         first = whole.benchmarks[0]
         raise RunError(f"none of {len(names)} benchmarks gave a value; {first.name}: {first.error}", whole)
@@ -151,7 +160,7 @@ class _Run:
         }
         memory = {"memory": True} if "--track-memory" in self.options else {}
         plan |= {"loops": self.loops, **memory}
-        folder = self.output.with_name(self.output.name + ".parts")
+        folder = parts_folder(self.output)
         if self.output.exists() and not are_whole(folder, plan, names):
             raise OptionError(f"the output file {self.output} exists; results are never overwritten: name another")
         self.output.parent.mkdir(parents=True, exist_ok=True)
@@ -161,7 +170,13 @@ class _Run:
         environment = ensure_environment(
             python, interpreter, self.suite, names, environments=self.environments, wheels=wheels, say=self.say
         )
-        fit = self.care.begin(self.environments, empty.affinity, self.say)
+        if self.parts.outcomes.keys() >= set(names):
+            fit = True
+            self.care.take_up(empty.affinity, self.parts.guard)
+        else:
+            fit = self.care.begin(self.environments, empty.affinity, self.say)
+            if fit and self.care.guard is not None:
+                self.parts.keep_guard(self.care.guard)
         begun = msgspec.structs.replace(
             empty,
             environment_s=environment.seconds,

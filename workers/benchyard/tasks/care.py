@@ -66,8 +66,7 @@ class Care:
 
         What the host is like when it is idle is kept in its state directory, or in `folder` where there is none.
         """
-        if self.setup is None and affinity is not None:
-            self._measuring = tuple(affinity)
+        self._measure_on(affinity)
         if not self._measuring:
             return True
         if self._policy != "off":
@@ -87,6 +86,15 @@ class Care:
         self._watch = Watch(self._measuring, own=lambda: [self._own])
         self._watch.start()
         return True
+
+    def take_up(self, affinity: Sequence[int] | None, guard: GuardReport | None) -> None:
+        """Look after a run that has measured everything before it was killed: what the guard has found then counts."""
+        self._measure_on(affinity)
+        self.guard = guard
+
+    def _measure_on(self, affinity: Sequence[int] | None) -> None:
+        if self.setup is None and affinity is not None:
+            self._measuring = tuple(affinity)
 
     def options(self, python: str, directory: Path) -> dict[str, str]:
         """Return pyperf's options by which its workers, and nothing else, are on the measuring CPUs."""

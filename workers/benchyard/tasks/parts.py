@@ -5,6 +5,7 @@ PARTS/plan.json          what is measured; the pieces of another plan are thrown
       NAME.done.json     its values
       NAME.json, .log    what its script is writing
       under-way.json     the benchmark that is being measured, and how often it was begun
+      guard.json         how fit the host was when the guard was last asked
 """
 
 import shutil
@@ -15,6 +16,7 @@ from typing import Any
 import msgspec
 
 from benchyard.tasks.files import append_line, write_atomically
+from benchyard.tasks.host.guard import GuardReport
 from benchyard.tasks.report import BenchmarkOutcome
 from benchyard.tasks.resultfile import load_values, write_result
 
@@ -25,6 +27,11 @@ MOST_BEGUN = 2
 class _UnderWay(msgspec.Struct, frozen=True):
     name: str
     begun: int
+
+
+def parts_folder(output: Path) -> Path:
+    """Where the pieces of a result are."""
+    return output.with_name(output.name + ".parts")
 
 
 class Parts:
@@ -39,6 +46,18 @@ class Parts:
         write_atomically(folder / "plan.json", wanted)
         self.outcomes = _read_outcomes(folder)
         self._under_way = self._read_under_way()
+
+    @property
+    def guard(self) -> GuardReport | None:
+        """How fit the host was for what is here; None where nobody has looked."""
+        try:
+            return msgspec.json.decode(_read(self.folder / "guard.json"), type=GuardReport)
+        except msgspec.DecodeError:
+            return None
+
+    def keep_guard(self, report: GuardReport) -> None:
+        """Keep how fit the host was: once all is measured, the guard is not asked again."""
+        write_atomically(self.folder / "guard.json", msgspec.json.encode(report))
 
     def begin(self, name: str) -> BenchmarkOutcome | None:
         """Note that a benchmark is under way; its outcome instead, if it was begun too often."""

@@ -16,6 +16,9 @@ SETUP_VARIABLE = "BENCHYARD_SETUP"
 # The same for a build in the lab; its value is the absolute directory of the builder on this host.
 BUILD_MARK = "BENCHYARD_BUILD"
 
+# Says to the command of a run that it was killed and is started again: what it finds there is its own.
+AGAIN = "BENCHYARD_AGAIN"
+
 # What follows "-m" in the command line of a supervisor; the directory of its run is next.
 _SUPERVISOR = b"benchyard.tasks.supervisor"
 

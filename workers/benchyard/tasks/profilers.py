@@ -1,7 +1,7 @@
 """The profilers that can look at an interpreter here: perf, which sees C functions, and py-spy, which sees Python's.
 
-perf sees Python functions as well where the interpreter shows them to it (CPython 3.12 and newer) and keeps frame
-pointers: without these, the stack above the innermost C function is lost, on today's builds by default.
+perf sees Python functions as well where the interpreter can show them to it (CPython 3.12 and newer, by a file in /tmp)
+and keeps frame pointers: without these, the stack above the innermost C function is lost, on today's builds by default.
 """
 
 import os
@@ -24,6 +24,9 @@ CHOICES: tuple[Choice, ...] = ("auto", "perf", "py-spy")
 
 #: Samples a second. py-spy stops the interpreter for each of its own.
 PERF_HZ, PY_SPY_HZ = 999, 250
+
+#: Where CPython writes the names of Python functions for perf, whatever TMPDIR says.
+MAPS = Path("/tmp")  # noqa: S108
 
 #: Versions that py-spy 0.4 knows.
 _SPIED = ((2, 3), (3, 14))
@@ -66,30 +69,27 @@ def choose_profiler(choice: Choice, python: str, interpreter: Interpreter) -> Pr
     ProfilerError says of both what is in the way.
     """
     refused: list[str] = []
-    shown = choice == "py-spy" or _is_shown_to_perf(python, interpreter)
-    order: Sequence[str] = ("perf", "py-spy") if shown else ("py-spy", "perf")
+    hidden = "" if choice == "py-spy" else _hidden_from_perf(python, interpreter)
+    order: Sequence[str] = ("py-spy", "perf") if hidden else ("perf", "py-spy")
     for name in order if choice == "auto" else (choice,):
         try:
-            found = _find_perf(shown) if name == "perf" else _find_py_spy(interpreter)
+            found = _find_perf(not hidden) if name == "perf" else _find_py_spy(interpreter)
         except ProfilerError as exc:
             refused.append(str(exc))
         else:
-            return _because(found, refused, shown)
+            return Profiler(**{**vars(found), "why": refused[0] if refused else hidden})
     raise ProfilerError("; ".join(refused))
 
 
-def _because(found: Profiler, refused: Sequence[str], shown: bool) -> Profiler:
-    why = refused[0] if refused else ""
-    if not shown and not refused:
-        why = "perf would show no Python functions of this interpreter: these need CPython 3.12 and frame pointers"
-    return Profiler(**{**vars(found), "why": why})
-
-
-def _is_shown_to_perf(python: str, interpreter: Interpreter) -> bool:
-    if version_numbers(interpreter)[:2] < _SHOWN_TO_PERF:
-        return False
-    asked = _run([python, "-I", "-c", _ASK_BUILD])
-    return asked is not None and asked.stdout.strip() == "1"
+def _hidden_from_perf(python: str, interpreter: Interpreter) -> str:
+    """Why perf sees no Python functions of an interpreter, "" where it does."""
+    hidden = "perf would show no Python functions of this interpreter: "
+    asked = _run([python, "-I", "-c", _ASK_BUILD]) if version_numbers(interpreter)[:2] >= _SHOWN_TO_PERF else None
+    if asked is None or asked.stdout.strip() != "1":
+        return f"{hidden}these need CPython 3.12 and frame pointers"
+    if not os.access(MAPS, os.W_OK):
+        return f"{hidden}it would write their names into {MAPS}, which it cannot here"
+    return ""
 
 
 def _find_perf(python_frames: bool) -> Profiler:

@@ -6,12 +6,14 @@ OUTPUT/profile.json    what was profiled and how, and the other files with their
 """
 
 import hashlib
+import os
 import shlex
 import shutil
 import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +28,9 @@ from benchyard.tasks.flamegraph import draw
 from benchyard.tasks.folding import Stack, benchmark_stacks, fold_perf_script, format_folded, merged, parse_folded
 from benchyard.tasks.interpreter import Interpreter
 from benchyard.tasks.interpreters import use_interpreter
-from benchyard.tasks.profilers import Choice, Profiler, choose_profiler
+from benchyard.tasks.profilers import MAPS, Choice, Profiler, choose_profiler
 from benchyard.tasks.progress import Progress, format_progress
-from benchyard.tasks.report import Attachment, BenchmarkOutcome, Mode, RunReport
+from benchyard.tasks.report import Attachment, BenchmarkOutcome, Mode, RunReport, own_report
 from benchyard.tasks.suite import SUITE, Suite, installed_suite
 from benchyard.tasks.trees import TreeStore
 
@@ -38,6 +40,8 @@ PROFILE = "profile.json"
 VALUES = {"fast": 10, "default": 40, "rigorous": 150}
 
 _FOLD_S = 600
+# What pyperf starts its workers with; it is as old as the try at a benchmark.
+_PROGRAM = "profiled-python"
 
 
 class ProfiledBenchmark(msgspec.Struct, frozen=True):
@@ -93,6 +97,9 @@ def profile_benchmarks(
     suite, care = suite or installed_suite(), care or Care()
     names = suite.select(selections)
     if (output / PROFILE).exists():
+        if (ended := own_report(report)) is not None:
+            say("benchyard: all was profiled and written when the run was killed")
+            return ended
         raise OptionError(f"the folder {output} has a profile; profiles are never overwritten: name another")
     began = time.time()
     with use_interpreter(python, interpreters) as (path, interpreter):
@@ -135,7 +142,7 @@ def profile_benchmarks(
     if report is not None:
         report.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(report, msgspec.json.format(msgspec.json.encode(whole), indent=1))
-    if profiled:  # last of all: killed until now, the run is done again; with a profile it is refused
+    if profiled:  # last of all: killed until now, the run is done again; with a profile it has ended
         write_atomically(output / PROFILE, msgspec.json.format(msgspec.json.encode(profile), indent=1))
     if not profiled:
         raise RunError(f"none of {len(names)} benchmarks gave a sample; {names[0]}: {outcomes[0].error}", whole)
@@ -164,7 +171,7 @@ class _Run:
     def profile_all(self, names: Sequence[str]) -> tuple[list[BenchmarkOutcome], list[ProfiledBenchmark]]:
         """Profile one benchmark after the other; each one's files are there before the next one starts."""
         self.output.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(self.parts, ignore_errors=True)  # of an earlier run that was killed
+        forget_parts(self.parts)
         self.parts.mkdir()
         self.options |= self.care.options(self.environment.python, self.parts)
         outcomes, profiled = [], []
@@ -186,7 +193,7 @@ class _Run:
     def _profile(self, benchmark: Any) -> tuple[BenchmarkOutcome, ProfiledBenchmark | None]:
         seen = self.parts / f"{benchmark.name}.seen"
         seen.mkdir()
-        wrapper = self.parts / "profiled-python"
+        wrapper = seen / _PROGRAM
         inner = self.options.get("--python", self.environment.python)
         write_atomically(wrapper, profiled_python(self.profiler, inner, seen).encode(), mode=0o755)
         wrapper.chmod(0o755)  # whatever the umask
@@ -205,7 +212,8 @@ class _Run:
         try:
             stacks = benchmark_stacks(self._stacks(seen), Path(benchmark.runscript).name)
         finally:
-            forget_maps(seen)
+            if self.profiler.name == "perf":
+                forget_maps(seen)
             shutil.rmtree(seen)
         if outcome.error is None and not stacks:
             error = f"{self.profiler.name} took no samples of it"
@@ -253,15 +261,14 @@ def profiled_python(profiler: Profiler, inner: str, seen: Path) -> str:
     """The program that pyperf starts its workers with: `inner`, which is or becomes the interpreter, profiled.
 
     py-spy starts it and looks at it from outside, so from the CPUs that do not measure. perf is started by pyperf's own
-    hook, for the benchmark's code alone (`-D -1`: not before it is told to); the worker's pid is noted, since CPython
-    writes the names of Python functions into a file of that number.
+    hook, for the benchmark's code alone (`-D -1`: not before it is told to); CPython, and every one that the benchmark
+    starts, writes the names of Python functions into a file for it.
     """
     folder, program = shlex.quote(str(seen)), shlex.quote(inner)
     if profiler.name == "perf":
         options = f"-F {profiler.rate_hz} -g -e {profiler.event} -D -1"
         return (
             "#!/bin/sh\n"
-            f"echo $$ >> {folder}/pids\n"
             f"export PYTHONPERFSUPPORT=1 PYPERF_PERF_RECORD_DATA_DIR={folder}\n"
             f"export PYPERF_PERF_RECORD_EXTRA_OPTS={shlex.quote(options)}\n"
             f'exec {program} "$@"\n'
@@ -271,11 +278,23 @@ def profiled_python(profiler: Profiler, inner: str, seen: Path) -> str:
     return f'#!/bin/sh\nexec {shlex.join(spy)} --format raw --output {folder}/$$.folded -- {program} "$@"\n'
 
 
-def forget_maps(seen: Path, temporary: Path = Path("/tmp")) -> None:  # noqa: S108 (CPython's own choice)
-    """Remove the files that CPython has written for perf: it never does so itself."""
-    try:
-        pids = (seen / "pids").read_text("ascii").split()
-    except FileNotFoundError:
-        return
-    for pid in pids:
-        (temporary / f"perf-{pid}.map").unlink(missing_ok=True)
+def forget_parts(parts: Path) -> None:
+    """Remove what an earlier run has left that was killed, and what CPython has written for it elsewhere."""
+    for seen in parts.glob("*.seen"):
+        forget_maps(seen)
+    shutil.rmtree(parts, ignore_errors=True)
+
+
+def forget_maps(seen: Path) -> None:
+    """Remove the files that CPython has written for perf since a benchmark was begun: it never does so itself.
+
+    It goes on with a file that is there, so a later process of the same number would have the names of another's
+    functions.
+    """
+    with suppress(FileNotFoundError):
+        begun = (seen / _PROGRAM).stat().st_mtime_ns
+        for path in MAPS.glob("perf-*.map"):
+            with suppress(OSError):  # it is another's to keep, or gone already
+                found = path.lstat()
+                if found.st_uid == os.geteuid() and found.st_mtime_ns >= begun:
+                    path.unlink()

@@ -1,5 +1,7 @@
 """What a run of benchmarks leaves besides its values: an outcome per benchmark, what was measured and how."""
 
+import os
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -10,6 +12,7 @@ from benchyard.tasks.host.grade import Grade
 from benchyard.tasks.host.guard import GuardReport
 from benchyard.tasks.host.setup import Setup
 from benchyard.tasks.interpreter import Interpreter
+from benchyard.tasks.processes import AGAIN
 
 Mode = Literal["default", "fast", "rigorous"]
 MODES: tuple[Mode, ...] = ("default", "fast", "rigorous")
@@ -69,3 +72,13 @@ class RunReport(msgspec.Struct, frozen=True):
     def failed(self) -> tuple[BenchmarkOutcome, ...]:
         """The benchmarks that gave no value."""
         return tuple(outcome for outcome in self.benchmarks if outcome.status == "failed")
+
+
+def own_report(path: Path | None) -> RunReport | None:
+    """The report of a run that was killed after it had written that, and is started again; None for any other."""
+    if path is None or AGAIN not in os.environ:
+        return None
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=RunReport)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None

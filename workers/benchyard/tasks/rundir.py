@@ -47,8 +47,8 @@ class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a run executes: `limit_s` are seconds from the command's start, `cpus` None means any.
 
     With `host`, the host is made ready first and put back afterwards, and the command runs on the housekeeping CPUs:
-    what it measures, it puts on the others itself. A command that is killed is started again at most `restarts` times:
-    it must take up where it was.
+    what it measures, it puts on the others itself. A command that is killed is started again at most `restarts` times,
+    with AGAIN in its environment: it must take up where it was.
     """
 
     argv: tuple[str, ...]

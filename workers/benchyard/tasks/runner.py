@@ -25,7 +25,7 @@ from benchyard.tasks.errors import OptionError, SupervisorError
 from benchyard.tasks.files import tail
 from benchyard.tasks.following import Follower, Sink
 from benchyard.tasks.hostlock import try_lock
-from benchyard.tasks.processes import MARK, kill_all, marked
+from benchyard.tasks.processes import AGAIN, MARK, kill_all, marked
 from benchyard.tasks.rundir import STOP_OUTCOMES, HostOrder, Order, RunDir, RunState, all_runs
 from benchyard.tasks.settling import mend_after, settle
 
@@ -226,7 +226,7 @@ def scope_command(run: Path, root: Path = Path("/")) -> list[str]:
 
 def _started(directory: RunDir, scope: Sequence[str]) -> str | None:
     """Start the supervisor, in a unit of its own by `scope`; None when it has a state, else its last words."""
-    environ = {name: value for name, value in os.environ.items() if name != MARK}
+    environ = {name: value for name, value in os.environ.items() if name not in (MARK, AGAIN)}
     read_end, write_end = os.pipe()
     try:
         with directory.output.open("ab") as log:

@@ -43,7 +43,7 @@ def mend_after(run: RunDir) -> None:
     """Put back what the killed supervisor of a run has set up on this host, and tell the run's log what could not be.
 
     To be done when the run has its final state: the next one may start as soon as the host is put back. While somebody
-    holds the host, it is left to them.
+    holds the host alone, it is left to them.
     """
     try:
         touched = run.setup.exists() or run.read_order().host is not None

@@ -21,7 +21,7 @@ from benchyard.tasks.cpus import format_cpu_list
 from benchyard.tasks.host.setup import Setup, put_back, set_up
 from benchyard.tasks.host.shield import left_behind, processes_of
 from benchyard.tasks.hostlock import acquire_host, try_lock
-from benchyard.tasks.processes import MARK, SETUP_VARIABLE, descendants, kill_all, marked, marked_by_others
+from benchyard.tasks.processes import AGAIN, MARK, SETUP_VARIABLE, descendants, kill_all, marked, marked_by_others
 from benchyard.tasks.rundir import Order, RunDir, RunState, boot_id
 from benchyard.tasks.settling import settle_others
 
@@ -197,6 +197,8 @@ def _execute(
     environ = {**os.environ, MARK: str(run.path)}
     if setup is not None:
         environ[SETUP_VARIABLE] = str(run.setup)
+    if state.rc is not None:  # it was killed
+        environ[AGAIN] = "1"
     try:
         process = subprocess.Popen(
             order.argv,

@@ -97,10 +97,14 @@ def put_back(state: Path, own: Shield | None = None, *, root: Path = Path("/")) 
 
 
 def mend_host(state: Path) -> list[str]:
-    """The same, and an end to what still measures there, if nobody holds the host; else it is the holder's to do."""
+    """The same, and an end to what still measures there, if nobody measures; else it is theirs to do.
+
+    The hold is shared, as who prepares takes the host at once when a supervisor is killed, and puts nothing back. So
+    several may do this at once: the knobs and the groups have locks of their own, and the later one finds nothing left.
+    """
     if not state.is_dir():
         return lower_abandoned(Path("/"))
-    host = try_lock(state / "host.lock")
+    host = try_lock(state / "host.lock", shared=True)
     if host is None:
         return []
     runs = Path(os.path.realpath(state)) / "runs"

@@ -148,9 +148,15 @@ def by_affinity(name: str, why: str, measuring: tuple[int, ...], housekeeping: t
 
 
 def _on_reserved(shield: Shield, measuring: tuple[int, ...], root: Path) -> Shield:
-    """Return the shield as what it is where the system itself keeps others off: affinity is enough then."""
+    """Return the shield as what it is where the system itself keeps others off: affinity is enough then.
+
+    But of several CPUs that the kernel isolates, all threads stay on the one they were started on.
+    """
     reserved = reserved_by(measuring, root) if shield.kind == "affinity" and shield.measuring == measuring else None
-    return shield if reserved is None else msgspec.structs.replace(shield, kind=reserved, detail="")
+    if reserved is None:
+        return shield
+    flaw = "nothing balances load between these CPUs" if reserved == "kernel" and len(measuring) > 1 else ""
+    return msgspec.structs.replace(shield, kind=reserved, detail=flaw)
 
 
 def _reachable(cpus: tuple[int, ...]) -> tuple[int, ...]:
