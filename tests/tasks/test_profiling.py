@@ -10,12 +10,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from benchyard.tasks import profilers, profiling
+from benchyard.tasks import profiled, profilers
 from benchyard.tasks.errors import OptionError, ProfilerError, RunError
 from benchyard.tasks.interpreter import Interpreter, inspect_interpreter, version_numbers
 from benchyard.tasks.processes import AGAIN
+from benchyard.tasks.profiled import forget_maps, forget_parts, profiled_python
 from benchyard.tasks.profilers import Profiler, choose_profiler
-from benchyard.tasks.profiling import forget_maps, forget_parts, profile_benchmarks, profiled_python
+from benchyard.tasks.profiling import profile_benchmarks
 from benchyard.tasks.report import RunReport
 
 HERE = str(Path(sys.executable).resolve())
@@ -58,6 +59,52 @@ def test_py_spy(tmp_path: Path, environments: Path) -> None:
     assert "benchyard: benchmark 1/1 nbody" in said
     with pytest.raises(OptionError, match="has a profile"):
         profile_benchmarks(HERE, ["nbody"], output=tmp_path / "out", environments=environments)
+
+
+#: Profiles two benchmarks, and is killed when the first is done: once it is kept, or while the second one is begun.
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from benchyard.tasks import profiling
+
+output, environments = map(Path, sys.argv[1:3])
+once = output.with_name("once")
+
+def say(line):
+    print(line, flush=True)
+    if line.startswith(sys.argv[3]) and not once.exists():
+        once.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+profiling.profile_benchmarks(
+    sys.executable, ["nbody", "json_loads"], mode="fast", profiler="py-spy", output=output,
+    report=output.with_name("report.json"), environments=environments, say=say,
+)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", ["benchyard: json_loads: ", "benchyard: benchmark 2/2 nbody"])
+def test_a_killed_profile_takes_up_where_it_was(tmp_path: Path, environments: Path, line: str) -> None:
+    """What was profiled stays, and is not profiled again; nothing of the pieces is left in the end."""
+    output = tmp_path / "out"
+    argv = [sys.executable, "-c", KILLED, str(output), str(environments), line]
+    first = subprocess.run(argv, capture_output=True, text=True, timeout=120)
+    assert first.returncode == -9, first.stderr
+    kept = output / "json_loads.svg"
+    before = kept.stat().st_mtime_ns
+    again = subprocess.run(argv, capture_output=True, text=True, timeout=120)
+    assert again.returncode == 0, again.stderr
+    assert kept.stat().st_mtime_ns == before
+    profile = json.loads((output / "profile.json").read_text())
+    assert [one["name"] for one in profile["benchmarks"]] == ["json_loads", "nbody"]
+    for one in profile["benchmarks"]:
+        for file in one["files"]:
+            assert hashlib.sha256((output / file["name"]).read_bytes()).hexdigest() == file["sha256"]
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert [one["status"] for one in report["benchmarks"]] == ["success", "success"]
+    names = [f"{name}.{end}" for name in ("json_loads", "nbody") for end in ("folded", "svg")]
+    assert sorted(path.name for path in output.iterdir()) == [*names, "profile.json"]
 
 
 @pytest.mark.slow
@@ -183,7 +230,7 @@ def test_program_quotes_paths(tmp_path: Path) -> None:
 
 def test_maps_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was written for perf since a benchmark was begun goes; what is older stays, and what another user wrote."""
-    monkeypatch.setattr(profiling, "MAPS", tmp_path)
+    monkeypatch.setattr(profiled, "MAPS", tmp_path)
     seen = tmp_path / "nbody.seen"
     seen.mkdir()
     for number, name in enumerate(("perf-1.map", "nbody.seen/profiled-python", "perf-2.map", "perf-3.map", "other")):

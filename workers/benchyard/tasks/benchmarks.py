@@ -9,6 +9,7 @@ import importlib.metadata
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from benchyard.tasks.interpreters import use_interpreter
 from benchyard.tasks.parts import Parts, are_whole, parts_folder
 from benchyard.tasks.progress import Progress, format_progress
 from benchyard.tasks.report import BenchmarkOutcome, Mode, RunReport, own_report
-from benchyard.tasks.resultfile import check_metadata, interpreter_metadata, write_result
+from benchyard.tasks.resultfile import check_metadata, interpreter_metadata, load_values, write_result
 from benchyard.tasks.suite import SUITE, Suite, installed_suite
 from benchyard.tasks.trees import TreeStore
 
@@ -193,7 +194,8 @@ class _Run:
             if benchmark.name not in self.parts.outcomes:
                 self._measure(benchmark, interpreter, environment)
             self.outcomes.append(self.parts.outcomes[benchmark.name])
-            self.measured += self.parts.values(benchmark.name, {values.get_name() for values in self.measured})
+            done = self.parts.done(benchmark.name)
+            self.measured += load_values(done, self._known()) if done is not None else []
         grade, fingerprint = self.care.end(interpreter, self.suite, self.outcomes)
         if self.measured:
             said = {**metadata, **interpreter_metadata(interpreter), **describe(self.care, grade, fingerprint)}
@@ -223,12 +225,11 @@ class _Run:
             self.say(f"benchyard: {benchmark.name} failed: {outcome.error}")
         for value in values if outcome.disturbed else ():
             value.update_metadata({"benchyard_disturbed": one_line("; ".join(outcome.disturbed))})
-        self.parts.finish(outcome, values)
+        self.parts.finish(outcome, partial(write_result, values, {}) if values else None)
 
     def _try(
         self, benchmark: Any, interpreter: Interpreter, environment: Environment
     ) -> tuple[BenchmarkOutcome, list[Any]]:
-        known = {values.get_name() for values in self.measured}
         fixed = {"--loops": str(self.loops[benchmark.name])} if benchmark.name in self.loops else {}
         moment = self.care.mark()
         outcome, values = measure_benchmark(
@@ -238,7 +239,7 @@ class _Run:
             environment,
             {**self.options, **fixed},
             self.parts.folder,
-            known,
+            self._known(),
             limit_s=self.limits.get(benchmark.name),
             shield=self.care.shield,
         )
@@ -247,6 +248,10 @@ class _Run:
             found = disturbances(conditions)
             outcome = msgspec.structs.replace(outcome, conditions=conditions, disturbed=found)
         return outcome, values
+
+    def _known(self) -> set[str]:
+        """What the benchmarks before have reported."""
+        return {values.get_name() for values in self.measured}
 
 
 def _badness(outcome: BenchmarkOutcome) -> tuple[int, float]:

@@ -2,14 +2,14 @@
 
 PARTS/plan.json          what is measured; the pieces of another plan are thrown away
       outcomes.jsonl     a line for each benchmark that is done
-      NAME.done.json     its values
+      NAME.done.json     what it gave: its values, or its profile
       NAME.json, .log    what its script is writing
       under-way.json     the benchmark that is being measured, and how often it was begun
       guard.json         how fit the host was when the guard was last asked
 """
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ import msgspec
 from benchyard.tasks.files import append_line, write_atomically
 from benchyard.tasks.host.guard import GuardReport
 from benchyard.tasks.report import BenchmarkOutcome
-from benchyard.tasks.resultfile import load_values, write_result
 
 #: So often a benchmark is begun before it counts as what kills the run.
 MOST_BEGUN = 2
@@ -71,24 +70,21 @@ class Parts:
         write_atomically(self.folder / "under-way.json", msgspec.json.encode(self._under_way))
         return None
 
-    def finish(self, outcome: BenchmarkOutcome, values: list[Any]) -> None:
-        """Keep what came of a benchmark: its values first, and then the line that says that they are there."""
-        if values:
-            write_result(values, {}, self._values(outcome.name))
+    def finish(self, outcome: BenchmarkOutcome, write: Callable[[Path], object] | None) -> None:
+        """Keep what came of a benchmark: first what it gave, written into a file, and then the line that says so."""
+        if write is not None:
+            write(_done(self.folder, outcome.name))
         append_line(self.folder / "outcomes.jsonl", msgspec.json.encode(outcome).decode())
         self.outcomes[outcome.name] = outcome
 
-    def values(self, name: str, known: set[str]) -> list[Any]:
-        """The values of a benchmark that is done; none where it failed."""
-        path = self._values(name)
-        return load_values(path, known) if path.exists() else []
+    def done(self, name: str) -> Path | None:
+        """The file with what a benchmark gave that is done; None where it failed."""
+        path = _done(self.folder, name)
+        return path if path.exists() else None
 
     def remove(self) -> None:
         """Leave nothing: the result has all of it."""
         shutil.rmtree(self.folder)
-
-    def _values(self, name: str) -> Path:
-        return _values(self.folder, name)
 
     def _read_under_way(self) -> _UnderWay | None:
         try:
@@ -109,7 +105,7 @@ def _encoded(plan: dict[str, Any]) -> bytes:
     return msgspec.json.encode(plan, order="sorted")
 
 
-def _values(folder: Path, name: str) -> Path:
+def _done(folder: Path, name: str) -> Path:
     return folder / f"{name}.done.json"
 
 
@@ -120,7 +116,7 @@ def _read_outcomes(folder: Path) -> dict[str, BenchmarkOutcome]:
             outcome = msgspec.json.decode(line, type=BenchmarkOutcome)
         except msgspec.DecodeError:
             break  # cut off in the middle of a line, when the disk was full
-        if outcome.status == "failed" or _values(folder, outcome.name).exists():
+        if outcome.status == "failed" or _done(folder, outcome.name).exists():
             found[outcome.name] = outcome
     return found
 

@@ -3,17 +3,15 @@
 OUTPUT/profile.json    what was profiled and how, and the other files with their hashes
        NAME.folded     the stacks of a benchmark
        NAME.svg        its flame graph
+       .parts/         the pieces (`parts`) until all is written: a profile that is killed takes up where it was
 """
 
 import hashlib
-import os
-import shlex
 import shutil
 import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +21,14 @@ from benchyard.tasks.benchmarkscript import measure_benchmark, pyperf_options
 from benchyard.tasks.care import Care
 from benchyard.tasks.environment import Environment, ensure_environment
 from benchyard.tasks.errors import OptionError, RunError
-from benchyard.tasks.files import append_line, tail, write_atomically
+from benchyard.tasks.files import tail, write_atomically
 from benchyard.tasks.flamegraph import draw
 from benchyard.tasks.folding import Stack, benchmark_stacks, fold_perf_script, format_folded, merged, parse_folded
 from benchyard.tasks.interpreter import Interpreter
 from benchyard.tasks.interpreters import use_interpreter
-from benchyard.tasks.profilers import MAPS, Choice, Profiler, choose_profiler
+from benchyard.tasks.parts import Parts
+from benchyard.tasks.profiled import PROGRAM, forget_maps, forget_parts, forget_tries, profiled_python
+from benchyard.tasks.profilers import Choice, Profiler, choose_profiler
 from benchyard.tasks.progress import Progress, format_progress
 from benchyard.tasks.report import Attachment, BenchmarkOutcome, Mode, RunReport, own_report
 from benchyard.tasks.suite import SUITE, Suite, installed_suite
@@ -36,12 +36,13 @@ from benchyard.tasks.trees import TreeStore
 
 PROFILE = "profile.json"
 
+# Where the pieces are, in the output.
+PARTS = ".parts"
+
 #: Values of each benchmark: pyperf gives each at least 0.1 s, so these are seconds that are looked at.
 VALUES = {"fast": 10, "default": 40, "rigorous": 150}
 
 _FOLD_S = 600
-# What pyperf starts its workers with; it is as old as the try at a benchmark.
-_PROGRAM = "profiled-python"
 
 
 class ProfiledBenchmark(msgspec.Struct, frozen=True):
@@ -99,6 +100,7 @@ def profile_benchmarks(
     if (output / PROFILE).exists():
         if (ended := own_report(report)) is not None:
             say("benchyard: all was profiled and written when the run was killed")
+            forget_parts(output / PARTS)
             return ended
         raise OptionError(f"the folder {output} has a profile; profiles are never overwritten: name another")
     began = time.time()
@@ -110,7 +112,14 @@ def profile_benchmarks(
         environment = ensure_environment(
             path, interpreter, suite, names, environments=environments, wheels=wheels, say=say
         )
-        run = _Run(chosen, interpreter, suite, environment, options, care, output, say)
+        plan = {
+            "interpreter": interpreter.id,
+            "suite": suite.label,
+            "names": names,
+            "mode": mode,
+            "profiler": [chosen.label, chosen.rate_hz, chosen.python_frames],
+        }
+        run = _Run(chosen, interpreter, suite, environment, options, care, output, plan, say)
         outcomes, profiled = run.profile_all(names)
     profile = Profile(
         profiler=chosen.label,
@@ -142,8 +151,9 @@ def profile_benchmarks(
     if report is not None:
         report.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(report, msgspec.json.format(msgspec.json.encode(whole), indent=1))
-    if profiled:  # last of all: killed until now, the run is done again; with a profile it has ended
+    if profiled:  # last of all: killed until now, the run takes up where it was; with a profile it has ended
         write_atomically(output / PROFILE, msgspec.json.format(msgspec.json.encode(profile), indent=1))
+    run.parts.remove()
     if not profiled:
         raise RunError(f"none of {len(names)} benchmarks gave a sample; {names[0]}: {outcomes[0].error}", whole)
     return whole
@@ -161,39 +171,47 @@ class _Run:
         options: dict[str, str],
         care: Care,
         output: Path,
+        plan: dict[str, Any],
         say: Callable[[str], None],
     ) -> None:
         self.profiler, self.interpreter, self.suite = profiler, interpreter, suite
         self.environment, self.options, self.care = environment, options, care
         self.output, self.say = output, say
-        self.parts = output / ".parts"
+        forget_tries(output / PARTS)
+        self.parts = Parts(output / PARTS, plan)
 
     def profile_all(self, names: Sequence[str]) -> tuple[list[BenchmarkOutcome], list[ProfiledBenchmark]]:
         """Profile one benchmark after the other; each one's files are there before the next one starts."""
-        self.output.mkdir(parents=True, exist_ok=True)
-        forget_parts(self.parts)
-        self.parts.mkdir()
-        self.options |= self.care.options(self.environment.python, self.parts)
+        self.options |= self.care.options(self.environment.python, self.parts.folder)
         outcomes, profiled = [], []
         for index, benchmark in enumerate(self.suite.load(names), 1):
             self.say(format_progress(Progress(index, len(names), benchmark.name)))
-            outcome, found = self._profile(benchmark)
-            append_line(self.parts / "outcomes.jsonl", msgspec.json.encode(outcome).decode())
-            if found is not None:
+            if benchmark.name not in self.parts.outcomes:
+                self._profile(benchmark)
+            outcome, done = self.parts.outcomes[benchmark.name], self.parts.done(benchmark.name)
+            if done is not None:
+                found = msgspec.json.decode(done.read_bytes(), type=ProfiledBenchmark)
                 profiled.append(found)
                 self.say(f"benchyard: {benchmark.name}: {found.samples} samples")
             else:
-                for line in tail(self.parts / f"{benchmark.name}.log", 200).splitlines():
-                    self.say(line)
                 self.say(f"benchyard: {benchmark.name} failed: {outcome.error}")
             outcomes.append(outcome)
-        shutil.rmtree(self.parts)
         return outcomes, profiled
 
-    def _profile(self, benchmark: Any) -> tuple[BenchmarkOutcome, ProfiledBenchmark | None]:
-        seen = self.parts / f"{benchmark.name}.seen"
+    def _profile(self, benchmark: Any) -> None:
+        given_up = self.parts.begin(benchmark.name)
+        outcome, found = (given_up, None) if given_up else self._try(benchmark)
+        if found is None:
+            for line in tail(self.parts.folder / f"{benchmark.name}.log", 200).splitlines():
+                self.say(line)
+        data = msgspec.json.encode(found)
+        self.parts.finish(outcome, None if found is None else lambda path: write_atomically(path, data))
+
+    def _try(self, benchmark: Any) -> tuple[BenchmarkOutcome, ProfiledBenchmark | None]:
+        parts = self.parts.folder
+        seen = parts / f"{benchmark.name}.seen"
         seen.mkdir()
-        wrapper = seen / _PROGRAM
+        wrapper = seen / PROGRAM
         inner = self.options.get("--python", self.environment.python)
         write_atomically(wrapper, profiled_python(self.profiler, inner, seen).encode(), mode=0o755)
         wrapper.chmod(0o755)  # whatever the umask
@@ -205,7 +223,7 @@ class _Run:
             self.suite,
             self.environment,
             options,
-            self.parts,
+            parts,
             set(),
             shield=self.care.shield,
         )
@@ -217,7 +235,7 @@ class _Run:
             shutil.rmtree(seen)
         if outcome.error is None and not stacks:
             error = f"{self.profiler.name} took no samples of it"
-            log = tail(self.parts / f"{benchmark.name}.log")
+            log = tail(parts / f"{benchmark.name}.log")
             outcome = msgspec.structs.replace(outcome, status="failed", error=error, log_tail=log)
         if outcome.error is not None:
             return outcome, None
@@ -255,46 +273,3 @@ class _Run:
             write_atomically(self.output / file, data)
             files.append(Attachment(file, len(data), hashlib.sha256(data).hexdigest()))
         return tuple(files)
-
-
-def profiled_python(profiler: Profiler, inner: str, seen: Path) -> str:
-    """The program that pyperf starts its workers with: `inner`, which is or becomes the interpreter, profiled.
-
-    py-spy starts it and looks at it from outside, so from the CPUs that do not measure. perf is started by pyperf's own
-    hook, for the benchmark's code alone (`-D -1`: not before it is told to); CPython, and every one that the benchmark
-    starts, writes the names of Python functions into a file for it.
-    """
-    folder, program = shlex.quote(str(seen)), shlex.quote(inner)
-    if profiler.name == "perf":
-        options = f"-F {profiler.rate_hz} -g -e {profiler.event} -D -1"
-        return (
-            "#!/bin/sh\n"
-            f"export PYTHONPERFSUPPORT=1 PYPERF_PERF_RECORD_DATA_DIR={folder}\n"
-            f"export PYPERF_PERF_RECORD_EXTRA_OPTS={shlex.quote(options)}\n"
-            f'exec {program} "$@"\n'
-        )
-    # --nonblocking would cost the benchmark less, and a good part of the stacks would be garbage.
-    spy = [profiler.program, "record", "--function", "--subprocesses", "--rate", str(profiler.rate_hz)]
-    return f'#!/bin/sh\nexec {shlex.join(spy)} --format raw --output {folder}/$$.folded -- {program} "$@"\n'
-
-
-def forget_parts(parts: Path) -> None:
-    """Remove what an earlier run has left that was killed, and what CPython has written for it elsewhere."""
-    for seen in parts.glob("*.seen"):
-        forget_maps(seen)
-    shutil.rmtree(parts, ignore_errors=True)
-
-
-def forget_maps(seen: Path) -> None:
-    """Remove the files that CPython has written for perf since a benchmark was begun: it never does so itself.
-
-    It goes on with a file that is there, so a later process of the same number would have the names of another's
-    functions.
-    """
-    with suppress(FileNotFoundError):
-        begun = (seen / _PROGRAM).stat().st_mtime_ns
-        for path in MAPS.glob("perf-*.map"):
-            with suppress(OSError):  # it is another's to keep, or gone already
-                found = path.lstat()
-                if found.st_uid == os.geteuid() and found.st_mtime_ns >= begun:
-                    path.unlink()
