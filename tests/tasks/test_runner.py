@@ -16,7 +16,7 @@ from benchyard.tasks.cpus import available_cpus
 from benchyard.tasks.errors import CpuListError, OptionError, RunNameError
 from benchyard.tasks.host.journal import Journal, has_journal, journal_path, write_journal
 from benchyard.tasks.hostlock import try_lock
-from benchyard.tasks.rundir import HostOrder, RunDir
+from benchyard.tasks.rundir import KEPT_S, HostOrder, RunDir
 from benchyard.tasks.runner import EXIT_CODES, active_runs, attach, list_runs, stop
 
 # A command that waits for the file "go" in its directory, so that no test depends on time.
@@ -34,6 +34,22 @@ def test_a_run_is_started_and_followed_to_its_end(host: Any) -> None:
     assert output.splitlines()[:2] == ["out", "err"]
     assert [words[1:3] for words in host.log()] == [["START", "1.1"], ["END", "1.1"]]
     assert [words[4] for words in host.log()] == ["running", "done"]
+
+
+def test_old_runs_make_room(host: Any) -> None:
+    """The directory of a run that ended long ago goes with the start of another; all others stay."""
+    for name in ("1.1", "2.1", "3.1"):
+        assert host.run(name, "true")[0] == 0
+    long_ago = RunDir(host.state, "1.1")
+    state = long_ago.read_state()
+    assert state is not None and state.finished is not None
+    long_ago.write_state(msgspec.structs.replace(state, finished=state.finished - KEPT_S))
+    waiting = RunDir(host.state, "2.1")
+    waiting.write_state(msgspec.structs.replace(state, state="waiting", finished=None, created=1.0))
+    (host.state / "runs" / ".gone-0.1" / "parts").mkdir(parents=True)
+    assert host.run("4.1", "true")[0] == 0
+    assert sorted(path.name for path in (host.state / "runs").iterdir()) == ["2.1", "3.1", "4.1", "runs.log"]
+    assert [outcome.run for outcome in list_runs(host.state)] == ["2.1", "3.1", "4.1"]
 
 
 SYSTEMD_RUN = """\

@@ -16,7 +16,7 @@ from pathlib import Path
 from benchyard.tasks.errors import SupervisorError
 from benchyard.tasks.hostlock import acquire_host, try_lock
 from benchyard.tasks.processes import MARK
-from benchyard.tasks.rundir import Order, RunDir, RunState
+from benchyard.tasks.rundir import Order, RunDir, RunState, drop_old_runs
 
 # Ends a group of processes when nobody holds the other end of its input any more.
 _END_GROUP = ("sh", "-c", 'read -r line; kill -s KILL -- "-$0"')
@@ -47,6 +47,7 @@ def _supervise(run: RunDir, order: Order, lock: int) -> None:
         if host is None:
             run.write_state(RunState(run.asked_outcome() or "lost", finished=time.time()))
             return
+        drop_old_runs(run.state_dir)
         started = time.time()
         run.log("START", None, "running")
         final = _execute(run, order, started)

@@ -25,12 +25,18 @@ from benchyard.tasks.errors import RunNameError, SupervisorError
 from benchyard.tasks.files import append_line, is_full, write_atomically
 from benchyard.tasks.hostlock import try_lock
 
+#: How long the directory of a run is kept after its end, in seconds: its lab brings home what it left at once.
+KEPT_S = 90 * 86400.0
+
 #: Bytes of the room that a run keeps for its end.
 RESERVE = 64 * 1024
 
 FINAL_STATES = ("done", "canceled", "timeout", "interrupted", "lost")
 STOP_OUTCOMES = ("canceled", "interrupted")
 LOG_NAME = "runs.log"
+
+# How a directory is called that is being removed: no run's name begins so.
+_GONE = ".gone-"
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}", re.ASCII)
 
@@ -194,6 +200,23 @@ def all_runs(state: Path | str) -> list[RunDir]:
     return [
         RunDir(state, entry.name) for entry in sorted(runs.iterdir()) if entry.is_dir() and _NAME.fullmatch(entry.name)
     ]
+
+
+def drop_old_runs(state: Path | str) -> list[str]:
+    """Remove the directories of runs that ended long ago; gives their names. The caller holds the host."""
+    dropped = []
+    for run in all_runs(state):
+        try:
+            known = run.read_state()
+        except SupervisorError:
+            continue
+        if known is not None and known.final and known.finished and time.time() - known.finished > KEPT_S:
+            # Half a directory would be a run that never was.
+            run.path.rename(run.runs / f"{_GONE}{run.run}")
+            dropped.append(run.run)
+    for path in (Path(os.path.realpath(state)) / "runs").glob(f"{_GONE}*"):
+        shutil.rmtree(path, ignore_errors=True)
+    return dropped
 
 
 def boot_id(root: Path = Path("/")) -> str | None:

@@ -22,7 +22,7 @@ from benchyard.tasks.host.setup import Setup, put_back, set_up
 from benchyard.tasks.host.shield import left_behind, processes_of
 from benchyard.tasks.hostlock import acquire_host, try_lock
 from benchyard.tasks.processes import AGAIN, MARK, SETUP_VARIABLE, descendants, kill_all, marked, marked_by_others
-from benchyard.tasks.rundir import Order, RunDir, RunState, boot_id
+from benchyard.tasks.rundir import Order, RunDir, RunState, boot_id, drop_old_runs
 from benchyard.tasks.settling import settle_others
 
 _SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
@@ -75,6 +75,7 @@ def main(argv: list[str]) -> int:
         host = _take_host(run)
         _end_orphans(run)
         settle_others(run)
+        drop_old_runs(run.state_dir)
         _say(*put_back(run.state_dir))
         state = msgspec.structs.replace(state, state="running", started=time.time())
         run.write_state(state)
