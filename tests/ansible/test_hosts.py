@@ -5,6 +5,7 @@ The lab's own host is one tree, two hosts that measure are others; each program 
 
 import json
 import os
+import platform
 import re
 import subprocess
 from collections.abc import Callable, Iterator
@@ -39,6 +40,7 @@ LAB = "lab.example"
 QUIET = "127.0.0.2"
 #: The lab's key for hosts, in the lab's tree.
 KEY = "/opt/lab-key"
+TARGET = f"linux-{platform.machine()}"
 MEASURING = str(max(os.sched_getaffinity(0)))
 
 
@@ -99,13 +101,13 @@ def trees(
     site.host("masters", "lab", benchyard_host_name=LAB, benchyard_web_server="none", benchyard_title="Of trees")
     found["lab"].run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "the lab", "-f", KEY)
     site.host(
-        "isolated", "quiet-1", benchyard_cpus=MEASURING, benchyard_target="linux-x86_64",
+        "isolated", "quiet-1", benchyard_cpus=MEASURING, benchyard_target=TARGET,
         ansible_port=ssh, benchyard_controller_key=found["lab"].read(f"{KEY}.pub"),
     )  # fmt: skip
     site.host(
         "isolated", "bench_02", benchyard_name=ODD, benchyard_user="meter", benchyard_home="/srv/meter",
         benchyard_venv="/srv/benchyard", benchyard_isolation="kernel", benchyard_cpus=MEASURING,
-        benchyard_worker_dir="/srv/meter/w", benchyard_tune=False, benchyard_target="linux-x86_64",
+        benchyard_worker_dir="/srv/meter/w", benchyard_tune=False, benchyard_target=TARGET,
     )  # fmt: skip
     # Where environments of benchmarks come from: the hosts' trees reach no package index.
     environ = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/srv/wheels"}
@@ -187,7 +189,7 @@ def lab(trees: Trees, unit: "Callable[..., Unit]", wait: Callable[..., None]) ->
     for name, address in (("quiet-1", QUIET), (ODD, "odd.example")):
         # Others are at work on this machine: no run waits for it to be quiet.
         there = ("--address", address, "--cpus", MEASURING, "--guard", "off", "--ansible-user", "benchyard-admin")
-        lab.cli("host", "add", name, "--role", "isolated", "--target", "linux-x86_64", *there)
+        lab.cli("host", "add", name, "--role", "isolated", "--target", TARGET, *there)
     return lab
 
 
