@@ -19,6 +19,26 @@ WITHDRAWN = """
       loop: [firewall, controller, firewall, controller]
 """
 
+SECRETS = """
+- hosts: workers
+  gather_facts: false
+  vars:
+    benchyard_secret_file: ""
+    benchyard_secret: ""
+    benchyard_name: "{{ inventory_hostname }}"
+    worker_lab_dir: "{{ folder }}/lab"
+  tasks:
+    - ansible.builtin.include_tasks: "{{ ansible }}/roles/worker/tasks/secrets.yml"
+"""
+
+
+def test_a_host_that_has_not_joined_is_told_so(tmp_path: Path) -> None:
+    """By its name and with what to do, where the secret itself may not be shown."""
+    played = play_here(tmp_path, SECRETS, {"masters": {"lab": {}}, "workers": {"far": {}}})
+    assert played.failed == {"far": 1}, played.text
+    remedy = "the lab knows no host far: run site.yml without --limit, or `benchyard host add far`"
+    assert remedy in played.text
+
 
 def test_access_and_firewall_are_withdrawn(tmp_path: Path) -> None:
     """The right to administer, the key, and the table of the firewall, which is not loaded any more: once."""
