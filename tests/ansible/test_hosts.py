@@ -254,7 +254,7 @@ def test_a_run_of_ansible_that_fails_half_way_is_healed_by_the_next(
         failed = trees.site.play("configure.yml", "--limit", "bench_02", **running)
         assert failed.failed == {"bench_02": 1} and "update-grub" in failed.text, failed.text
         told = systemd.told()
-        assert "reload-or-restart nftables.service" in told and "stop irqbalance.service" not in told, told
+        assert "reload-or-restart benchyard-firewall.service" in told and "stop irqbalance.service" not in told, told
         (trees.other / "run/grub-can-be-written").touch()
         healed = trees.site.play("configure.yml", "--limit", "bench_02", **running)
         assert healed.ok, healed.text
@@ -262,7 +262,7 @@ def test_a_run_of_ansible_that_fails_half_way_is_healed_by_the_next(
         assert f"isolcpus=managed_irq,domain,{MEASURING} " in trees.other.read("boot/grub/grub.cfg")
         assert "kernel's command line" in trees.other.read("run/reboot-required")
         told = systemd.told()
-        assert "reload-or-restart nftables.service" not in told, told
+        assert "reload-or-restart benchyard-firewall.service" not in told, told
         assert {"stop irqbalance.service", "start benchyard-worker.service"} < set(told), told
         assert is_free(trees.other / "srv/meter/w/state")
         again_unchanged(trees.site, "configure.yml", "bench_02", trees.other, **running)
