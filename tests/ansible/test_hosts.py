@@ -521,3 +521,37 @@ def refuses_all_else(gate: Tree, tunnel: "Unit") -> None:
         login_there = [*tunnel.before, *gate.inside(*command, user=tunnel.said["User"])]
         done = subprocess.run(login_there, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
         assert done.returncode != 0 and "uid=" not in done.stdout, (command, done.stdout, done.stderr)
+
+
+def test_a_host_that_leaves_is_as_it_was(
+    trees: Trees, quiet: "Unit", manager: "Callable[[Tree], AbstractContextManager[Manager]]"
+) -> None:
+    """Nothing of the lab's is in force there any more; applied again, there is nothing left to do."""
+    quiet.stop()
+    etc = trees.quiet / "etc"
+    assert len(ours(etc)) > 10
+    with manager(trees.quiet) as systemd:
+        (trees.quiet / "run/grub-can-be-written").touch()
+        for unit in ("benchyard-worker.service", "benchyard-tune.service"):
+            systemd.active(unit).touch()
+        refused = trees.site.play("retire.yml", benchyard_running=True)
+        assert set(refused.failed.values()) == {1} and "--limit HOST" in refused.text, refused.text
+        for changes in (True, False):
+            left = trees.site.play("retire.yml", "--limit", "quiet-1", benchyard_running=True)
+            assert (left.ok, left.changed["quiet-1"] > 0) == (True, changes), left.text
+        assert not [path.name for path in (trees.quiet / "run/active").glob("benchyard*")]
+        told = systemd.told()
+        assert {"disable --now benchyard-worker.service", "stop benchyard-firewall.service"} <= set(told), told
+    assert ours(etc) == set()
+    menu = trees.quiet / "boot/grub/grub.cfg"
+    assert not menu.exists() or "isolcpus" not in menu.read_text()
+    assert not (trees.quiet / "var/lib/benchyard-admin/.ssh/authorized_keys").exists()
+    assert unfinished_playbooks(trees.quiet / ".") == []
+    assert is_free(trees.quiet / "var/lib/benchyard/worker/state")
+
+
+def ours(etc: Path) -> set[str]:
+    """What the lab has set below a tree's /etc, and which units it has masked."""
+    named = {path.relative_to(etc).as_posix() for path in etc.rglob("*benchyard*")}
+    masked = {path.name for path in etc.glob("systemd/system/irqbalance.service") if path.is_symlink()}
+    return named | masked
