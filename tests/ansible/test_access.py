@@ -88,7 +88,7 @@ def test_a_codespeed_has_a_firewall_and_lets_people_in(tmp_path: Path) -> None:
     for wanted in (True, False):
         played = play_here(
             tmp_path, text, {"codespeed": {"speed": {}}}, programs=programs, instead=instead,
-            benchyard_running=True, benchyard_firewall=wanted, benchyard_codespeed_https_port=8443,
+            benchyard_running="true", benchyard_firewall=str(wanted).lower(), benchyard_codespeed_https_port=8443,
         )  # fmt: skip
         assert played.ok, played.text
         assert table.exists() is wanted
