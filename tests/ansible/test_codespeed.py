@@ -113,9 +113,9 @@ def _answers(client: httpx.Client) -> bool:
         return False
 
 
-def post(client: httpx.Client, password: str | None, **other: object) -> int:
-    """Post a result as user `lab`; gives the answer's status."""
-    auth = None if password is None else httpx.BasicAuth("lab", password)
+def post(client: httpx.Client, password: str | None, user: str = "lab", **other: object) -> int:
+    """Post a result as a user; gives the answer's status."""
+    auth = None if password is None else httpx.BasicAuth(user, password)
     data = {"json": msgspec.json.encode([{**RESULT, **other}]).decode()}
     return client.post("/result/add/json/", data=data, auth=auth or httpx.USE_CLIENT_DEFAULT).status_code
 
@@ -143,3 +143,19 @@ def test_it_is_not_to_be_had_without_tls(codespeed: httpx.Client, site: Site) ->
     tree = site.trees["speed"]
     assert "--bind 127.0.0.1:" in tree.read("etc/systemd/system/codespeed.service")
     assert (tree / "var/lib/codespeed/secret").stat().st_mode & 0o777 == 0o600
+
+
+def test_who_is_not_named_any_more_may_not_post(codespeed: httpx.Client, site: Site) -> None:
+    """Until named again; who is staff there may."""
+    make = "from django.contrib.auth.models import User; User.objects.create_superuser('boss', '', 'of the boss')"
+    where = {"DJANGO_SETTINGS_MODULE": "site_settings", "PYTHONPATH": "/opt/codespeed/site"}
+    argv = ["/opt/codespeed/bin/python", "-c", f"import django; django.setup(); {make}"]
+    site.trees["speed"].run(*argv, user="codespeed", environ=where)
+    host, vault = site.groups["codespeed"]["speed"], in_vault(site.folder, vault_codespeed_password=PASSWORD)
+    named = host["benchyard_codespeed_users"]
+    for users, status in (({"other": "of another"}, 403), (named, 202)):
+        host["benchyard_codespeed_users"] = users
+        played = site.play("site.yml", *vault)
+        assert played.ok, played.text
+        assert post(codespeed, PASSWORD) == status
+    assert post(codespeed, "of the boss", user="boss") == 202

@@ -5,6 +5,7 @@ The lab's own host is one tree, two hosts that measure are others; each program 
 
 import json
 import os
+import platform
 import re
 import subprocess
 from collections.abc import Callable, Iterator
@@ -39,6 +40,7 @@ LAB = "lab.example"
 QUIET = "127.0.0.2"
 #: The lab's key for hosts, in the lab's tree.
 KEY = "/opt/lab-key"
+TARGET = f"linux-{platform.machine()}"
 MEASURING = str(max(os.sched_getaffinity(0)))
 
 
@@ -99,13 +101,13 @@ def trees(
     site.host("masters", "lab", benchyard_host_name=LAB, benchyard_web_server="none", benchyard_title="Of trees")
     found["lab"].run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "the lab", "-f", KEY)
     site.host(
-        "isolated", "quiet-1", benchyard_cpus=MEASURING, benchyard_target="linux-x86_64",
+        "isolated", "quiet-1", benchyard_cpus=MEASURING, benchyard_target=TARGET,
         ansible_port=ssh, benchyard_controller_key=found["lab"].read(f"{KEY}.pub"),
     )  # fmt: skip
     site.host(
         "isolated", "bench_02", benchyard_name=ODD, benchyard_user="meter", benchyard_home="/srv/meter",
         benchyard_venv="/srv/benchyard", benchyard_isolation="kernel", benchyard_cpus=MEASURING,
-        benchyard_worker_dir="/srv/meter/w", benchyard_tune=False, benchyard_target="linux-x86_64",
+        benchyard_worker_dir="/srv/meter/w", benchyard_tune=False, benchyard_target=TARGET,
     )  # fmt: skip
     # Where environments of benchmarks come from: the hosts' trees reach no package index.
     environ = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/srv/wheels"}
@@ -187,7 +189,7 @@ def lab(trees: Trees, unit: "Callable[..., Unit]", wait: Callable[..., None]) ->
     for name, address in (("quiet-1", QUIET), (ODD, "odd.example")):
         # Others are at work on this machine: no run waits for it to be quiet.
         there = ("--address", address, "--cpus", MEASURING, "--guard", "off", "--ansible-user", "benchyard-admin")
-        lab.cli("host", "add", name, "--role", "isolated", "--target", "linux-x86_64", *there)
+        lab.cli("host", "add", name, "--role", "isolated", "--target", TARGET, *there)
     return lab
 
 
@@ -252,7 +254,7 @@ def test_a_run_of_ansible_that_fails_half_way_is_healed_by_the_next(
         failed = trees.site.play("configure.yml", "--limit", "bench_02", **running)
         assert failed.failed == {"bench_02": 1} and "update-grub" in failed.text, failed.text
         told = systemd.told()
-        assert "reload-or-restart nftables.service" in told and "stop irqbalance.service" not in told, told
+        assert "reload-or-restart benchyard-firewall.service" in told and "stop irqbalance.service" not in told, told
         (trees.other / "run/grub-can-be-written").touch()
         healed = trees.site.play("configure.yml", "--limit", "bench_02", **running)
         assert healed.ok, healed.text
@@ -260,7 +262,7 @@ def test_a_run_of_ansible_that_fails_half_way_is_healed_by_the_next(
         assert f"isolcpus=managed_irq,domain,{MEASURING} " in trees.other.read("boot/grub/grub.cfg")
         assert "kernel's command line" in trees.other.read("run/reboot-required")
         told = systemd.told()
-        assert "reload-or-restart nftables.service" not in told, told
+        assert "reload-or-restart benchyard-firewall.service" not in told, told
         assert {"stop irqbalance.service", "start benchyard-worker.service"} < set(told), told
         assert is_free(trees.other / "srv/meter/w/state")
         again_unchanged(trees.site, "configure.yml", "bench_02", trees.other, **running)
@@ -519,3 +521,37 @@ def refuses_all_else(gate: Tree, tunnel: "Unit") -> None:
         login_there = [*tunnel.before, *gate.inside(*command, user=tunnel.said["User"])]
         done = subprocess.run(login_there, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
         assert done.returncode != 0 and "uid=" not in done.stdout, (command, done.stdout, done.stderr)
+
+
+def test_a_host_that_leaves_is_as_it_was(
+    trees: Trees, quiet: "Unit", manager: "Callable[[Tree], AbstractContextManager[Manager]]"
+) -> None:
+    """Nothing of the lab's is in force there any more; applied again, there is nothing left to do."""
+    quiet.stop()
+    etc = trees.quiet / "etc"
+    assert len(ours(etc)) > 10
+    with manager(trees.quiet) as systemd:
+        (trees.quiet / "run/grub-can-be-written").touch()
+        for unit in ("benchyard-worker.service", "benchyard-tune.service"):
+            systemd.active(unit).touch()
+        refused = trees.site.play("retire.yml", benchyard_running=True)
+        assert set(refused.failed.values()) == {1} and "--limit HOST" in refused.text, refused.text
+        for changes in (True, False):
+            left = trees.site.play("retire.yml", "--limit", "quiet-1", benchyard_running=True)
+            assert (left.ok, left.changed["quiet-1"] > 0) == (True, changes), left.text
+        assert not [path.name for path in (trees.quiet / "run/active").glob("benchyard*")]
+        told = systemd.told()
+        assert {"disable --now benchyard-worker.service", "stop benchyard-firewall.service"} <= set(told), told
+    assert ours(etc) == set()
+    menu = trees.quiet / "boot/grub/grub.cfg"
+    assert not menu.exists() or "isolcpus" not in menu.read_text()
+    assert not (trees.quiet / "var/lib/benchyard-admin/.ssh/authorized_keys").exists()
+    assert unfinished_playbooks(trees.quiet / ".") == []
+    assert is_free(trees.quiet / "var/lib/benchyard/worker/state")
+
+
+def ours(etc: Path) -> set[str]:
+    """What the lab has set below a tree's /etc, and which units it has masked."""
+    named = {path.relative_to(etc).as_posix() for path in etc.rglob("*benchyard*")}
+    masked = {path.name for path in etc.glob("systemd/system/irqbalance.service") if path.is_symlink()}
+    return named | masked

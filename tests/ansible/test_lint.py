@@ -57,6 +57,22 @@ def test_every_variable_has_a_value() -> None:
             assert not used & everywhere - known, file
 
 
+def test_a_boolean_may_be_given_as_text() -> None:
+    """`-e benchyard_tune=false` and inventories in INI give the word, which counts as true but for `bool`."""
+    names = set[str]()
+    for path in sorted(ANSIBLE.glob("roles/*/meta/argument_specs.yml")):
+        options = yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"]["main"]["options"]
+        names |= {name for name, option in options.items() if option["type"] == "bool"}
+    assert {"benchyard_firewall", "benchyard_smt_off", "benchyard_running"} < names
+    # As a value, with or without a default; not where it is given one (`NAME: true`).
+    made = r"(?: *\| *default\((?:[^()]|\([^()]*\))*\))? *\| *bool\b"
+    use = re.compile(rf"\b({'|'.join(sorted(names))})\b(?!:)(?!{made})")
+    assert use.findall("benchyard_tune | default(a(1)) | bool and not benchyard_backup") == ["benchyard_backup"]
+    for path in sorted([*ANSIBLE.rglob("*.yml"), *ANSIBLE.rglob("*.j2")]):
+        said = re.sub(r"^ *#.*", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        assert not use.findall(said), path
+
+
 def test_secrets_are_not_logged() -> None:
     """Each task that handles a secret says no_log."""
     silent = []

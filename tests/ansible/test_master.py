@@ -83,6 +83,31 @@ def test_a_lab_that_cannot_be_restored_goes_on(tmp_path: Path) -> None:
     assert not (tmp_path / "restore.tar.gz").exists() and not list(tmp_path.glob("lab.before-*"))
 
 
+@pytest.mark.slow
+def test_a_copy_of_a_backup_is_brought_by_whom_ansible_logs_in_as(tmp_path: Path) -> None:
+    """Not by way of another user, which would have it whole in memory; it is private, and nothing else is left."""
+    program, backups, here = tmp_path / "bin/benchyard", tmp_path / "backups", tmp_path / "new/here"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\necho "$1 $2 of $3" > "$4"\n')
+    program.chmod(0o755)
+    backups.mkdir()
+    before = set(Path("/var/tmp").iterdir())  # noqa: S108
+    played = play_here(
+        tmp_path, "backup.yml", MASTERS, "--extra-vars", f"benchyard_backup_fetch={here}", "-vvv",
+        ansible_become=None, ansible_become_method="su", benchyard_user="root", benchyard_home=str(tmp_path),
+        benchyard_venv=str(tmp_path), benchyard_backup_dir=str(backups),
+    )  # fmt: skip
+    assert played.ok, played.text
+    assert "/slurp.py" not in played.text
+    (copy,) = here.iterdir()
+    assert (copy.name, copy.read_text()) == (
+        next(backups.iterdir()).name,
+        f"lab backup of {tmp_path}/lab\n",
+    )
+    assert copy.stat().st_mode & 0o777 == 0o600
+    assert set(Path("/var/tmp").iterdir()) == before  # noqa: S108
+
+
 def test_the_example_names_what_there_is(tmp_path: Path) -> None:
     """Wherever it is copied to: the wheel that `make dist` makes, and the versions of the sources."""
     names = ("benchyard_wheel", "benchyard_constraints")

@@ -49,6 +49,13 @@ def paths_of(said: dict[str, list[str]]) -> set[str]:
     return {path for line in said["ReadWritePaths"] for path in line.split()}
 
 
+@pytest.mark.parametrize("chore", ["apt-daily", "man-db"])
+def test_a_chore_of_any_user_looks_whether_a_run_has_the_host(chore: str) -> None:
+    """As root, which may become the worker's user, while the chore may be another's (man-db is `man`'s)."""
+    (condition,) = unit("isolated", "chore", item=[chore, "service"])["ExecCondition"]
+    assert condition.startswith("+/usr/sbin/runuser -u benchyard -- /usr/bin/flock ")
+
+
 def test_what_a_killed_backup_has_left_goes(tmp_path: Path) -> None:
     """A day later; what one that is under way writes stays, and so do backups."""
     old, new = (f".lab-{time}.tar.gz.part-{pid}" for time, pid in (("20260101T033000", 7), ("20260103T033000", 8)))
