@@ -1,5 +1,7 @@
 """What we lean on inside Buildbot 4.3, in one place: each piece says which upstream change would break it.
 
+What we do otherwise with its database is in `database`.
+
 Buildbot is held to `>=4.3,<4.4` for the sake of this module; `tests/queueing/test_engine.py` is its contract.
 """
 
@@ -9,7 +11,6 @@ from typing import Any
 
 import sqlalchemy as sa
 from buildbot.config import ConfigErrors
-from buildbot.db import enginestrategy
 from buildbot.process import buildrequestdistributor
 from buildbot.process.build import Build
 from buildbot.process.builder import Builder
@@ -20,7 +21,7 @@ from buildbot.worker.protocols import pb
 from twisted.internet import defer
 from twisted.python import log
 
-from benchyard.queueing import order
+from benchyard.queueing import database, order
 
 #: Characters that Buildbot's table keeps of a reason; PostgreSQL refuses more.
 REASON_LENGTH = 256
@@ -28,9 +29,6 @@ REASON_LENGTH = 256
 #: Seconds between two questions to a worker, and within which it must answer: a connection that swallows everything
 #: is given up after the two together.
 PING_INTERVAL_S, PING_TIMEOUT_S = 60.0, 45.0
-
-#: Seconds between two looks for a database server that is away.
-DATABASE_PAUSE_S = 1.0
 
 #: The name under which the job service is found in a master.
 SERVICE = "benchyard-jobs"
@@ -177,51 +175,6 @@ async def ping(connection: Any) -> None:
         log.msg(f"worker {connection.worker.workername} went while it was asked for a sign of life")
 
 
-class PostgreSQLStrategy(enginestrategy.Strategy):
-    """Waits for a server that is away, and does again what was cut off; stock does so for MySQL alone.
-
-    Stock lets the error pass, into builds that then neither end nor go on until the master is started again.
-    """
-
-    def set_up(self, _url: Any, engine: sa.Engine) -> None:
-        connected = False
-
-        def connect(dialect: sa.Dialect, _record: Any, arguments: Any, options: Any) -> Any:
-            from twisted.internet import reactor
-
-            nonlocal connected
-            while True:
-                try:
-                    made = dialect.connect(*arguments, **options)
-                except dialect.loaded_dbapi.OperationalError as exc:
-                    if not connected or not reactor.running:  # who starts is told at once, who stops does not wait
-                        raise
-                    log.msg(f"the database is away, trying again: {str(exc).strip().splitlines()[0]}")
-                    time.sleep(DATABASE_PAUSE_S)
-                else:
-                    connected = True
-                    return made
-
-        def check(connection: Any, _record: Any, _proxy: Any) -> None:
-            try:
-                engine.dialect.do_ping(connection)
-            except engine.dialect.loaded_dbapi.OperationalError as exc:
-                raise sa.exc.DisconnectionError from exc
-
-        sa.event.listen(engine, "do_connect", connect)
-        sa.event.listen(engine.pool, "checkout", check)
-
-    def should_retry(self, operational_error: Any) -> bool:
-        return bool(operational_error.connection_invalidated)
-
-
-def _strategy(drivername: str) -> Any:
-    return PostgreSQLStrategy() if drivername.startswith("postgresql") else _stock_strategy(drivername)
-
-
-_stock_strategy = enginestrategy.get_drivers_strategy
-
-
 def install() -> None:
     """Put our classes in the places of Buildbot's own; called when the configuration is made."""
     from buildbot.data import buildsets
@@ -230,7 +183,7 @@ def install() -> None:
     buildrequestdistributor.BuildRequestDistributor.BuildChooser = QueueChooser
     buildsets.BuildRequestCollapser = NoCollapser
     botmaster.Builder = LabBuilder
-    enginestrategy.get_drivers_strategy = _strategy
+    database.install()
     pb.Connection.keepalive_interval = PING_INTERVAL_S
     pb.Connection._do_keepalive = ping
 
