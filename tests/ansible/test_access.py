@@ -50,6 +50,7 @@ def test_access_and_firewall_are_withdrawn(tmp_path: Path) -> None:
         etc / "nftables.d/benchyard.nft",
         etc / "systemd/system/benchyard-firewall.service",
         etc / "systemd/system/multi-user.target.wants/benchyard-firewall.service",
+        etc / "systemd/system/nftables.service.d/benchyard-firewall.conf",
     ]
     for path in (*gone, lib / "benchyard-in-force/firewall"):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -61,11 +61,14 @@ def test_an_installation_is_healed_and_taken_back(tmp_path: Path, houses: dict[s
     """An older wheelhouse brings its versions, and an environment whose Python has gone is made anew with all in it."""
     venv = tmp_path / "venv"
 
-    def play(house: str) -> Played:
-        played = play_here(
-            tmp_path, INSTALL, {"workers": {"here": {}}}, benchyard_wheelhouse=str(houses[house]),
+    def tried(house: Path) -> Played:
+        return play_here(
+            tmp_path, INSTALL, {"workers": {"here": {}}}, benchyard_wheelhouse=str(house),
             benchyard_venv=str(venv), benchyard_python=sys.executable, benchyard_extras=["worker"],
         )  # fmt: skip
+
+    def play(house: str) -> Played:
+        played = tried(houses[house])
         assert played.ok, played.text
         return played
 
@@ -73,15 +76,24 @@ def test_an_installation_is_healed_and_taken_back(tmp_path: Path, houses: dict[s
     assert installed(venv) == {"benchyard": "2.0", "needed": "2.0"}
     play("1.0")
     assert installed(venv) == {"benchyard": "1.0", "needed": "1.0"}
-    # As after an upgrade of the system.
+    # What pip did not bring to its end is not taken for what was there before.
+    lacking = tmp_path / "house-3.0"
+    lacking.mkdir()
+    wheel(lacking, "benchyard", "3.0", {"benchyard/cli.py": ""}, "lacking")
+    assert not tried(debiantree.packed(lacking, tmp_path / "lacking.tar")).ok
+    assert play("1.0").changed["here"] > 0
+    # As after an upgrade of the system; what is somebody's stays.
+    kept = venv / "lab/results/kept"
+    kept.parent.mkdir(parents=True)
+    kept.touch()
     (venv / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}").rename(venv / "lib/python3.0")
     assert play("1.0").changed["here"] > 0
     assert installed(venv) == {"benchyard": "1.0", "needed": "1.0"}
-    assert not (venv / "lib/python3.0").exists()
+    assert kept.exists() and not (venv / "lib/python3.0").exists()
     assert play("1.0").changed == {"here": 0}
 
 
 def test_codespeed_has_an_environment_of_its_python() -> None:
-    """By the same rule, before its folders, which an environment that is made anew does not keep."""
+    """By the same rule, and before anything is installed there."""
     text = (ANSIBLE / "roles/codespeed/tasks/main.yml").read_text(encoding="utf-8")
     assert text.index("tasks_from: environment.yml") < text.index("- name: Its folders") < text.index("install.yml")

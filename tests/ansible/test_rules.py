@@ -232,6 +232,14 @@ KEPT = """
     - ansible.builtin.include_role: {name: common, tasks_from: hold.yml}
 """
 
+FREED = """
+- hosts: here
+  gather_facts: false
+  vars: {common_mark: "{{ folder }}/unfinished", common_play: "{{ whose }}"}
+  tasks:
+    - ansible.builtin.include_role: {name: common, tasks_from: free.yml}
+"""
+
 ADDRESSES = """
 - hosts: here
   gather_facts: false
@@ -318,7 +326,17 @@ def test_the_lab_holds_the_host_as_long_as_its_playbook_takes(tmp_path: Path) ->
     os.kill(holder["pid"], signal.SIGTERM)
     assert ok, text
     assert holder["play"].startswith("the lab/2") and holder["unasked_s"] >= 3600
-    assert (tmp_path / "unfinished").read_text() == "the lab\n"
+    assert (tmp_path / "unfinished").read_text() == f"{holder['play']}\n"
+
+
+@pytest.mark.slow
+def test_a_playbook_takes_away_its_own_mark(tmp_path: Path) -> None:
+    """Not that of a later one which has taken the host over, and may have left it half way since."""
+    mark = tmp_path / "unfinished"
+    mark.write_text("ann@far/2\n")
+    for whose, stays in (("ann@far/1", True), ("ann@far/2", False), ("ann@far/2", False)):
+        ok, _, text = play(tmp_path, FREED, whose=whose)
+        assert (ok, mark.exists()) == (True, stays), text
 
 
 @pytest.mark.slow

@@ -29,7 +29,9 @@ def test_flags_of_another_host(make_file: MakeFile) -> None:
     [
         ("'--enable-optimizations' '--with-lto' '--enable-experimental-jit=yes'", ("jit",)),
         ("--disable-gil --with-tail-call-interp", ("nogil", "tailcall")),
-        ("--enable-experimental-jit=interpreter --disable-gil=no", ()),
+        ("--enable-experimental-jit=interpreter --disable-gil=no", ("python_uops",)),
+        ("--enable-experimental-jit=interpreter-off", ()),
+        ("--enable-experimental-jit=yes-off", ()),
         ("--with-pydebug 'CFLAGS=-O2", ()),
     ],
 )

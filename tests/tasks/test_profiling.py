@@ -229,17 +229,19 @@ def test_program_quotes_paths(tmp_path: Path) -> None:
 
 
 def test_maps_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was written for perf since a benchmark was begun goes; what is older stays, and what another user wrote."""
+    """What was written for perf since a benchmark was begun goes; what is older, another user's, or in use stays."""
     monkeypatch.setattr(profiled, "MAPS", tmp_path)
     seen = tmp_path / "nbody.seen"
     seen.mkdir()
-    for number, name in enumerate(("perf-1.map", "nbody.seen/profiled-python", "perf-2.map", "perf-3.map", "other")):
+    # No process has the numbers of the first three.
+    old, new, others, own = (f"perf-{number}.map" for number in (9000001, 9000002, 9000003, os.getpid()))
+    for number, name in enumerate((old, "nbody.seen/profiled-python", new, others, own, "other")):
         (tmp_path / name).write_text("x")
         os.utime(tmp_path / name, ns=(number, number))
-    kept = {"nbody.seen", "perf-1.map", "other"}
+    kept = {"nbody.seen", old, own, "other"}
     if os.geteuid() == 0:
-        os.chown(tmp_path / "perf-3.map", 1, 1)
-        kept.add("perf-3.map")
+        os.chown(tmp_path / others, 1, 1)
+        kept.add(others)
     forget_maps(seen)
     assert {path.name for path in tmp_path.iterdir()} == kept
     forget_maps(tmp_path / "nothing")

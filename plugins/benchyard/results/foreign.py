@@ -44,7 +44,7 @@ _NOT_SAID = "no"
 _CONFIGURED = {
     "bolt": ("--enable-bolt", {"no"}),
     "debug": ("--with-pydebug", {"no"}),
-    "jit": ("--enable-experimental-jit", {"no", "yes-off", "interpreter"}),
+    "jit": ("--enable-experimental-jit", {"no", "yes-off", "interpreter", "interpreter-off"}),
     "nogil": ("--disable-gil", {"no"}),
     "tailcall": ("--with-tail-call-interp", {"no"}),
 }
@@ -165,7 +165,10 @@ def flags_configured(arguments: str) -> tuple[str, ...]:
         said = dict(argument.partition("=")[::2] for argument in shlex.split(arguments))
     except ValueError:
         return ()
-    return tuple(flag for flag, (option, off) in _CONFIGURED.items() if said.get(option, _NOT_SAID) not in off)
+    found = {flag for flag, (option, off) in _CONFIGURED.items() if said.get(option, _NOT_SAID) not in off}
+    if said.get(_CONFIGURED["jit"][0]) == "interpreter":
+        found.add("python_uops")  # as bench_runner calls it
+    return tuple(sorted(found))
 
 
 def host_named(named: str | None, hosts: Iterable[str], metadata: Mapping[str, Any]) -> str:

@@ -232,7 +232,7 @@ def test_throttling_is_refused_while_it_goes_on(tree: SensorTree) -> None:
         (
             "playbooks",
             f"{UNFINISHED}configure",
-            "ann@far\n",
+            "ann@far/20261126T072512\n",
             "refuse",
             "configure.yml of ann@far has not come to its end here; run it again",
         ),

@@ -16,10 +16,16 @@ class Flag(NamedTuple):
     meaning: str
 
 
+_JIT_OFF = frozenset({"no", "yes-off", "interpreter", "interpreter-off"})
+
 FLAGS = {
     "bolt": Flag("--enable-bolt", frozenset({"no"}), "post-link optimization by BOLT"),
     "debug": Flag("--with-pydebug", frozenset({"no"}), "assertions and reference counts: for debugging, not for speed"),
-    "jit": Flag("--enable-experimental-jit", frozenset({"no", "yes-off", "interpreter"}), "the JIT compiler (3.13+)"),
+    "jit": Flag(
+        "--enable-experimental-jit",
+        frozenset({"no", "yes-off", "interpreter", "interpreter-off"}),
+        "the JIT compiler (3.13+)",
+    ),
     "lto": Flag("--with-lto", frozenset({"no"}), "link-time optimization"),
     "nogil": Flag("--disable-gil", frozenset({"no"}), "free threading (3.13+)"),
     "pgo": Flag("--enable-optimizations", frozenset({"no"}), "profile-guided optimization"),

@@ -11,6 +11,9 @@ from benchyard.tasks.profilers import MAPS, Profiler
 #: What pyperf starts its workers with, in the folder NAME.seen of a try at a benchmark, and as old as that.
 PROGRAM = "profiled-python"
 
+# Has CPython write the names of Python functions.
+_FOR_PERF = "PYTHONPERFSUPPORT=1"
+
 
 def profiled_python(profiler: Profiler, inner: str, seen: Path) -> str:
     """The program that pyperf starts its workers with: `inner`, which is or becomes the interpreter, profiled.
@@ -24,7 +27,7 @@ def profiled_python(profiler: Profiler, inner: str, seen: Path) -> str:
         options = f"-F {profiler.rate_hz} -g -e {profiler.event} -D -1"
         return (
             "#!/bin/sh\n"
-            f"export PYTHONPERFSUPPORT=1 PYPERF_PERF_RECORD_DATA_DIR={folder}\n"
+            f"export {_FOR_PERF} PYPERF_PERF_RECORD_DATA_DIR={folder}\n"
             f"export PYPERF_PERF_RECORD_EXTRA_OPTS={shlex.quote(options)}\n"
             f'exec {program} "$@"\n'
         )
@@ -36,7 +39,9 @@ def profiled_python(profiler: Profiler, inner: str, seen: Path) -> str:
 def forget_tries(parts: Path) -> None:
     """Remove what a try has left that was killed, and what CPython has written for it elsewhere."""
     for seen in parts.glob("*.seen"):
-        forget_maps(seen)
+        with suppress(FileNotFoundError):
+            if _FOR_PERF in (seen / PROGRAM).read_text("utf-8"):
+                forget_maps(seen)
         shutil.rmtree(seen)
 
 
@@ -50,11 +55,13 @@ def forget_maps(seen: Path) -> None:
     """Remove the files that CPython has written for perf since a benchmark was begun: it never does so itself.
 
     It goes on with a file that is there, so a later process of the same number would have the names of another's
-    functions.
+    functions. What belongs to a process that lives is not the benchmark's: all of that has ended.
     """
     with suppress(FileNotFoundError):
         begun = (seen / PROGRAM).stat().st_mtime_ns
         for path in MAPS.glob("perf-*.map"):
+            if Path("/proc", path.stem.removeprefix("perf-")).exists():
+                continue
             with suppress(OSError):  # it is another's to keep, or gone already
                 found = path.lstat()
                 if found.st_uid == os.geteuid() and found.st_mtime_ns >= begun:

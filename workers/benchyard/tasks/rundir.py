@@ -16,6 +16,7 @@ import os
 import re
 import shutil
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -211,9 +212,10 @@ def drop_old_runs(state: Path | str) -> list[str]:
         except SupervisorError:
             continue
         if known is not None and known.final and known.finished and time.time() - known.finished > KEPT_S:
-            # Half a directory would be a run that never was.
-            run.path.rename(run.runs / f"{_GONE}{run.run}")
-            dropped.append(run.run)
+            with suppress(OSError):  # somebody else's is no reason not to run
+                # Half a directory would be a run that never was.
+                run.path.rename(run.runs / f"{_GONE}{run.run}")
+                dropped.append(run.run)
     for path in (Path(os.path.realpath(state)) / "runs").glob(f"{_GONE}*"):
         shutil.rmtree(path, ignore_errors=True)
     return dropped

@@ -1,7 +1,8 @@
 """The durable runner: start a run or attach to it, stop it, list what runs.
 
-A run is known by its name (JOB.ATTEMPT) for ever: attaching again never starts it again, whatever became of
-whoever attached before. See rundir.py for the files and supervisor.py for the process that does the work.
+A run is known by its name (JOB.ATTEMPT), for 90 days after its end at least: attaching again never starts it again,
+whatever became of whoever attached before. See rundir.py for the files and supervisor.py for the process that does the
+work.
 """
 
 import hashlib

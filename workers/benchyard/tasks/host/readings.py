@@ -192,7 +192,8 @@ def unfinished_playbooks(root: Path = ROOT) -> list[tuple[str, str]]:
     The mark is that of our roles: see ansible/roles/common/tasks/hold.yml.
     """
     marks = _glob(root, f"{UNFINISHED}*")
-    return [(file.name.removeprefix(Path(UNFINISHED).name), read_text(file) or "somebody") for file in marks]
+    texts = {file.name.removeprefix(Path(UNFINISHED).name): read_text(file) or "" for file in marks}
+    return [(playbook, text.rpartition("/")[0] or "somebody") for playbook, text in texts.items()]
 
 
 def logins(root: Path = ROOT) -> tuple[Login, ...]:
