@@ -446,6 +446,26 @@ def test_run_goes_back_to_its_host(start_master: Start, spin: Spin, settle: Sett
     spin(test())
 
 
+def test_adopted_stage_is_looked_at_again(
+    start_master: Start, spin: Spin, settle: Settle, config: Callable[..., Any]
+) -> None:
+    """A stage that waited while its job was off the queue starts once the job is back and its build adopts it."""
+    master = start_master(config([Hold()]))
+
+    async def test() -> None:
+        job, other = [await submit(master, run=False) for _ in range(2)]
+        attempt, later = [await service(master).db(attempts.new_attempt, id, now=1.0) for id in (job.id, other.id)]
+        request_id, _new = await service(master).stage_request("t-measure", attempt, None)
+        await service(master).set_status(other.id, "ready")
+        await service(master).stage_request("t-measure", later, None)
+        await settle(in_hold(1), "the stage of the other runs")
+        await service(master).set_status(job.id, "ready")
+        assert await service(master).stage_request("t-measure", attempt, None) == (request_id, False)
+        await settle(in_hold(2), "both run")
+
+    spin(test())
+
+
 def test_pinned_job_waits_for_its_host(
     start_master: Start, spin: Spin, settle: Settle, config: Callable[..., Any]
 ) -> None:

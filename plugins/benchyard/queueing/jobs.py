@@ -199,7 +199,10 @@ class JobService(BuildbotService):
         key = stage_key(builder, Run(attempt.job_id, attempt.number))
         reason = f"job {attempt.job_id}, attempt {attempt.number}"
         source = await self.db(creation.source_stamp, await self.db(jobs.get_job, attempt.job_id))
-        return await self.request(builder, key, reason=reason, source=source, parent=parent)
+        request_id, new = await self.request(builder, key, reason=reason, source=source, parent=parent)
+        if not new:
+            self.poke(builder)  # it may have been left waiting while its job was off the queue
+        return request_id, new
 
     @async_to_deferred
     async def request(self, builder: str, key: str, **how: Any) -> tuple[int, bool]:
